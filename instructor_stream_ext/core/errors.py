@@ -1,0 +1,181 @@
+"""Every way a stream can end badly.
+
+    StreamError
+     ├─ OutputTruncated      (instructor IncompleteOutputException)  the answer was cut off
+     ├─ OutputRefused                                                the model refused
+     ├─ OutputFiltered                                               a content filter stepped in
+     ├─ NoOutput                                                     nothing, or prose where JSON was due
+     ├─ InvalidJSON          (ValueError)                            text that no continuation can make valid
+     ├─ RetriesExhausted     (InstructorRetryException)              the gate failed in every attempt
+     ├─ StreamInterrupted    (ConnectionError)                       network or provider error in mid-stream
+     ├─ StreamTimeout        (TimeoutError)                          first_delta, idle or total
+     ├─ LimitExceeded                                                max_chars, max_depth, max_items
+     ├─ StreamStopped                                                no final: the stream was left early
+     ├─ ClientNotSupported   (TypeError)                             caller's mistakes …
+     ├─ MissingExtra         (ImportError)
+     └─ StreamMisuse         (RuntimeError)
+
+Each carries what had arrived: `partial`, `text`, `usage`, `attempt`, `stats`; the provider's exception is `__cause__`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from instructor.core.exceptions import IncompleteOutputException, InstructorRetryException
+
+if TYPE_CHECKING:
+    from instructor_stream_ext.core.events import StreamStats, Usage
+
+__all__ = [
+    "ClientNotSupported",
+    "InvalidJSON",
+    "LimitExceeded",
+    "MissingExtra",
+    "NoOutput",
+    "OutputFiltered",
+    "OutputRefused",
+    "OutputTruncated",
+    "Path",
+    "RetriesExhausted",
+    "StreamError",
+    "StreamInterrupted",
+    "StreamMisuse",
+    "StreamStopped",
+    "StreamTimeout",
+]
+
+Path: TypeAlias = tuple[str | int, ...]
+
+
+class StreamError(Exception):
+    """What all errors of this package are.
+
+    Attributes:
+        partial: The newest partial, as far as the answer had come; None if nothing had.
+        text: All answer text of the last attempt.
+        usage: Tokens over all attempts, None if the provider sent none.
+        attempt: The attempt that failed, from 1; 0 before the first.
+        stats: The figures of the stream, None before it began.
+    """
+
+    partial: Any = None
+    text: str = ""
+    usage: Usage | None = None
+    attempt: int = 0
+    stats: StreamStats | None = None
+
+
+class OutputTruncated(StreamError, IncompleteOutputException):
+    """The answer was cut off: by the token limit, or the stream just stopped before the JSON closed."""
+
+    def __init__(self, message: str, *, last_completion: Any = None) -> None:
+        IncompleteOutputException.__init__(self, message=message, last_completion=last_completion)
+
+
+class OutputRefused(StreamError):
+    """The model refused to answer; the refusal is in `text` and the message."""
+
+
+class OutputFiltered(StreamError):
+    """The provider's content filter or safety system withheld the answer."""
+
+
+class NoOutput(StreamError):
+    """Nothing came, or prose where JSON was due."""
+
+
+class InvalidJSON(StreamError, ValueError):
+    """Text that no continuation can make valid JSON.
+
+    Args:
+        message: What is wrong.
+        offset: Where, in characters from the start of the attempt's text source.
+    """
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (str(self), self.offset), self.__dict__)
+
+
+class RetriesExhausted(StreamError, InstructorRetryException):
+    """The gate failed in every attempt; `failed_attempts` has each, `__cause__` is the last error."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)
+
+
+class StreamInterrupted(StreamError, ConnectionError):
+    """The network or the provider failed in mid-stream."""
+
+
+class StreamTimeout(StreamError, TimeoutError):
+    """The provider was too slow.
+
+    Args:
+        kind: "first_delta", "idle" or "total".
+        seconds: The limit that was passed.
+    """
+
+    def __init__(self, kind: str, seconds: float) -> None:
+        said = {
+            "first_delta": "no text of the model within",
+            "idle": "no further text of the model for",
+            "total": "the stream was not finished within",
+        }
+        super().__init__(f"{kind} timeout: {said[kind]} {seconds:g} s")
+        self.kind = kind
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.kind, self.seconds), self.__dict__)
+
+
+class LimitExceeded(StreamError):
+    """A bound of `Limits` was passed.
+
+    Args:
+        limit: "max_chars", "max_depth", "max_items", or "digits" for a number Python would refuse.
+        allowed: The bound.
+        message: Said in place of the usual sentence.
+    """
+
+    def __init__(self, limit: str, allowed: int, message: str | None = None) -> None:
+        super().__init__(message or f"{limit}: the answer goes beyond {allowed}")
+        self.limit = limit
+        self.allowed = allowed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.limit, self.allowed, str(self)), self.__dict__)
+
+
+class StreamStopped(StreamError):
+    """There is no final: `stop_when` or an early `close` ended the stream."""
+
+
+class ClientNotSupported(StreamError, TypeError):
+    """What was given to `wrap` is no instructor client, or its mode cannot stream."""
+
+
+class MissingExtra(StreamError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        feature: What was asked for.
+        extra: The extra that brings it.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an extra: pip install 'instructor_stream_ext[{extra}]'")
+        self.feature = feature
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.feature, self.extra), self.__dict__)
+
+
+class StreamMisuse(StreamError, RuntimeError):
+    """A stream or a client was used in a way that cannot work."""

@@ -1,0 +1,212 @@
+"""What a stream can say: one small immutable record per thing that happened.
+
+Every event carries `at` (seconds since the stream began) and `attempt` (from 1). The order, and what may follow what,
+is the business of :mod:`instructor_stream_ext.core.machine`; here are only the words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from instructor_stream_ext.core.errors import Path
+
+__all__ = [
+    "DeltaReceived",
+    "EndKind",
+    "EndSignal",
+    "Event",
+    "FieldState",
+    "FieldTransition",
+    "ItemCompleted",
+    "Outcome",
+    "PartialEmitted",
+    "RestartReason",
+    "StreamCancelled",
+    "StreamCompleted",
+    "StreamEnded",
+    "StreamEvent",
+    "StreamFailed",
+    "StreamRestarted",
+    "StreamStarted",
+    "StreamStats",
+    "Usage",
+]
+
+
+class FieldState(Enum):
+    """How far one place of the document has come."""
+
+    MISSING = "missing"
+    STREAMING = "streaming"
+    COMPLETE = "complete"
+
+
+class Outcome(str, Enum):
+    """How a stream ended. Members are strings, so `ended.outcome == "completed"` holds."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class RestartReason(str, Enum):
+    """Why what was shown so far is void."""
+
+    REASK = "reask"
+    FALLBACK = "fallback"
+
+
+class EndKind(Enum):
+    """What a provider's end signal means, whatever its word for it."""
+
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"
+    FILTERED = "filtered"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class EndSignal:
+    """How the provider said the answer ended: the meaning, and its own word for it (such as "stop")."""
+
+    kind: EndKind
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens, summed over the attempts, whatever the provider calls them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.total_tokens + other.total_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStats:
+    """Figures of one stream; all times in seconds since the stream began, None for what has not happened.
+
+    `end_signal` is what the provider said at the end (its own word, such as "stop"), or None where the stream
+    just stopped after the document was closed.
+    """
+
+    first_delta_at: float | None = None
+    first_partial_at: float | None = None
+    ended_at: float | None = None
+    longest_gap: float = 0.0
+    deltas: int = 0
+    chars: int = 0
+    partials_built: int = 0
+    partials_yielded: int = 0
+    attempts: int = 0
+    end_signal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What all events carry."""
+
+    at: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStarted(Event):
+    """An attempt's connection is open."""
+
+    model: str | None
+    provider: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaReceived(Event):
+    """A piece of the model's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldTransition(Event):
+    """A field or an item started or is complete."""
+
+    path: Path
+    before: FieldState
+    after: FieldState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialEmitted(Event):
+    """A partial is shown. `sequence` rises by one over the whole stream, from 1."""
+
+    partial: Any
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemCompleted(Event):
+    """A list item is complete: still unvalidated, but whole."""
+
+    path: Path
+    item: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRestarted(Event):
+    """What was shown so far is void: a new attempt (`attempt` is the new one's number) or another model begins."""
+
+    reason: RestartReason
+    error: BaseException | None
+    from_model: str | None = None
+    to_model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamCompleted(Event):
+    """The gate is passed; `result` is the validated object."""
+
+    result: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFailed(Event):
+    """The stream ends with `error`, which will be raised."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamCancelled(Event):
+    """The consumer left, or `stop_when` said so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEnded(Event):
+    """Always the last event, exactly once."""
+
+    outcome: Outcome
+    stats: StreamStats
+
+
+StreamEvent: TypeAlias = (
+    StreamStarted
+    | DeltaReceived
+    | FieldTransition
+    | PartialEmitted
+    | ItemCompleted
+    | StreamRestarted
+    | StreamCompleted
+    | StreamFailed
+    | StreamCancelled
+    | StreamEnded
+)

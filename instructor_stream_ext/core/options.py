@@ -1,0 +1,61 @@
+"""Bounds on a stream: in time and in size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Limits", "Timeouts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long the provider may take, in seconds; None for no bound.
+
+    Args:
+        first_delta: Until the model's first text or reasoning, counted while waiting for the provider.
+        idle: Between two pieces of text or reasoning; keep-alives, role and metadata chunks do not count as a piece.
+        total: For the whole stream, all attempts together.
+
+    Raises:
+        ValueError: A bound is not positive.
+    """
+
+    first_delta: float | None = None
+    idle: float | None = None
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("first_delta", "idle", "total"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"Timeouts({name}={value!r}): must be seconds, more than zero")
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a bound at all."""
+        return self.first_delta is not None or self.idle is not None or self.total is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How large an answer may become; None for no bound.
+
+    Args:
+        max_chars: Characters of one attempt's text.
+        max_depth: Nesting of the JSON.
+        max_items: Items of one list.
+
+    Raises:
+        ValueError: A bound is less than 1.
+    """
+
+    max_chars: int | None = 4_000_000
+    max_depth: int = 128
+    max_items: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_chars", "max_depth", "max_items"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"Limits({name}={value!r}): must be at least 1")

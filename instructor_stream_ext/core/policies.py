@@ -1,0 +1,245 @@
+"""When a partial is shown. A policy is one number: the instant at which the pending text is due.
+
+`math.inf` means wait for more, anything not later than `pending.now` means at once. So "whichever is first" is `min`,
+"whichever is last" is `max`, and an async driver's timeout is that number. Policies decide how many partials appear,
+never the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol, TypeAlias
+
+__all__ = [
+    "Debounce",
+    "EmissionPolicy",
+    "EveryDelta",
+    "EveryN",
+    "FinalOnly",
+    "Growth",
+    "OnItem",
+    "OnTransition",
+    "Pending",
+    "Throttle",
+    "policy_from",
+]
+
+
+@dataclass(slots=True, kw_only=True)
+class Pending:
+    """What has arrived since the last partial was shown. Read-only, and valid only during the call.
+
+    Attributes:
+        now: The instant of asking, in the clock's seconds.
+        since: When the oldest pending delta arrived.
+        last_delta_at: When the newest delta arrived.
+        last_emitted_at: When the last partial of this attempt was shown; None before the first.
+        deltas: Pending deltas.
+        chars: Pending characters.
+        total_chars: Characters of this attempt so far.
+        transitions: Field transitions among the pending text.
+        items: List items completed among the pending text.
+    """
+
+    now: float = 0.0
+    since: float = 0.0
+    last_delta_at: float = 0.0
+    last_emitted_at: float | None = None
+    deltas: int = 0
+    chars: int = 0
+    total_chars: int = 0
+    transitions: int = 0
+    items: int = 0
+
+
+class EmissionPolicy(Protocol):
+    """Any callable from what is pending to the instant it is due (`math.inf`: wait)."""
+
+    def __call__(self, pending: Pending, /) -> float: ...
+
+
+class _Joins:
+    """`|` is whichever is first, `&` whichever is last; the other side may be any callable."""
+
+    __slots__ = ()
+
+    def __or__(self, other: EmissionPolicy) -> EmissionPolicy:
+        return _Joined(min, (self, other))  # type: ignore[arg-type]
+
+    def __ror__(self, other: EmissionPolicy) -> EmissionPolicy:
+        return _Joined(min, (other, self))  # type: ignore[arg-type]
+
+    def __and__(self, other: EmissionPolicy) -> EmissionPolicy:
+        return _Joined(max, (self, other))  # type: ignore[arg-type]
+
+    def __rand__(self, other: EmissionPolicy) -> EmissionPolicy:
+        return _Joined(max, (other, self))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined(_Joins):
+    choose: Callable[[float, float], float]
+    sides: tuple[EmissionPolicy, EmissionPolicy]
+
+    def __call__(self, pending: Pending, /) -> float:
+        first, second = self.sides
+        return self.choose(first(pending), second(pending))
+
+
+@dataclass(frozen=True, slots=True)
+class EveryDelta(_Joins):
+    """A partial for each change."""
+
+    def __call__(self, pending: Pending, /) -> float:
+        return pending.now
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle(_Joins):
+    """The first partial at once, then at most one per interval, always the newest.
+
+    Args:
+        interval: Seconds between two partials, not negative.
+    """
+
+    interval: float
+
+    def __post_init__(self) -> None:
+        _not_negative("Throttle", "interval", self.interval)
+
+    def __call__(self, pending: Pending, /) -> float:
+        last = pending.last_emitted_at
+        return pending.now if last is None else last + self.interval
+
+
+@dataclass(frozen=True, slots=True)
+class Debounce(_Joins):
+    """A partial once the model has paused.
+
+    Args:
+        quiet: Seconds without a delta that count as a pause.
+        max_wait: Seconds after which a partial is shown although the model never paused; None to wait on.
+    """
+
+    quiet: float
+    max_wait: float | None = None
+
+    def __post_init__(self) -> None:
+        _not_negative("Debounce", "quiet", self.quiet)
+        if self.max_wait is not None:
+            _not_negative("Debounce", "max_wait", self.max_wait)
+
+    def __call__(self, pending: Pending, /) -> float:
+        due = pending.last_delta_at + self.quiet
+        return due if self.max_wait is None else min(due, pending.since + self.max_wait)
+
+
+@dataclass(frozen=True, slots=True)
+class EveryN(_Joins):
+    """A partial after every so many deltas.
+
+    Args:
+        deltas: How many, at least 1.
+    """
+
+    deltas: int
+
+    def __post_init__(self) -> None:
+        if self.deltas < 1:
+            raise ValueError(f"EveryN(deltas={self.deltas!r}): must be at least 1")
+
+    def __call__(self, pending: Pending, /) -> float:
+        return pending.now if pending.deltas >= self.deltas else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Growth(_Joins):
+    """The first partial at once, then one whenever the text is `ratio` times as long as at the last.
+
+    Partials thin out as the answer grows, so their total cost stays proportional to the text whatever they cost each.
+
+    Args:
+        ratio: More than 1; 1.1 means a tenth longer.
+    """
+
+    ratio: float
+
+    def __post_init__(self) -> None:
+        if not self.ratio > 1:
+            raise ValueError(f"Growth(ratio={self.ratio!r}): must be greater than 1 (1.1 means a tenth longer)")
+
+    def __call__(self, pending: Pending, /) -> float:
+        shown = pending.total_chars - pending.chars
+        if pending.last_emitted_at is None or pending.total_chars >= shown * self.ratio:
+            return pending.now
+        return math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class OnTransition(_Joins):
+    """A partial when a field or an item has started or is complete."""
+
+    def __call__(self, pending: Pending, /) -> float:
+        return pending.now if pending.transitions else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class OnItem(_Joins):
+    """A partial when a list item is complete."""
+
+    def __call__(self, pending: Pending, /) -> float:
+        return pending.now if pending.items else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class FinalOnly(_Joins):
+    """No partials, only the final."""
+
+    def __call__(self, pending: Pending, /) -> float:
+        return math.inf
+
+
+DebounceArgument: TypeAlias = float | timedelta | EmissionPolicy | None
+
+_COUNTLESS = (EveryDelta, Throttle, Debounce, EveryN, Growth, FinalOnly)
+
+
+def policy_from(debounce: DebounceArgument) -> EmissionPolicy | None:
+    """Read a `debounce=` argument.
+
+    Args:
+        debounce: Seconds or a timedelta (a `Throttle`), a policy, or None.
+
+    Returns:
+        The policy; None for a partial at each change, which needs no asking.
+
+    Raises:
+        TypeError: It is neither a number, a timedelta nor callable.
+        ValueError: It is negative or not a number.
+    """
+    if debounce is None or isinstance(debounce, EveryDelta):
+        return None
+    if isinstance(debounce, timedelta):
+        return Throttle(debounce.total_seconds())
+    if isinstance(debounce, (int, float)) and not isinstance(debounce, bool):
+        return Throttle(debounce)
+    if callable(debounce):
+        return debounce
+    raise TypeError(f"debounce must be seconds, a timedelta or an emission policy, not {debounce!r}")
+
+
+def counts_transitions(policy: EmissionPolicy | None) -> bool:
+    """Whether a policy may look at `transitions` or `items`, so that each delta must be scanned on arrival."""
+    if policy is None or isinstance(policy, _COUNTLESS):
+        return False
+    if isinstance(policy, _Joined):
+        return any(counts_transitions(side) for side in policy.sides)
+    return True
+
+
+def _not_negative(policy: str, name: str, value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{policy}({name}={value!r}): must be seconds, zero or more")
