@@ -1,0 +1,235 @@
+"""Chat-completion chunks: OpenAI, the many that speak like it, litellm, and Mistral's envelope around the same."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import Any
+
+from instructor_stream_ext.wire.reader import Calls, EndKind, Reading, message_of, namespace, plain
+
+__all__ = ["MistralReader", "OpenAIChatReader"]
+
+# Where each SDK keeps its type of a whole answer; OpenAI's stands in for the others.
+_COMPLETIONS = {
+    "cerebras": ("cerebras.cloud.sdk.types.chat.chat_completion", "ChatCompletionResponse"),
+    "groq": ("groq.types.chat", "ChatCompletion"),
+    "litellm": ("litellm", "ModelResponse"),
+    "writerai": ("writerai.types", "ChatCompletion"),
+}
+
+
+class OpenAIChatReader(Reading):
+    """Reads chat-completion chunks, as objects of any SDK or as mappings.
+
+    Only the choice with index 0 counts. Attributes are read from where pydantic keeps them: a missing one costs
+    nothing there, while asking the object would raise and catch an error per chunk.
+
+    Args:
+        tools: Names of the tools in the request; None when the document is the content.
+    """
+
+    def __init__(self, tools: frozenset[str] | None = None) -> None:
+        super().__init__(tools)
+        self._kind: type | None = None
+        self._loose = False
+        self._calls = Calls(tools)
+
+    def read(self, chunk: Any) -> str:
+        """The new text of the document in this chunk, "" if none."""
+        self.alive = False
+        if self.switched is not None:
+            self.switched = None
+        kind = chunk.__class__
+        if kind is not self._kind:
+            chunk = self._meet(chunk)
+        fields = chunk.__dict__
+        if (usage := fields.get("usage")) is not None:
+            self._usage = usage
+        choices = fields.get("choices")
+        if not choices:
+            return self._bare(chunk)
+        choice = choices[0].__pydantic_extra__ if self._loose else choices[0].__dict__
+        if choice.get("index"):
+            choice = self._first(choices)
+        delta = choice.get("delta")
+        if delta is None:
+            return ""
+        said = delta.__pydantic_extra__ if self._loose else delta.__dict__
+        content, calls = said.get("content"), said.get("tool_calls")
+        if fields.get("id") != self.response_id or fields.get("model") != self.model:
+            self._who(fields, bool(content or calls), calls)
+        text = ""
+        if content:
+            text = self._text(content if content.__class__ is str else self._parts(content))
+        if calls:
+            text += self._fragments(calls)
+        elif not content:
+            self._quiet(delta, said)
+        if finish := choice.get("finish_reason"):
+            self._finished(finish, chunk, choice)
+        return text
+
+    def completion(self) -> Any:
+        """The answer so far: the SDK's own type where it has one, else OpenAI's `ChatCompletion`."""
+        package = (self._kind.__module__ if self._kind else "").partition(".")[0]
+        module, name = _COMPLETIONS.get(package, ("openai.types.chat", "ChatCompletion"))
+        answer = {
+            "id": self.response_id or "",
+            "object": "chat.completion",
+            "created": self._created,
+            "model": self.model or "",
+            "choices": [{"index": 0, "finish_reason": self.end.word if self.end else None, "message": self._message()}],
+        }
+        if self._usage is not None:
+            answer["usage"] = plain(self._usage)
+        whole = getattr(import_module(module), name)
+        return whole(**answer) if package == "litellm" else whole.construct(**answer)
+
+    _created = 0
+
+    def _meet(self, chunk: Any) -> Any:
+        """Learn where a kind of chunk not seen before keeps its attributes.
+
+        Returns:
+            The chunk, as an object if it was a mapping.
+        """
+        if isinstance(chunk, dict):
+            chunk = namespace(chunk)
+        self._kind = type(chunk)
+        self._created = chunk.__dict__.get("created") or self._created
+        choices = chunk.__dict__.get("choices")
+        if choices:
+            self._loose = "delta" not in choices[0].__dict__
+        else:
+            self._kind = None
+        return chunk
+
+    def _who(self, fields: dict[str, Any], speaks: bool, calls: Any) -> None:
+        """Note a new id or model: another answer only if this chunk says something."""
+        if self._began:
+            if speaks:
+                self._identify(fields.get("id"), fields.get("model"))
+            return
+        named = calls and any(_function(call.__dict__).get("name") for call in calls)
+        if named and self.response_id and fields.get("id") and fields["id"] != self.response_id:
+            self._calls = Calls(self._tools)
+        self._identify(fields.get("id"), fields.get("model"))
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._calls = Calls(self._tools)
+
+    def _first(self, choices: list[Any]) -> dict[str, Any]:
+        """The choice with index 0, empty if the chunk has none."""
+        for choice in choices:
+            fields: dict[str, Any] = choice.__pydantic_extra__ if self._loose else choice.__dict__
+            if not fields.get("index"):
+                return fields
+        return {}
+
+    def _fragments(self, fragments: list[Any]) -> str:
+        """Take fragments of tool calls; returns those of the document."""
+        calls = self._calls
+        text = ""
+        for fragment in fragments:
+            fields = fragment.__dict__
+            function = _function(fields)
+            id, name = fields.get("id") or "", function.get("name") or ""
+            if id == "null":  # Mistral's SDK fills in this word for an absent id.
+                id = ""
+            call = calls.at(fields.get("index")) if not id and not name else None
+            if call is None:
+                call = calls.find(id, name, fields.get("index"))
+            if name and not call.name:
+                text += calls.name(call, name)
+            args = function.get("arguments")
+            if args:
+                self.alive = self._began = True
+                text += calls.write(call, args if args.__class__ is str else _dumped(args))
+        return text
+
+    def _parts(self, content: Any) -> str:
+        """The text of content that comes as a list of parts; thinking among them is reasoning."""
+        text = ""
+        for part in content:
+            fields = vars(part)
+            if isinstance(fields.get("text"), str):
+                text += fields["text"]
+            elif isinstance(fields.get("thinking"), str):
+                self._reason(fields["thinking"])
+            elif fields.get("thinking"):
+                self._reason("".join(vars(inner).get("text") or "" for inner in fields["thinking"]))
+        return text
+
+    def _quiet(self, delta: Any, said: dict[str, Any]) -> None:
+        """Take what a delta without text and calls may carry: a refusal or reasoning."""
+        if refusal := said.get("refusal"):
+            self._refuse(refusal)
+            return
+        extra = getattr(delta, "__pydantic_extra__", None) or {}
+        for fields in (delta.__dict__, extra):
+            thought = fields.get("reasoning_content") or fields.get("reasoning")
+            if isinstance(thought, str) and thought:
+                self._reason(thought)
+                return
+            if details := fields.get("reasoning_details"):
+                self._reason("".join(str(plain(detail).get("text") or "") for detail in details))
+                return
+
+    def _bare(self, chunk: Any) -> str:
+        """Take a chunk without choices: usage or an error."""
+        extra = getattr(chunk, "__pydantic_extra__", None) or {}
+        if error := chunk.__dict__.get("error") or extra.get("error"):
+            self._fail("error", message_of(error))
+        return ""
+
+    def _finished(self, word: Any, chunk: Any, choice: dict[str, Any]) -> None:
+        """Take the finish reason, and what some providers send along with it."""
+        self._close(word)
+        extra = getattr(chunk, "__pydantic_extra__", None) or {}
+        groq = chunk.__dict__.get("x_groq") or extra.get("x_groq")
+        if groq is not None:
+            told = plain(groq)
+            self._usage = told.get("usage") or self._usage
+            if told.get("error"):
+                self._fail("error", message_of(told["error"]))
+        if self.end is not None and self.end.kind is EndKind.FAILED and choice.get("error"):
+            self._fail(self.end.word, message_of(choice["error"]))
+
+    def _message(self) -> dict[str, Any]:
+        """The answer's message as plain data."""
+        message: dict[str, Any] = {"role": "assistant", "content": self._content.getvalue() or None}
+        if self.refusal:
+            message["refusal"] = self.refusal
+        if thought := self._thought.getvalue():
+            message["reasoning_content"] = thought
+        if self._calls.all:
+            message["tool_calls"] = [
+                {
+                    "id": call.id or f"call_{number}",
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.args},
+                }
+                for number, call in enumerate(self._calls.all)
+            ]
+        return message
+
+
+class MistralReader(OpenAIChatReader):
+    """Reads Mistral's events, which carry a chat-completion chunk as `data`."""
+
+    def read(self, chunk: Any) -> str:
+        """The new text of the document in this event, "" if none."""
+        return super().read(chunk["data"] if isinstance(chunk, dict) else chunk.data)
+
+
+def _function(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a tool call's function; none if it has no function."""
+    function = fields.get("function")
+    return {} if function is None else function.__dict__
+
+
+def _dumped(args: Any) -> str:
+    """Arguments that came as an object, as JSON text."""
+    return json.dumps(plain(args), ensure_ascii=False)

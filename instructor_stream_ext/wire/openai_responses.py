@@ -1,0 +1,205 @@
+"""Events of OpenAI's Responses API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from instructor_stream_ext.wire.reader import Call, Calls, Reading, message_of, namespace, plain
+
+__all__ = ["OpenAIResponsesReader"]
+
+
+class OpenAIResponsesReader(Reading):
+    """Reads response events, as objects or as mappings.
+
+    Args:
+        tools: Names of the tools in the request; None when the document is the output text.
+    """
+
+    def __init__(self, tools: frozenset[str] | None = None) -> None:
+        super().__init__(tools)
+        self._calls = Calls(tools)
+        self._texts: dict[Any, int] = {}
+        self._response: Any = None
+        self._steps: dict[str, Callable[[dict[str, Any]], str]] = {
+            "response.output_text.delta": self._text_delta,
+            "response.output_text.done": self._text_done,
+            "response.function_call_arguments.delta": self._args_delta,
+            "response.function_call_arguments.done": self._args_done,
+            "response.output_item.added": self._item,
+            "response.output_item.done": self._item,
+            "response.refusal.delta": self._refusal_delta,
+            "response.refusal.done": self._refusal_done,
+            "response.reasoning_text.delta": self._reasoning,
+            "response.reasoning_summary_text.delta": self._reasoning,
+            "response.created": self._created,
+            "response.completed": self._completed,
+            "response.incomplete": self._incomplete,
+            "response.failed": self._failed,
+            "response.cancelled": self._failed,
+            "error": self._error,
+        }
+
+    def read(self, chunk: Any) -> str:
+        """The new text of the document in this event, "" if none."""
+        self.alive = False
+        if self.switched is not None:
+            self.switched = None
+        if chunk.__class__ is dict:
+            chunk = namespace(chunk)
+        fields = chunk.__dict__
+        step = self._steps.get(fields.get("type") or "")
+        return "" if step is None else step(fields)
+
+    def completion(self) -> Any:
+        """The answer so far as OpenAI's `Response`: the provider's own where it sent one whole."""
+        from openai.types.responses import Response
+
+        whole = plain(self._response) if self._response is not None else {}
+        if not whole.get("output"):
+            whole["output"] = self._output()
+        whole.setdefault("id", self.response_id or "")
+        whole.setdefault("object", "response")
+        whole.setdefault("model", self.model or "")
+        whole["status"] = "incomplete" if self.end is None else whole.get("status") or self.end.word
+        return Response.construct(**whole)
+
+    def _text_delta(self, fields: dict[str, Any]) -> str:
+        text: str = fields["delta"]
+        key = (fields.get("output_index"), fields.get("content_index"))
+        self._texts[key] = self._texts.get(key, 0) + len(text)
+        return self._text(text) if text else ""
+
+    def _text_done(self, fields: dict[str, Any]) -> str:
+        key = (fields.get("output_index"), fields.get("content_index"))
+        return self._rest_of_text(key, fields.get("text") or "")
+
+    def _rest_of_text(self, key: Any, whole: str) -> str:
+        """Take a text that is said to be whole: what no delta brought of it is new."""
+        have = self._texts.get(key, 0)
+        self._texts[key] = max(have, len(whole))
+        return self._text(whole[have:]) if len(whole) > have else ""
+
+    def _args_delta(self, fields: dict[str, Any]) -> str:
+        text: str = fields["delta"]
+        if not text:
+            return ""
+        self.alive = self._began = True
+        return self._calls.write(self._call(fields), text)
+
+    def _args_done(self, fields: dict[str, Any]) -> str:
+        call = self._call(fields)
+        waited = self._calls.name(call, fields.get("name") or "")
+        return waited + self._rest_of_args(call, fields.get("arguments") or "")
+
+    def _rest_of_args(self, call: Call, whole: str) -> str:
+        """Take arguments that are said to be whole: what no delta brought of them is new."""
+        have = len(call.args)
+        if len(whole) <= have:
+            return ""
+        self.alive = self._began = True
+        return self._calls.write(call, whole[have:])
+
+    def _call(self, fields: dict[str, Any]) -> Call:
+        """The call an event is about: by its place in the output, else by its item's id."""
+        place = fields.get("output_index")
+        call = self._calls.at(fields.get("item_id") if place is None else place)
+        return self._calls.open(index=fields.get("item_id") if place is None else place) if call is None else call
+
+    def _item(self, fields: dict[str, Any]) -> str:
+        """Take an output item, as it is added or done; many fields are there at either time only."""
+        item = vars(fields["item"])
+        if item.get("type") == "function_call":
+            call = self._call({"output_index": fields.get("output_index"), "item_id": item.get("id")})
+            call.id = call.id or item.get("call_id") or item.get("id") or ""
+            waited = self._calls.name(call, item.get("name") or "")
+            return waited + self._rest_of_args(call, item.get("arguments") or "")
+        if item.get("type") != "message":
+            return ""
+        text = ""
+        for place, part in enumerate(item.get("content") or []):
+            said = vars(part)
+            if said.get("type") == "output_text":
+                text += self._rest_of_text((fields.get("output_index"), place), said.get("text") or "")
+            elif said.get("type") == "refusal" and not self.refusal:
+                self._refuse(said.get("refusal") or "")
+        return text
+
+    def _refusal_delta(self, fields: dict[str, Any]) -> str:
+        self._refuse(fields["delta"])
+        return ""
+
+    def _refusal_done(self, fields: dict[str, Any]) -> str:
+        if not self.refusal:
+            self._refuse(fields.get("refusal") or "")
+        return ""
+
+    def _reasoning(self, fields: dict[str, Any]) -> str:
+        self._reason(fields["delta"])
+        return ""
+
+    def _created(self, fields: dict[str, Any]) -> str:
+        response = vars(fields["response"])
+        self._identify(response.get("id"), response.get("model"))
+        return ""
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._calls = Calls(self._tools)
+        self._texts = {}
+        self._response = None
+
+    def _last(self, fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Take the response an end event brings; returns text that came in no other event, and its fields."""
+        self._response = fields["response"]
+        response = vars(self._response)
+        if response.get("usage") is not None:
+            self._usage = response["usage"]
+        items = enumerate(response.get("output") or [])
+        return "".join(self._item({"output_index": place, "item": item}) for place, item in items), response
+
+    def _completed(self, fields: dict[str, Any]) -> str:
+        text, _ = self._last(fields)
+        self._close("completed")
+        return text
+
+    def _incomplete(self, fields: dict[str, Any]) -> str:
+        text, response = self._last(fields)
+        details = response.get("incomplete_details")
+        self._close((vars(details).get("reason") if details is not None else None) or "incomplete")
+        return text
+
+    def _failed(self, fields: dict[str, Any]) -> str:
+        text, response = self._last(fields)
+        error = response.get("error")
+        self._fail(str(response.get("status") or "failed"), message_of(error) if error is not None else "")
+        return text
+
+    def _error(self, fields: dict[str, Any]) -> str:
+        error = fields.get("error")
+        self._fail("error", message_of(error) if error is not None else str(fields.get("message") or ""))
+        return ""
+
+    def _output(self) -> list[dict[str, Any]]:
+        """The output items so far as plain data."""
+        output: list[dict[str, Any]] = [
+            {
+                "type": "function_call",
+                "id": call.id,
+                "call_id": call.id,
+                "name": call.name,
+                "arguments": call.args,
+                "status": "completed",
+            }
+            for call in self._calls.all
+        ]
+        content = []
+        if text := self._content.getvalue():
+            content.append({"type": "output_text", "text": text, "annotations": []})
+        if self.refusal:
+            content.append({"type": "refusal", "refusal": self.refusal})
+        if content:
+            message = {"type": "message", "id": "", "role": "assistant", "status": "completed", "content": content}
+            output.insert(0, message)
+        return output

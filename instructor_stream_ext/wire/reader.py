@@ -1,0 +1,429 @@
+"""What every reader of provider chunks is, and the pieces they share.
+
+A reader takes one provider's stream objects ("chunks") one at a time and says what each carried. It is sans-I/O: it
+neither fetches chunks nor keeps them, so the same reader serves sync and async streams.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+from instructor_stream_ext.core.events import Usage
+
+__all__ = [
+    "Call",
+    "Calls",
+    "EndKind",
+    "EndSignal",
+    "Reader",
+    "Reading",
+    "Switch",
+    "end_of",
+    "message_of",
+    "namespace",
+    "object_of",
+    "plain",
+    "tokens",
+]
+
+
+class EndKind(Enum):
+    """How the provider said the answer ended."""
+
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"
+    FILTERED = "filtered"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class EndSignal:
+    """The provider's word on the end of the answer.
+
+    Args:
+        kind: What it means.
+        word: The provider's own word, such as "stop" or "MAX_TOKENS".
+        message: What else it said, for failures and blocks; often empty.
+    """
+
+    kind: EndKind
+    word: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Another answer began in the middle of the stream.
+
+    Args:
+        from_model: The model whose text came so far, None if it was never named.
+        to_model: The model whose text comes now, None if it is not named.
+    """
+
+    from_model: str | None
+    to_model: str | None
+
+
+# Words that mean the answer is not whole, lower-cased, over all providers; every other word means complete.
+_WORDS = {
+    EndKind.TRUNCATED: (
+        "length max_tokens max_output_tokens max_token_limit max_context_len_limit model_context_window_exceeded "
+        "model_length error_limit incomplete pause_turn reason_max_len reason_max_context reason_time_limit time_limit"
+    ),
+    EndKind.FILTERED: (
+        "content_filter content_filtered guardrail_intervened safety recitation blocklist prohibited_content spii "
+        "language sensitive image_safety image_prohibited_content image_recitation other no_image error_toxic "
+        "jailbreak model_armor block_reason_unspecified blocked_reason_unspecified"
+    ),
+    EndKind.REFUSED: "refusal refused",
+    EndKind.FAILED: (
+        "error failed cancelled canceled network_error insufficient_system_resource malformed_function_call "
+        "unexpected_tool_call malformed_model_output malformed_tool_use malformed_response too_many_tool_calls "
+        "missing_thought_signature timeout image_other user_cancel"
+    ),
+}
+_KINDS = {word: kind for kind, words in _WORDS.items() for word in words.split()}
+
+
+def end_of(word: Any, message: str = "") -> EndSignal:
+    """What a provider's finish reason means.
+
+    Args:
+        word: The finish reason: a string, or an Enum with a name.
+        message: What else the provider said.
+    """
+    said = word.name if isinstance(word, Enum) else str(word)
+    return EndSignal(_KINDS.get(said.lower(), EndKind.COMPLETE), said, message)
+
+
+class Reader(Protocol):
+    """Reads one attempt's chunks.
+
+    Attributes:
+        aside: New prose beside the document; the caller takes it out (it is answer text, but no document).
+        alive: Whether the chunk read last carried text or reasoning of the model.
+        end: How the provider said the answer ended, None until it did.
+        refusal: The refusal so far.
+        error: The message of an error that came inside a chunk, None if none did.
+        model: The model that answers, as far as the provider named it.
+        response_id: The provider's id of the answer.
+        switched: Set when the chunk read last began another answer after text of this one had arrived; the text it
+            returned belongs to the new one.
+        reasoned: Whether any reasoning came.
+    """
+
+    aside: list[str]
+    alive: bool
+    end: EndSignal | None
+    refusal: str
+    error: str | None
+    model: str | None
+    response_id: str | None
+    switched: Switch | None
+    reasoned: bool
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens the provider counted; None if it has not said."""
+        ...
+
+    def read(self, chunk: Any) -> str:
+        """The new text of the document in this chunk, "" if none."""
+        ...
+
+    def finish(self) -> str:
+        """Document text that becomes known only at the end of the stream, "" if none."""
+        ...
+
+    def completion(self) -> Any:
+        """The answer so far, in the type the provider's SDK gives without streaming."""
+        ...
+
+
+class Reading:
+    """The state all readers share.
+
+    Args:
+        tools: Names of the tools in the request; None when the document is plain text.
+    """
+
+    def __init__(self, tools: frozenset[str] | None = None) -> None:
+        self._tools = tools
+        self.aside: list[str] = []
+        self.alive = False
+        self.end: EndSignal | None = None
+        self.refusal = ""
+        self.error: str | None = None
+        self.model: str | None = None
+        self.response_id: str | None = None
+        self.switched: Switch | None = None
+        self.reasoned = False
+        self._began = False
+        self._usage: Any = None
+        self._content = StringIO()
+        self._thought = StringIO()
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens the provider counted; None if it has not said."""
+        return None if self._usage is None else tokens(self._usage)
+
+    def finish(self) -> str:
+        """Document text that becomes known only at the end of the stream; most formats have none."""
+        return ""
+
+    def _identify(self, response_id: Any, model: Any) -> None:
+        """Note who answers; once text has come, another id or model means another answer.
+
+        Args:
+            response_id: The chunk's id, or something empty.
+            model: The chunk's model, or something empty.
+        """
+        new_id = response_id or self.response_id
+        new_model = model or self.model
+        other = (self.response_id and new_id != self.response_id) or (self.model and new_model != self.model)
+        if other and self._began:
+            self.switched = Switch(self.model, new_model)
+            self._forget()
+        self.response_id, self.model = new_id, new_model
+
+    def _forget(self) -> None:
+        """Drop what the answer before said."""
+        self.end = None
+        self.refusal = ""
+        self.error = None
+        self._began = False
+        self._content = StringIO()
+        self._thought = StringIO()
+
+    def _text(self, text: str) -> str:
+        """Take text of the answer's prose channel: the document without tools, an aside with them."""
+        self.alive = self._began = True
+        self._content.write(text)
+        if self._tools is None:
+            return text
+        self.aside.append(text)
+        return ""
+
+    def _reason(self, text: str) -> None:
+        """Take reasoning: it shows life, and is never text of the answer."""
+        self.alive = self.reasoned = True
+        self._thought.write(text)
+
+    def _refuse(self, text: str) -> None:
+        """Take a piece of a refusal."""
+        self.alive = True
+        self.refusal += text
+
+    def _fail(self, word: str, message: str) -> None:
+        """Note an error that came inside a chunk."""
+        self.error = message or word
+        self.end = EndSignal(EndKind.FAILED, word, self.error)
+
+    def _close(self, word: Any, message: str = "") -> None:
+        """Note the provider's end signal; after a refusal or an error it says no more than that."""
+        if self.error is not None:
+            return
+        end = end_of(word, message)
+        if self.refusal and end.kind is EndKind.COMPLETE:
+            end = EndSignal(EndKind.REFUSED, end.word, self.refusal)
+        self.end = end
+
+
+class Call:
+    """One tool call as it arrives.
+
+    Args:
+        id: The provider's id of the call, "" if not yet known.
+        name: The tool's name, "" if not yet known.
+        index: The provider's number of the call, None if it gives none.
+    """
+
+    __slots__ = ("_args", "_whole", "id", "index", "name")
+
+    def __init__(self, id: str = "", name: str = "", index: Any = None) -> None:
+        self.id = id
+        self.name = name
+        self.index = index
+        self._args: StringIO | None = None
+        self._whole = ""
+
+    @property
+    def args(self) -> str:
+        """The arguments so far."""
+        return self._whole if self._args is None else self._args.getvalue()
+
+    def write(self, text: str) -> None:
+        """Take a piece of the arguments."""
+        if self._args is not None:
+            self._args.write(text)
+        elif self._whole:
+            self._args = StringIO()
+            self._args.write(self._whole)
+            self._args.write(text)
+        else:
+            self._whole = text
+
+    @property
+    def started(self) -> bool:
+        """Whether any arguments have come."""
+        return bool(self._whole)
+
+
+class Calls:
+    """The tool calls of an answer, and which of them is the document.
+
+    The document is the first call named after a tool of the request; arguments that come before the name wait for it.
+
+    Args:
+        tools: Names of the tools in the request, None if no call can be the document.
+    """
+
+    def __init__(self, tools: frozenset[str] | None) -> None:
+        self._tools = tools
+        self.all: list[Call] = []
+        self.document: Call | None = None
+        self._by_index: dict[Any, Call] = {}
+        self._by_id: dict[str, Call] = {}
+
+    def open(self, id: str = "", name: str = "", index: Any = None) -> Call:
+        """A new call, the newest under its index."""
+        call = Call(id, "", index)
+        self.all.append(call)
+        self._by_index[index] = call
+        if id:
+            self._by_id[id] = call
+        self.name(call, name)
+        return call
+
+    def name(self, call: Call, name: str) -> str:
+        """Give a call its name; returns the text that was waiting for it, if this makes it the document."""
+        if call.name or not name:
+            return ""
+        call.name = name
+        if self.document is None and self._tools is not None and name in self._tools:
+            self.document = call
+            return call.args
+        return ""
+
+    def write(self, call: Call, text: str) -> str:
+        """Take arguments; returns them if they belong to the document, else ""."""
+        call.write(text)
+        return text if call is self.document else ""
+
+    def at(self, index: Any) -> Call | None:
+        """The newest call under an index."""
+        return self._by_index.get(index)
+
+    def find(self, id: str, name: str, index: Any) -> Call:
+        """The call a fragment belongs to, opened if it is a new one.
+
+        Providers differ: index 0 for all calls, no index, no id, a fresh id or the name again with each fragment.
+
+        Args:
+            id: The fragment's id, "" if it has none.
+            name: The fragment's name, "" if it has none.
+            index: The fragment's index, None if it has none.
+        """
+        known = self._by_id.get(id) if id else None
+        if known is None:
+            known = self._by_index.get(index)
+            if known is not None and _is_another(known, id, name):
+                known = None
+            if known is None:
+                return self.open(id, "", index)
+        if id and not known.id:
+            known.id = id
+            self._by_id[id] = known
+        return known
+
+
+def _is_another(known: Call, id: str, name: str) -> bool:
+    """Whether a fragment under a known call's index, with an id not seen before or none, begins another call."""
+    if not name:
+        return bool(id and known.id and not known.name)
+    if not known.name:
+        return bool(id and known.id)
+    if name != known.name or (id and known.id):
+        return True
+    return _closed(known.args)
+
+
+def _closed(text: str) -> bool:
+    """Whether text is a whole JSON value."""
+    if not text.rstrip().endswith("}"):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def object_of(text: str) -> Any:
+    """Arguments as an object, as far as they go: cut ones lose their unfinished end, broken ones give {}."""
+    from pydantic_core import from_json
+
+    try:
+        return from_json(text or "{}", allow_partial="trailing-strings")
+    except ValueError:
+        return {}
+
+
+def namespace(value: Any) -> Any:
+    """Mappings as objects with attributes, all the way down."""
+    if isinstance(value, dict):
+        return SimpleNamespace(**{str(key): namespace(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return [namespace(item) for item in value]
+    return value
+
+
+def plain(value: Any) -> Any:
+    """An SDK's object as plain data, all the way down."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(exclude_none=True, warnings=False)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, SimpleNamespace):
+        return plain(vars(value))
+    return value
+
+
+def message_of(error: Any) -> str:
+    """The message of a provider's error object."""
+    said = plain(error)
+    if isinstance(said, dict):
+        return str(said.get("message") or said.get("code") or said)
+    return str(said)
+
+
+_INPUT = ("prompt_tokens", "input_tokens", "prompt_token_count", "inputTokens")
+_OUTPUT = ("completion_tokens", "output_tokens", "candidates_token_count", "outputTokens")
+_TOTAL = ("total_tokens", "total_token_count", "totalTokens")
+
+
+def tokens(usage: Any) -> Usage:
+    """A provider's usage object in our words.
+
+    Args:
+        usage: An object or mapping; absent figures count as 0, an absent total as the sum.
+    """
+
+    def figure(names: tuple[str, ...]) -> int:
+        for name in names:
+            value = usage.get(name) if isinstance(usage, dict) else getattr(usage, name, None)
+            if isinstance(value, int | float):
+                return int(value)
+        return 0
+
+    came, went, total = figure(_INPUT), figure(_OUTPUT), figure(_TOTAL)
+    return Usage(came, went, total or came + went)
