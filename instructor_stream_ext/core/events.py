@@ -71,10 +71,17 @@ class EndKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EndSignal:
-    """How the provider said the answer ended: the meaning, and its own word for it (such as "stop")."""
+    """How the provider said the answer ended.
+
+    Args:
+        kind: What it means.
+        word: The provider's own word, such as "stop" or "MAX_TOKENS".
+        message: What else it said, for failures and blocks; often empty.
+    """
 
     kind: EndKind
     word: str
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,571 @@
+"""The life of one stream, without I/O: text and instants go in, events come out.
+
+The machine reads no clock and starts nothing; whoever drives it says what arrived and when (`now`, in the seconds of
+any monotonic clock) and is told by `deadline` when it wants to be asked again. The states and what may follow:
+
+    NEW ──begin──▶ OPENING ──start──▶ STREAMING ──finish──▶ SETTLING ──complete──▶ ENDED
+                      ▲                   │                    │
+                      └─────restart───────┴────────────────────┘        fail, cancel: from anywhere but ENDED
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from instructor_stream_ext.core.errors import (
+    InvalidJSON,
+    LimitExceeded,
+    NoOutput,
+    OutputFiltered,
+    OutputRefused,
+    OutputTruncated,
+    Path,
+    StreamError,
+    StreamMisuse,
+    StreamTimeout,
+)
+from instructor_stream_ext.core.events import (
+    DeltaReceived,
+    EndKind,
+    EndSignal,
+    FieldState,
+    FieldTransition,
+    ItemCompleted,
+    Outcome,
+    PartialEmitted,
+    RestartReason,
+    StreamCancelled,
+    StreamCompleted,
+    StreamEnded,
+    StreamEvent,
+    StreamFailed,
+    StreamRestarted,
+    StreamStarted,
+    StreamStats,
+    Usage,
+)
+from instructor_stream_ext.core.options import Limits, Timeouts
+from instructor_stream_ext.core.partials import PartialParser
+from instructor_stream_ext.core.policies import EmissionPolicy, Pending
+
+__all__ = ["State", "StreamMachine", "TextBuffer"]
+
+SCAN_AT_LEAST_EVERY = 4096
+"""Characters after which pending text is scanned although no partial is due (contract, section 8)."""
+
+_NOTHING: tuple[StreamEvent, ...] = ()
+
+
+class State(Enum):
+    """Where a stream is in its life."""
+
+    NEW = "new"
+    OPENING = "opening"
+    STREAMING = "streaming"
+    SETTLING = "settling"
+    ENDED = "ended"
+
+
+_MAY_FOLLOW: dict[State, frozenset[State]] = {
+    State.NEW: frozenset({State.OPENING, State.ENDED}),
+    State.OPENING: frozenset({State.STREAMING, State.OPENING, State.ENDED}),
+    State.STREAMING: frozenset({State.SETTLING, State.OPENING, State.STREAMING, State.ENDED}),
+    State.SETTLING: frozenset({State.OPENING, State.ENDED}),
+    State.ENDED: frozenset(),
+}
+
+
+class TextBuffer:
+    """Text that grows by pieces and is read now and then, in time and memory linear in its length."""
+
+    __slots__ = ("_blocks", "_parts", "length")
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._parts: list[str] = []
+        self.length = 0
+
+    def add(self, text: str) -> None:
+        """Append a piece."""
+        parts = self._parts
+        parts.append(text)
+        self.length += len(text)
+        if len(parts) >= 512:  # many small strings weigh ten times their text
+            self._blocks.append("".join(parts))
+            parts.clear()
+
+    def __str__(self) -> str:
+        if len(self._blocks) == 1 and not self._parts:
+            return self._blocks[0]
+        whole = "".join(self._blocks) + "".join(self._parts)
+        self._blocks[:] = [whole]
+        self._parts.clear()
+        return whole
+
+
+class StreamMachine:
+    """One stream: its attempts, its text, its partials, its events.
+
+    Args:
+        parser: Makes the parser of one attempt; None for plain text, whose partial is the text so far.
+        view: From a parser's snapshot to what the caller sees; None where they are the same.
+        policy: When partials are due; None for each change.
+        limits: Bounds in size.
+        timeouts: Bounds in time.
+        deltas: Whether somebody listens to `DeltaReceived`.
+        transitions: Whether somebody needs fields and items told as they happen.
+    """
+
+    def __init__(
+        self,
+        *,
+        parser: Callable[[], PartialParser] | None,
+        view: Callable[[Any], Any] | None = None,
+        policy: EmissionPolicy | None = None,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        deltas: bool = False,
+        transitions: bool = False,
+    ) -> None:
+        self._make_parser = parser
+        self._view = view
+        self._policy = policy
+        self._limits = limits or Limits()
+        self._timeouts = timeouts or Timeouts()
+        self._timed = self._timeouts.any
+        self._max_chars = math.inf if self._limits.max_chars is None else self._limits.max_chars
+        self.wants_deltas = deltas
+        self.wants_transitions = transitions
+        self.state = State.NEW
+        self.began_at = 0.0
+        self.attempt = 1
+        self.sequence = 0
+        self.partial: Any = None
+        self.is_final = False
+        self.fault: StreamError | None = None
+        self.usage: Usage | None = None
+        self._earlier_usage: Usage | None = None
+        self.end: EndSignal | None = None
+        self.has_aside = False
+        self._ended_at: float | None = None
+        self._first_delta_at: float | None = None
+        self._first_partial_at: float | None = None
+        self._longest_gap = 0.0
+        self._last_delta_at: float | None = None
+        self._deltas = self._chars = self._built = self._yielded = 0
+        self._waiting_at: float | None = None
+        self._waited = 0.0
+        self._lively = False
+        self._fresh_attempt()
+
+    def _fresh_attempt(self) -> None:
+        self.buffer = TextBuffer()
+        self.document_buffer = self.buffer
+        self.has_aside = False
+        self.parser = self._make_parser() if self._make_parser else None
+        if self.parser is not None and self.wants_transitions:
+            self.parser.transitions = True
+        self.partial = None
+        self._snapshot: Any = None
+        self.fault = None
+        self.end = None
+        self._due = math.inf
+        self._pending = Pending()
+        self._waited = 0.0
+        self._waiting_at = None
+        self._lively = False
+
+    # ------------------------------------------------------------------ what can be asked at any time
+
+    @property
+    def text(self) -> str:
+        """All answer text of this attempt so far."""
+        return str(self.buffer)
+
+    @property
+    def stats(self) -> StreamStats:
+        """The figures so far."""
+        began = self.began_at
+
+        def since(instant: float | None) -> float | None:
+            return None if instant is None else instant - began
+
+        return StreamStats(
+            first_delta_at=since(self._first_delta_at),
+            first_partial_at=since(self._first_partial_at),
+            ended_at=since(self._ended_at),
+            longest_gap=self._longest_gap,
+            deltas=self._deltas,
+            chars=self._chars,
+            partials_built=self._built,
+            partials_yielded=self._yielded,
+            attempts=0 if self.state is State.NEW else self.attempt,
+            end_signal=self.end.word if self.end else None,
+        )
+
+    @property
+    def json_text(self) -> str:
+        """The document so far; the text itself where the answer is plain text."""
+        return self.text if self.parser is None else self.parser.json_text()
+
+    def state_of(self, path: Path) -> FieldState:
+        """How far a place of the document has come, by attribute names, keys and indices."""
+        if self.parser is None:
+            raise StreamMisuse("state() needs a response model: plain text has no fields")
+        return self.parser.state(path)
+
+    def note_usage(self, usage: Usage | None) -> None:
+        """Take the usage of the running attempt; the newest word of the provider counts."""
+        if usage is not None:
+            self.usage = usage if self._earlier_usage is None else self._earlier_usage + usage
+
+    # ------------------------------------------------------------------ the way of a stream
+
+    def begin(self, now: float) -> None:
+        """The stream begins: the first request is about to be sent."""
+        self._move(State.OPENING)
+        self.began_at = now
+
+    def start(self, now: float, model: str | None, provider: str | None) -> list[StreamEvent]:
+        """An attempt's connection is open."""
+        self._move(State.STREAMING)
+        return [StreamStarted(at=now - self.began_at, attempt=self.attempt, model=model, provider=provider)]
+
+    def feed(self, text: str, now: float) -> list[StreamEvent] | tuple[StreamEvent, ...]:
+        """Take a piece of the document.
+
+        Args:
+            text: The piece, not empty.
+            now: When it arrived.
+
+        Returns:
+            What happened, in order. A fault in the text does not raise here but is left in `fault`, so that what
+            came before it is still told.
+        """
+        self._count(text, now)
+        buffer = self.document_buffer
+        buffer.add(text)
+        if self.has_aside:
+            self.buffer.add(text)
+        events: list[StreamEvent] | tuple[StreamEvent, ...] = _NOTHING
+        if self.wants_deltas:
+            events = [DeltaReceived(at=now - self.began_at, attempt=self.attempt, text=text)]
+        parser = self.parser
+        try:
+            if self.buffer.length > self._max_chars:
+                raise LimitExceeded("max_chars", int(self._max_chars))
+            if parser is not None:
+                parser.feed(text)
+                if self.wants_transitions:
+                    events = [*events, *self._transitions(parser, now)]
+            if self.fault is not None:
+                return events
+            if self._policy is not None and not self._is_due(text, now):
+                if parser is not None and parser.pending_chars >= SCAN_AT_LEAST_EVERY:
+                    parser.advance()
+                return events
+            emitted = self._emit(text, now)
+        except (InvalidJSON, LimitExceeded) as fault:
+            self.fault = fault
+            return events
+        if emitted is not None:
+            return [*events, emitted] if events else [emitted]
+        return events
+
+    def feed_aside(self, text: str, now: float) -> list[StreamEvent] | tuple[StreamEvent, ...]:
+        """Take answer text that is beside the document, such as prose next to a tool call."""
+        if not self.has_aside:
+            self.has_aside = True
+            self.buffer = TextBuffer()
+            self.buffer.add(str(self.document_buffer))
+        self._count(text, now)
+        self.buffer.add(text)
+        if self.buffer.length > self._max_chars:
+            self.fault = LimitExceeded("max_chars", int(self._max_chars))
+        if self.wants_deltas:
+            return [DeltaReceived(at=now - self.began_at, attempt=self.attempt, text=text)]
+        return _NOTHING
+
+    def poll(self, now: float) -> list[StreamEvent] | tuple[StreamEvent, ...]:
+        """Look at the clock without news from the provider.
+
+        Returns:
+            A partial that has become due, if any.
+
+        Raises:
+            StreamTimeout: A bound of `Timeouts` has passed.
+        """
+        if self._timed:
+            self._check_time(now)
+        if now < self._due:
+            return _NOTHING
+        try:
+            emitted = self._emit("", now)
+        except (InvalidJSON, LimitExceeded) as fault:
+            self.fault = fault
+            return _NOTHING
+        return _NOTHING if emitted is None else [emitted]
+
+    def deadline(self) -> float:
+        """When to call `poll` at the latest; `math.inf` for never."""
+        return min(self._due, self._time_limit()[0]) if self._timed else self._due
+
+    def waits(self, now: float) -> None:
+        """The driver begins to wait for the provider: only from here does its time count."""
+        if self._timed and self._waiting_at is None:
+            self._waiting_at = now
+
+    def arrived(self, now: float, *, alive: bool) -> None:
+        """A chunk has come; `alive` if it carried the model's text or reasoning.
+
+        Raises:
+            StreamTimeout: It carried none, and a bound has passed meanwhile.
+        """
+        if not self._timed:
+            return
+        if alive:
+            self._lively = True
+            self._waited = 0.0
+        else:
+            self._check_time(now)
+            if self._waiting_at is not None:
+                self._waited += now - self._waiting_at
+        self._waiting_at = None
+
+    def finish(self, now: float, end: EndSignal | None, *, refusal: str = "", detail: str = "") -> str | None:
+        """The provider's stream has ended: may the gate open?
+
+        Args:
+            now: When it ended.
+            end: What the provider said, None if it said nothing.
+            refusal: The refusal's text, if there was one.
+            detail: What is known of an empty answer, for the message.
+
+        Returns:
+            The document to validate; None where no document was found but the prose may hold one.
+
+        Raises:
+            OutputTruncated: The answer was cut off.
+            OutputRefused: The model refused.
+            OutputFiltered: A filter stepped in.
+            NoOutput: There is nothing to validate.
+            InvalidJSON: The text cannot be JSON.
+        """
+        self._move(State.SETTLING)
+        self.end = end
+        self._due = math.inf
+        kind = end.kind if end else None
+        if kind is EndKind.REFUSED or refusal:
+            raise OutputRefused(f"the model refused: {refusal or (end.word if end else '')}")
+        if end and kind is EndKind.FILTERED:
+            raise OutputFiltered(f"a content filter stopped the answer ({end.word})")
+        if end and kind is EndKind.TRUNCATED:
+            raise OutputTruncated(f"the answer was cut off after {self.buffer.length} characters ({end.word})")
+        parser = self.parser
+        if parser is None:
+            return self._finish_text(end, detail)
+        if parser.finish():
+            return parser.json_text()
+        if parser.begun:
+            said = f"the provider said {end.word!r}" if end else "the stream just stopped"
+            raise OutputTruncated(
+                f"the JSON was not closed after {self.document_buffer.length} characters: {said}",
+            )
+        if self.document_buffer.length and parser.search:
+            return None
+        raise self.no_output(detail)
+
+    def no_output(self, detail: str = "") -> StreamError:
+        """The error for an answer without a document."""
+        if not self.buffer.length:
+            return NoOutput(f"the model sent no text{f': {detail}' if detail else ''}")
+        if self.end is None:
+            return OutputTruncated(f"the stream just stopped after {self.buffer.length} characters, before any JSON")
+        shown = self.text if len(self.text) <= 200 else self.text[:197] + "..."
+        return NoOutput(f"no JSON for the response model in the answer, only text: {shown!r}")
+
+    def _finish_text(self, end: EndSignal | None, detail: str) -> str:
+        if not self.buffer.length:
+            raise self.no_output(detail)
+        if end is None:
+            raise OutputTruncated(f"the stream just stopped after {self.buffer.length} characters, without end signal")
+        return self.text
+
+    # ------------------------------------------------------------------ how it goes on, and how it ends
+
+    def restart(
+        self,
+        now: float,
+        reason: RestartReason,
+        error: BaseException | None,
+        *,
+        from_model: str | None = None,
+        to_model: str | None = None,
+    ) -> list[StreamEvent]:
+        """What was shown is void; another attempt begins with an empty buffer."""
+        self._move(State.OPENING)
+        self._earlier_usage = self.usage
+        self.attempt += 1
+        self._fresh_attempt()
+        return [
+            StreamRestarted(
+                at=now - self.began_at,
+                attempt=self.attempt,
+                reason=reason,
+                error=error,
+                from_model=from_model,
+                to_model=to_model,
+            )
+        ]
+
+    def complete(self, now: float, result: Any) -> list[StreamEvent]:
+        """The gate is passed."""
+        self.partial = result
+        self.is_final = True
+        self._snapshot = None
+        completed = StreamCompleted(at=now - self.began_at, attempt=self.attempt, result=result)
+        return [completed, self._ended(now, Outcome.COMPLETED)]
+
+    def fail(self, now: float, error: BaseException) -> list[StreamEvent]:
+        """The stream ends with an error, which is given all that had arrived."""
+        newest = self.newest_partial()
+        failed = StreamFailed(at=now - self.began_at, attempt=self.attempt, error=error)
+        ended = self._ended(now, Outcome.FAILED)
+        self.annotate(error, newest)
+        return [failed, ended]
+
+    def cancel(self, now: float) -> list[StreamEvent]:
+        """The consumer has left, or `stop_when` said so."""
+        cancelled = StreamCancelled(at=now - self.began_at, attempt=self.attempt)
+        return [cancelled, self._ended(now, Outcome.CANCELLED)]
+
+    def annotate(self, error: BaseException, partial: Any = None) -> None:
+        """Give an error of ours what had arrived; others stay as they are."""
+        if isinstance(error, StreamError):
+            error.partial = self.partial if partial is None else partial
+            error.text = self.text
+            error.usage = self.usage
+            error.attempt = self.attempt
+            error.stats = self.stats
+
+    def newest_partial(self) -> Any:
+        """The newest partial, shown or not; the last good one where the text has a fault."""
+        if self.parser is None:
+            return self.text or None
+        try:
+            snapshot = self.parser.snapshot()
+        except (InvalidJSON, LimitExceeded):
+            snapshot = self.parser.last
+        return snapshot if self._view is None or snapshot is None else self._view(snapshot)
+
+    # ------------------------------------------------------------------ inside
+
+    def _move(self, to: State) -> None:
+        if to not in _MAY_FOLLOW[self.state]:
+            raise StreamMisuse(f"a stream that is {self.state.value} cannot become {to.value}")
+        self.state = to
+
+    def _ended(self, now: float, outcome: Outcome) -> StreamEnded:
+        self._move(State.ENDED)
+        self._ended_at = now
+        self._due = math.inf
+        return StreamEnded(at=now - self.began_at, attempt=self.attempt, outcome=outcome, stats=self.stats)
+
+    def _count(self, text: str, now: float) -> None:
+        self._deltas += 1
+        self._chars += len(text)
+        last = self._last_delta_at
+        if last is None:
+            self._first_delta_at = now
+        elif now - last > self._longest_gap:
+            self._longest_gap = now - last
+        self._last_delta_at = now
+
+    def _transitions(self, parser: PartialParser, now: float) -> list[StreamEvent]:
+        """Scan what was fed and tell fields and items in document order; a fault is left in `fault`."""
+        try:
+            parser.advance()
+        except (InvalidJSON, LimitExceeded) as fault:
+            self.fault = fault
+        events: list[StreamEvent] = []
+        at, attempt, pending = now - self.began_at, self.attempt, self._pending
+        for record in parser.drain():
+            if record.kind == "item":
+                pending.items += 1
+                events.append(ItemCompleted(at=at, attempt=attempt, path=record.path, item=record.item))
+            else:
+                pending.transitions += 1
+                events.append(
+                    FieldTransition(at=at, attempt=attempt, path=record.path, before=record.before, after=record.after)
+                )
+        return events
+
+    def _is_due(self, text: str, now: float) -> bool:
+        pending = self._pending
+        if not pending.deltas:
+            pending.since = now
+        pending.deltas += 1
+        pending.chars += len(text)
+        pending.total_chars += len(text)
+        pending.now = pending.last_delta_at = now
+        assert self._policy is not None  # noqa: S101
+        self._due = due = self._policy(pending)
+        return due <= now
+
+    def _emit(self, text: str, now: float) -> PartialEmitted | None:
+        if self._policy is not None:
+            pending = self._pending
+            pending.deltas = pending.chars = pending.transitions = pending.items = 0
+            self._due = math.inf
+        partial = self._build(text)
+        if partial is None:
+            return None
+        self.partial = partial
+        self.sequence += 1
+        self._yielded += 1
+        if self._first_partial_at is None:
+            self._first_partial_at = now
+        self._pending.last_emitted_at = now
+        return PartialEmitted(at=now - self.began_at, attempt=self.attempt, partial=partial, sequence=self.sequence)
+
+    def _build(self, text: str) -> Any:
+        """The newest partial, or None if it is the one already shown."""
+        parser = self.parser
+        if parser is None:
+            if self._policy is not None:
+                self._built += 1
+                return self.text
+            whole, self.partial = self.partial, None  # the only reference, so that CPython grows it in place
+            whole = text if whole is None else whole + text
+            self._built += 1
+            return whole
+        snapshot = parser.snapshot()
+        if snapshot is self._snapshot:
+            return None
+        self._snapshot = snapshot
+        self._built += 1
+        if self._view is None:
+            return snapshot
+        partial = self._view(snapshot)
+        return None if partial is self.partial else partial
+
+    def _time_limit(self) -> tuple[float, str, float]:
+        """The next instant at which a bound passes, which one, and its length."""
+        bounds = self._timeouts
+        nearest = (math.inf, "", 0.0)
+        if bounds.total is not None:
+            nearest = (self.began_at + bounds.total, "total", bounds.total)
+        kind, bound = ("idle", bounds.idle) if self._lively else ("first_delta", bounds.first_delta)
+        if bound is None and not self._lively:
+            kind, bound = "idle", bounds.idle
+        if bound is not None and self._waiting_at is not None:
+            nearest = min(nearest, (self._waiting_at + bound - self._waited, kind, bound))
+        return nearest
+
+    def _check_time(self, now: float) -> None:
+        instant, kind, bound = self._time_limit()
+        if now >= instant:
+            raise StreamTimeout(kind, bound)

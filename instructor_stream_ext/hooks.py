@@ -1,0 +1,200 @@
+"""Callbacks: who listens to what, and what happens when a listener fails."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeAlias
+
+from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.core.events import (
+    DeltaReceived,
+    Event,
+    FieldTransition,
+    ItemCompleted,
+    PartialEmitted,
+    StreamCompleted,
+    StreamEnded,
+    StreamFailed,
+    StreamRestarted,
+    StreamStarted,
+)
+
+__all__ = ["HOOK_NAMES", "Dispatch", "HookErrors", "Hooks"]
+
+log = logging.getLogger("instructor_stream_ext")
+
+Handler: TypeAlias = Callable[..., object]
+"""What can be registered: a plain function, or on async streams also an `async def`."""
+
+HOOK_NAMES = ("start", "delta", "partial", "transition", "item", "restart", "final", "error", "end", "event")
+
+_CALLS: dict[type[Event], tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
+    StreamStarted: ("start", lambda event: (event,)),
+    DeltaReceived: ("delta", lambda event: (event.text,)),
+    PartialEmitted: ("partial", lambda event: (event.partial,)),
+    FieldTransition: ("transition", lambda event: (event,)),
+    ItemCompleted: ("item", lambda event: (event.item, event.path)),
+    StreamRestarted: ("restart", lambda event: (event,)),
+    StreamCompleted: ("final", lambda event: (event.result,)),
+    StreamFailed: ("error", lambda event: (event.error,)),
+    StreamEnded: ("end", lambda event: (event,)),
+}
+"""Which hook an event calls, and with what."""
+
+
+class Hooks:
+    """A set of callbacks, to be given to `wrap(..., hooks=...)` or to one call.
+
+    Args:
+        on: Callbacks by name, `on_partial=show` or `on_partial=[show, save]`. The names: start, delta, partial,
+            transition, item, restart, final, error, end, event.
+
+    Raises:
+        StreamMisuse: A name that does not exist, or something that cannot be called.
+    """
+
+    def __init__(self, **on: Handler | Iterable[Handler] | None) -> None:
+        self._handlers: dict[str, list[Handler]] = {}
+        for name, given in on.items():
+            if not name.startswith("on_"):
+                raise StreamMisuse(f"unknown hook {name!r}; {_known()}")
+            if given is None:
+                continue
+            for handler in [given] if callable(given) else given:
+                self.on(name.removeprefix("on_"), handler)
+
+    def on(self, name: str, handler: Handler) -> None:
+        """Add a callback.
+
+        Args:
+            name: As in "partial".
+            handler: Called with what the contract names for this hook.
+
+        Raises:
+            StreamMisuse: The name does not exist, or `handler` cannot be called.
+        """
+        check_name(name)
+        if not callable(handler):
+            raise StreamMisuse(f"the {name!r} hook must be callable, not {handler!r}")
+        self._handlers.setdefault(name, []).append(handler)
+
+    def off(self, name: str, handler: Handler) -> None:
+        """Remove a callback; one that is not registered is not an error.
+
+        Raises:
+            StreamMisuse: The name does not exist.
+        """
+        check_name(name)
+        registered = self._handlers.get(name, [])
+        if handler in registered:
+            registered.remove(handler)
+
+    def clear(self, name: str | None = None) -> None:
+        """Remove all callbacks of a name, or all there are.
+
+        Raises:
+            StreamMisuse: The name does not exist.
+        """
+        if name is None:
+            self._handlers.clear()
+            return
+        check_name(name)
+        self._handlers.pop(name, None)
+
+    def __add__(self, other: Hooks) -> Hooks:
+        joined = Hooks()
+        for hooks in (self, other):
+            for name, handlers in hooks._handlers.items():
+                joined._handlers.setdefault(name, []).extend(handlers)
+        return joined
+
+    def __bool__(self) -> bool:
+        return any(self._handlers.values())
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self._handlers.get(name))
+
+    def handlers(self, name: str) -> list[Handler]:
+        """The callbacks of one name, in the order of their registration."""
+        return list(self._handlers.get(name, ()))
+
+    def refuse_coroutines(self) -> None:
+        """For a sync stream, which cannot await.
+
+        Raises:
+            StreamMisuse: One of the callbacks is an `async def`.
+        """
+        for name, handlers in self._handlers.items():
+            for handler in handlers:
+                refuse_coroutine(name, handler)
+
+
+def check_name(name: str) -> None:
+    """Raise `StreamMisuse` unless there is such a hook."""
+    if name not in HOOK_NAMES:
+        raise StreamMisuse(f"unknown hook {name!r}; {_known()}")
+
+
+def refuse_coroutine(name: str, handler: Handler) -> None:
+    """Raise `StreamMisuse` if `handler` is an `async def`, which a sync stream cannot await."""
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
+        raise StreamMisuse(f"the {name!r} hook {handler!r} is a coroutine function; a sync stream cannot await it")
+
+
+def _known() -> str:
+    return "the hooks are " + ", ".join(f"on_{name}" for name in HOOK_NAMES)
+
+
+class HookErrors:
+    """What to do with a callback that raises.
+
+    Args:
+        mode: "warn" logs it with its traceback and warns once per callback; "raise" raises it.
+
+    Raises:
+        StreamMisuse: Another mode.
+    """
+
+    def __init__(self, mode: Literal["warn", "raise"]) -> None:
+        if mode not in ("warn", "raise"):
+            raise StreamMisuse(f"hook_errors must be 'warn' or 'raise', not {mode!r}")
+        self.mode = mode
+        self._warned: set[object] = set()
+
+    def handle(self, handler: Handler, error: Exception) -> None:
+        """Log and warn, or raise `error`."""
+        if self.mode == "raise":
+            raise error
+        log.error("the hook %r raised; the stream goes on", handler, exc_info=error)
+        key = getattr(handler, "__func__", handler)
+        if id(key) not in self._warned:
+            self._warned.add(id(key))
+            warnings.warn(
+                f"the hook {handler!r} raised {error!r}; see the log for the traceback", RuntimeWarning, stacklevel=2
+            )
+
+
+class Dispatch:
+    """Which callbacks an event calls, worked out once per stream."""
+
+    def __init__(self, hooks: Hooks, errors: HookErrors) -> None:
+        self.errors = errors
+        self._all = hooks.handlers("event")
+        self._table = {kind: (hooks.handlers(name), args) for kind, (name, args) in _CALLS.items()}
+        self.deltas = bool(self._all) or "delta" in hooks
+        self.transitions = bool(self._all) or "transition" in hooks or "item" in hooks
+        self._silent = not hooks
+
+    def calls(self, event: Event) -> list[tuple[Handler, tuple[Any, ...]]] | tuple[()]:
+        """The callbacks for an event with their arguments, `on_event` first."""
+        if self._silent:
+            return ()
+        calls: list[tuple[Handler, tuple[Any, ...]]] = [(handler, (event,)) for handler in self._all]
+        named = self._table.get(type(event))
+        if named is not None and named[0]:
+            arguments = named[1](event)
+            calls += [(handler, arguments) for handler in named[0]]
+        return calls
