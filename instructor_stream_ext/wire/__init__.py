@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from instructor_stream_ext.wire.anthropic import AnthropicReader
+from instructor_stream_ext.wire.genai import GenAIReader
 from instructor_stream_ext.wire.openai_chat import MistralReader, OpenAIChatReader
 from instructor_stream_ext.wire.openai_responses import OpenAIResponsesReader
 from instructor_stream_ext.wire.reader import EndKind, EndSignal, Reader, Switch
@@ -49,6 +50,8 @@ def reader_for(provider: str, mode: str, *, tools: frozenset[str] | None, extrac
         return OpenAIResponsesReader(asked) if mode.startswith("responses_tools") else OpenAIChatReader(asked)
     if provider == "anthropic":
         return AnthropicReader(asked)
+    if provider in ("genai", "google", "generative-ai"):
+        return GenAIReader(asked)
     if provider == "mistral":
         return MistralReader(asked)
     raise ValueError(f"no reader for {provider} in mode {mode}, and no extractor to read it with")

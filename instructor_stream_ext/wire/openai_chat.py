@@ -6,7 +6,7 @@ import json
 from importlib import import_module
 from typing import Any
 
-from instructor_stream_ext.wire.reader import Calls, EndKind, Reading, message_of, namespace, plain
+from instructor_stream_ext.wire.reader import Call, Calls, EndKind, Reading, message_of, namespace, plain
 
 __all__ = ["MistralReader", "OpenAIChatReader"]
 
@@ -135,19 +135,22 @@ class OpenAIChatReader(Reading):
         for fragment in fragments:
             fields = fragment.__dict__
             function = _function(fields)
-            id, name = fields.get("id") or "", function.get("name") or ""
-            if id == "null":  # Mistral's SDK fills in this word for an absent id.
-                id = ""
-            call = calls.at(fields.get("index")) if not id and not name else None
-            if call is None:
-                call = calls.find(id, name, fields.get("index"))
-            if name and not call.name:
-                text += calls.name(call, name)
-            args = function.get("arguments")
-            if args:
+            id, name = fields.get("id"), function.get("name")
+            if id or name:
+                call = self._headed(id or "", name or "", fields.get("index"))
+                if name and not call.name:
+                    text += calls.name(call, name)
+            else:
+                call = calls.at(fields.get("index")) or calls.find("", "", fields.get("index"))
+            if args := function.get("arguments"):
                 self.alive = self._began = True
                 text += calls.write(call, args if args.__class__ is str else _dumped(args))
         return text
+
+    def _headed(self, id: str, name: str, index: Any) -> Call:
+        """The call a fragment with an id or a name is of."""
+        # Mistral's SDK fills in the word "null" for an absent id.
+        return self._calls.find("" if id == "null" else id, name, index)
 
     def _parts(self, content: Any) -> str:
         """The text of content that comes as a list of parts; thinking among them is reasoning."""

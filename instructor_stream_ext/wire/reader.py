@@ -13,7 +13,7 @@ from io import StringIO
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-from instructor_stream_ext.core.events import Usage
+from instructor_stream_ext.core.events import EndKind, EndSignal, Usage
 
 __all__ = [
     "Call",
@@ -30,31 +30,6 @@ __all__ = [
     "plain",
     "tokens",
 ]
-
-
-class EndKind(Enum):
-    """How the provider said the answer ended."""
-
-    COMPLETE = "complete"
-    TRUNCATED = "truncated"
-    FILTERED = "filtered"
-    REFUSED = "refused"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class EndSignal:
-    """The provider's word on the end of the answer.
-
-    Args:
-        kind: What it means.
-        word: The provider's own word, such as "stop" or "MAX_TOKENS".
-        message: What else it said, for failures and blocks; often empty.
-    """
-
-    kind: EndKind
-    word: str
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +49,12 @@ class Switch:
 _WORDS = {
     EndKind.TRUNCATED: (
         "length max_tokens max_output_tokens max_token_limit max_context_len_limit model_context_window_exceeded "
-        "model_length error_limit incomplete pause_turn reason_max_len reason_max_context reason_time_limit time_limit"
+        "model_length error_limit incomplete pause_turn reason_max_len reason_max_context reason_time_limit time_limit continuation"
     ),
     EndKind.FILTERED: (
         "content_filter content_filtered guardrail_intervened safety recitation blocklist prohibited_content spii "
         "language sensitive image_safety image_prohibited_content image_recitation other no_image error_toxic "
-        "jailbreak model_armor block_reason_unspecified blocked_reason_unspecified"
+        "jailbreak model_armor escalation pup_limited_disabled block_reason_unspecified blocked_reason_unspecified"
     ),
     EndKind.REFUSED: "refusal refused",
     EndKind.FAILED: (
@@ -237,7 +212,7 @@ class Reading:
 
 
 class Call:
-    """One tool call as it arrives.
+    """One tool call as it arrives; `write` takes a piece of its arguments.
 
     Args:
         id: The provider's id of the call, "" if not yet known.
@@ -245,35 +220,24 @@ class Call:
         index: The provider's number of the call, None if it gives none.
     """
 
-    __slots__ = ("_args", "_whole", "id", "index", "name")
+    __slots__ = ("_args", "id", "index", "name", "write")
 
     def __init__(self, id: str = "", name: str = "", index: Any = None) -> None:
         self.id = id
         self.name = name
         self.index = index
-        self._args: StringIO | None = None
-        self._whole = ""
+        self._args = StringIO()
+        self.write = self._args.write
 
     @property
     def args(self) -> str:
         """The arguments so far."""
-        return self._whole if self._args is None else self._args.getvalue()
-
-    def write(self, text: str) -> None:
-        """Take a piece of the arguments."""
-        if self._args is not None:
-            self._args.write(text)
-        elif self._whole:
-            self._args = StringIO()
-            self._args.write(self._whole)
-            self._args.write(text)
-        else:
-            self._whole = text
+        return self._args.getvalue()
 
     @property
     def started(self) -> bool:
         """Whether any arguments have come."""
-        return bool(self._whole)
+        return self._args.tell() > 0
 
 
 class Calls:
