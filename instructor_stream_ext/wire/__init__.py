@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 from instructor_stream_ext.wire.anthropic import AnthropicReader
+from instructor_stream_ext.wire.bedrock import BedrockReader
+from instructor_stream_ext.wire.cohere import CohereReader
+from instructor_stream_ext.wire.fallback import FallbackReader
+from instructor_stream_ext.wire.gemini_legacy import GeminiLegacyReader
 from instructor_stream_ext.wire.genai import GenAIReader
 from instructor_stream_ext.wire.openai_chat import MistralReader, OpenAIChatReader
 from instructor_stream_ext.wire.openai_responses import OpenAIResponsesReader
 from instructor_stream_ext.wire.reader import EndKind, EndSignal, Reader, Switch
+from instructor_stream_ext.wire.xai import XAIReader
 
 __all__ = ["EndKind", "EndSignal", "Reader", "Switch", "reader_for"]
+
+Extractor: TypeAlias = Callable[[Iterable[Any]], Iterable[str]]
 
 _TOOL_MODES = frozenset({"tool_call", "tools_strict", "responses_tools", "responses_tools_with_inbuilt_tools"})
 _CHAT = frozenset(
@@ -32,8 +40,21 @@ _CHAT = frozenset(
     }
 )
 
+_FAMILIES: dict[str, Callable[[frozenset[str] | None], Reader]] = {
+    "anthropic": AnthropicReader,
+    "bedrock": BedrockReader,
+    "cohere": CohereReader,
+    "gemini": GeminiLegacyReader,
+    "genai": GenAIReader,
+    "generative-ai": GenAIReader,
+    "google": GenAIReader,
+    "mistral": MistralReader,
+    "vertexai": GeminiLegacyReader,
+    "xai": XAIReader,
+}
 
-def reader_for(provider: str, mode: str, *, tools: frozenset[str] | None, extractor: Any = None) -> Reader:
+
+def reader_for(provider: str, mode: str, *, tools: frozenset[str] | None, extractor: Extractor | None = None) -> Reader:
     """The reader for what a provider streams in a mode.
 
     Args:
@@ -48,10 +69,8 @@ def reader_for(provider: str, mode: str, *, tools: frozenset[str] | None, extrac
     asked = tools if mode in _TOOL_MODES else None
     if provider in _CHAT:
         return OpenAIResponsesReader(asked) if mode.startswith("responses_tools") else OpenAIChatReader(asked)
-    if provider == "anthropic":
-        return AnthropicReader(asked)
-    if provider in ("genai", "google", "generative-ai"):
-        return GenAIReader(asked)
-    if provider == "mistral":
-        return MistralReader(asked)
-    raise ValueError(f"no reader for {provider} in mode {mode}, and no extractor to read it with")
+    if (known := _FAMILIES.get(provider)) is not None:
+        return known(asked)
+    if extractor is None:
+        raise ValueError(f"no reader for {provider} in mode {mode}, and no extractor to read it with")
+    return FallbackReader(extractor)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.wire.paths import OutOfOrder, PathWriter
+from instructor_stream_ext.wire.paths import OutOfOrderError, PathWriter
 from instructor_stream_ext.wire.reader import Call, Calls, EndKind, EndSignal, Reading, namespace, object_of, plain
 
 __all__ = ["GenAIReader"]
@@ -125,8 +125,9 @@ class GenAIReader(Reading):
         text = ""
         try:
             for update in fields.get("partial_args") or ():
-                text += writer.write(*_value_of(update.__dict__))
-        except OutOfOrder as error:
+                path, value, more = _value_of(update.__dict__)
+                text += writer.write(path, value, more=more)
+        except OutOfOrderError as error:
             self._fail("error", str(error))
         if not fields.get("will_continue"):
             text += writer.close()
@@ -148,6 +149,9 @@ class GenAIReader(Reading):
             self._close(word, message)
 
 
+_PIECES = 256
+
+
 class _Part:
     """One part of the answer: text that adjacent chunks share, or a function call."""
 
@@ -164,7 +168,7 @@ class _Part:
         self.signature = signature or self.signature
         if text:
             self.pieces.append(text)
-        if len(self.pieces) > 256:
+        if len(self.pieces) > _PIECES:
             self.pieces = ["".join(self.pieces)]
 
     def whole(self) -> dict[str, Any]:

@@ -135,9 +135,9 @@ class OpenAIChatReader(Reading):
         for fragment in fragments:
             fields = fragment.__dict__
             function = _function(fields)
-            id, name = fields.get("id"), function.get("name")
-            if id or name:
-                call = self._headed(id or "", name or "", fields.get("index"))
+            given, name = fields.get("id"), function.get("name")
+            if given or name:
+                call = self._headed(given or "", name or "", fields.get("index"))
                 if name and not call.name:
                     text += calls.name(call, name)
             else:
@@ -147,10 +147,10 @@ class OpenAIChatReader(Reading):
                 text += calls.write(call, args if args.__class__ is str else _dumped(args))
         return text
 
-    def _headed(self, id: str, name: str, index: Any) -> Call:
+    def _headed(self, call_id: str, name: str, index: Any) -> Call:
         """The call a fragment with an id or a name is of."""
         # Mistral's SDK fills in the word "null" for an absent id.
-        return self._calls.find("" if id == "null" else id, name, index)
+        return self._calls.find("" if call_id == "null" else call_id, name, index)
 
     def _parts(self, content: Any) -> str:
         """The text of content that comes as a list of parts; thinking among them is reasoning."""

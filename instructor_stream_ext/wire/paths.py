@@ -6,12 +6,12 @@ import json
 import re
 from typing import Any
 
-__all__ = ["OutOfOrder", "PathWriter"]
+__all__ = ["OutOfOrderError", "PathWriter"]
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d+)\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""")
 
 
-class OutOfOrder(ValueError):
+class OutOfOrderError(ValueError):
     """A value belongs into a part of the document that is closed already."""
 
 
@@ -27,7 +27,7 @@ class PathWriter:
         self._seen: set[tuple[Any, ...]] = set()
         self._string: list[str | int] | None = None
 
-    def write(self, path: str, value: Any, more: bool) -> str:
+    def write(self, path: str, value: Any, *, more: bool) -> str:
         """The new text of the document.
 
         Args:
@@ -36,19 +36,19 @@ class PathWriter:
             more: Whether more of this string follows.
 
         Raises:
-            OutOfOrder: The path leads back into something already closed.
+            OutOfOrderError: The path leads back into something already closed.
         """
         steps = _steps(path)
         if not steps:
             return ""
         if self._string is not None:
             if steps == self._string:
-                return self._piece(value, more)
-            return self._end_string() + self.write(path, value, more)
+                return self._piece(value, more=more)
+            return self._end_string() + self.write(path, value, more=more)
         text = self._reach(steps)
         if isinstance(value, str):
             self._string = steps
-            return text + '"' + self._piece(value, more)
+            return text + '"' + self._piece(value, more=more)
         return text + json.dumps(value)
 
     def close(self) -> str:
@@ -61,7 +61,7 @@ class PathWriter:
         self._open = []
         return text
 
-    def _piece(self, value: Any, more: bool) -> str:
+    def _piece(self, value: Any, *, more: bool) -> str:
         """A piece of the open string."""
         text = json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else ""
         return text if more else text + self._end_string()
@@ -76,7 +76,7 @@ class PathWriter:
     def _reach(self, steps: list[str | int]) -> str:
         """Close and open containers until the value at these steps can be written."""
         if tuple(steps) in self._seen:
-            raise OutOfOrder(f"arguments came out of order, at {steps}")
+            raise OutOfOrderError(f"arguments came out of order, at {steps}")
         shared = 0
         while shared < min(len(self._open), len(steps) - 1) and self._open[shared] == steps[shared]:
             shared += 1
@@ -101,7 +101,7 @@ class PathWriter:
     def _member(self, place: tuple[str | int, ...]) -> str:
         """What stands before a member: a comma unless it is the first, and its name in an object."""
         if place in self._seen:
-            raise OutOfOrder(f"arguments came out of order, at {list(place)}")
+            raise OutOfOrderError(f"arguments came out of order, at {list(place)}")
         parent = (*place[:-1], ...)
         comma = "," if parent in self._seen else ""
         self._seen.update((place, parent))

@@ -215,15 +215,15 @@ class Call:
     """One tool call as it arrives; `write` takes a piece of its arguments.
 
     Args:
-        id: The provider's id of the call, "" if not yet known.
+        call_id: The provider's id of the call, "" if not yet known.
         name: The tool's name, "" if not yet known.
         index: The provider's number of the call, None if it gives none.
     """
 
     __slots__ = ("_args", "id", "index", "name", "write")
 
-    def __init__(self, id: str = "", name: str = "", index: Any = None) -> None:
-        self.id = id
+    def __init__(self, call_id: str = "", name: str = "", index: Any = None) -> None:
+        self.id = call_id
         self.name = name
         self.index = index
         self._args = StringIO()
@@ -256,13 +256,13 @@ class Calls:
         self._by_index: dict[Any, Call] = {}
         self._by_id: dict[str, Call] = {}
 
-    def open(self, id: str = "", name: str = "", index: Any = None) -> Call:
+    def open(self, call_id: str = "", name: str = "", index: Any = None) -> Call:
         """A new call, the newest under its index."""
-        call = Call(id, "", index)
+        call = Call(call_id, "", index)
         self.all.append(call)
         self._by_index[index] = call
-        if id:
-            self._by_id[id] = call
+        if call_id:
+            self._by_id[call_id] = call
         self.name(call, name)
         return call
 
@@ -285,36 +285,36 @@ class Calls:
         """The newest call under an index."""
         return self._by_index.get(index)
 
-    def find(self, id: str, name: str, index: Any) -> Call:
+    def find(self, call_id: str, name: str, index: Any) -> Call:
         """The call a fragment belongs to, opened if it is a new one.
 
-        Providers differ: index 0 for all calls, no index, no id, a fresh id or the name again with each fragment.
+        Providers differ: index 0 for all calls, no index, no call_id, a fresh call_id or the name again with each fragment.
 
         Args:
-            id: The fragment's id, "" if it has none.
+            call_id: The fragment's call_id, "" if it has none.
             name: The fragment's name, "" if it has none.
             index: The fragment's index, None if it has none.
         """
-        known = self._by_id.get(id) if id else None
+        known = self._by_id.get(call_id) if call_id else None
         if known is None:
             known = self._by_index.get(index)
-            if known is not None and _is_another(known, id, name):
+            if known is not None and _is_another(known, call_id, name):
                 known = None
             if known is None:
-                return self.open(id, "", index)
-        if id and not known.id:
-            known.id = id
-            self._by_id[id] = known
+                return self.open(call_id, "", index)
+        if call_id and not known.id:
+            known.id = call_id
+            self._by_id[call_id] = known
         return known
 
 
-def _is_another(known: Call, id: str, name: str) -> bool:
+def _is_another(known: Call, call_id: str, name: str) -> bool:
     """Whether a fragment under a known call's index, with an id not seen before or none, begins another call."""
     if not name:
-        return bool(id and known.id and not known.name)
+        return bool(call_id and known.id and not known.name)
     if not known.name:
-        return bool(id and known.id)
-    if name != known.name or (id and known.id):
+        return bool(call_id and known.id)
+    if name != known.name or (call_id and known.id):
         return True
     return _closed(known.args)
 
