@@ -1,0 +1,59 @@
+"""What all tests share: no network but loopback, no keys, no proxies, and a real server to talk to."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.server.server import ScriptedServer
+
+# litellm fetches a price list and looks for updates when imported, unless told otherwise.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+os.environ["LITELLM_OFFLINE_MODE"] = "true"
+
+
+class NetworkBlockedError(RuntimeError):
+    """A test tried to leave this machine."""
+
+
+def _is_loopback(host: object) -> bool:
+    if isinstance(host, bytes):
+        host = host.decode()
+    if host in {None, "", "localhost"}:
+        return True
+    try:
+        return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _guard(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse to look up or connect to anything but loopback.
+
+    As an audit hook it sits below every library: sockets, asyncio, httpx, aiohttp, urllib and C code alike.
+    """
+    if event == "socket.getaddrinfo" and not _is_loopback(arguments[0]):
+        raise NetworkBlockedError(f"a test looked up {arguments[0]!r}")
+    if event in {"socket.connect", "socket.sendto"}:
+        address = arguments[1]
+        if isinstance(address, tuple) and not _is_loopback(address[0]):
+            raise NetworkBlockedError(f"a test tried to connect to {address!r}")
+
+
+def pytest_configure() -> None:
+    sys.addaudithook(_guard)
+    for name in list(os.environ):
+        if name.upper().endswith(("_PROXY", "_API_KEY", "_BASE_URL", "_API_BASE")):
+            del os.environ[name]
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    """A scripted server on a free loopback port, stopped after the test."""
+    with ScriptedServer() as running:
+        yield running
