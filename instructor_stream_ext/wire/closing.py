@@ -1,0 +1,139 @@
+"""Closing a provider's stream so that its connection ends at once, and finding the socket below it.
+
+Closing what an SDK hands out is not enough everywhere: a generator may hold its response only through generators of
+its own, and some wrappers have no `close`. So the HTTP responses below a stream are sought where the SDKs are known
+to keep them, and are closed as well; closing twice does no harm.
+"""
+
+from __future__ import annotations
+
+import inspect
+import socket
+from collections.abc import Iterator
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any
+
+__all__ = ["aclose", "close", "socket_of"]
+
+# Which attributes of a package's own objects lead nearer to the response.
+_HOLDERS: dict[str, tuple[str, ...]] = {
+    "anthropic": ("response", "_raw_stream"),
+    "botocore": ("_raw_stream",),
+    "cerebras": ("response",),
+    "google": ("response_stream", "segment_iterator"),
+    "groq": ("response",),
+    "litellm": ("completion_stream", "streaming_response", "response_iterator", "response"),
+    "mistralai": ("response",),
+    "openai": ("response",),
+    "writerai": ("response",),
+}
+_RESPONSES = {("httpx", "Response"), ("httpx2", "Response"), ("aiohttp", "ClientResponse")}
+
+
+def close(stream: Any) -> None:
+    """Close a sync stream and the connection below it.
+
+    Args:
+        stream: What the SDK handed out; anything without a way to be closed is left alone.
+    """
+    below = list(_below(stream))
+    for held in below:
+        if _is_response(held):
+            held.close()
+    for held in below:
+        if isinstance(held, GeneratorType):
+            held.close()
+    closing = getattr(stream, "close", None)
+    if callable(closing):
+        closing()
+
+
+async def aclose(stream: Any) -> None:
+    """Close an async stream and the connection below it.
+
+    Args:
+        stream: What the SDK handed out; a sync stream that an async client gave is closed as well.
+    """
+    below = list(_below(stream))
+    for held in below:
+        if _is_response(held):
+            await _ended(held.aclose() if hasattr(held, "aclose") else held.close())
+    for held in below:
+        if isinstance(held, AsyncGeneratorType):
+            await held.aclose()
+        elif isinstance(held, GeneratorType):
+            held.close()
+    closing = getattr(stream, "aclose", None) or getattr(stream, "close", None)
+    if callable(closing):
+        await _ended(closing())
+
+
+def socket_of(stream: Any) -> socket.socket | None:
+    """The socket a sync stream reads from, for one who must wake a read that blocks.
+
+    May be asked from another thread while the stream is being read. Before the first chunk of a lazy stream there is
+    no connection yet.
+
+    Args:
+        stream: What the SDK handed out.
+
+    Returns:
+        The socket, or None if the transport is none of httpx.
+    """
+    for held in _below(stream):
+        if _package(held) not in ("httpx", "httpx2"):
+            continue
+        below = held.extensions.get("network_stream") if _is_response(held) else None
+        found = below.get_extra_info("socket") if below is not None else None
+        if isinstance(found, socket.socket):
+            return found
+    return None
+
+
+async def _ended(result: Any) -> None:
+    """Wait for what an async close returned; a sync one returned nothing to wait for."""
+    if inspect.isawaitable(result):
+        await result
+
+
+def _below(stream: Any) -> Iterator[Any]:
+    """A stream, the streams it reads from, and their responses, from the outside in."""
+    seen: set[int] = set()
+    waiting = [stream]
+    while waiting:
+        held = waiting.pop(0)
+        if held is None or id(held) in seen:
+            continue
+        seen.add(id(held))
+        yield held
+        if not _is_response(held):
+            waiting.extend(_held_by(held))
+
+
+def _held_by(stream: Any) -> list[Any]:
+    """What a stream reads from, where it is of a kind whose insides are known."""
+    if isinstance(stream, GeneratorType):
+        frame = stream.gi_frame
+    elif isinstance(stream, AsyncGeneratorType):
+        frame = stream.ag_frame
+    else:
+        insides = getattr(stream, "__dict__", {})
+        return [insides.get(name) for name in _HOLDERS.get(_package(stream), ())]
+    if frame is None:
+        return []
+    return [value for value in frame.f_locals.values() if _may_hold(value)]
+
+
+def _may_hold(value: Any) -> bool:
+    """Whether a variable of a generator may lead to a response."""
+    return isinstance(value, GeneratorType | AsyncGeneratorType) or _is_response(value) or _package(value) in _HOLDERS
+
+
+def _is_response(held: Any) -> bool:
+    """Whether this is an HTTP response of a library the SDKs stand on."""
+    return any((_package(held), kind.__name__) in _RESPONSES for kind in type(held).__mro__[:2])
+
+
+def _package(held: Any) -> str:
+    """The top-level package an object's type is from."""
+    return type(held).__module__.partition(".")[0]
