@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -53,7 +54,14 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    """A scripted server on a free loopback port, stopped after the test."""
+async def server() -> AsyncIterator[ScriptedServer]:
+    """A scripted server on a free loopback port, for sync and async tests, stopped after the test.
+
+    The fixture is async so that clients made with `tests.server.clients` are closed in the loop that they lived in.
+    """
     with ScriptedServer() as running:
         yield running
+        for close in reversed(running.closers):
+            closed = close()
+            if inspect.isawaitable(closed):
+                await closed

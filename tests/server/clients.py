@@ -1,12 +1,13 @@
 """Clients of every kind pointed at the test server, with the SDKs' own retries off.
 
 The bare ones are the SDKs' clients; the others are instructor's. litellm takes seconds to import, so everything is
-imported where it is needed.
+imported where it is needed. The `server` fixture closes all of them after the test.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import instructor
@@ -41,35 +42,45 @@ def bare_openai(server: ScriptedServer, **options: Any) -> openai.OpenAI:
     """Give openai's client; `options` are its own."""
     import openai
 
-    return openai.OpenAI(**{"base_url": f"{server.url}/v1", "api_key": KEY, "max_retries": 0, **options})
+    client = openai.OpenAI(**{"base_url": f"{server.url}/v1", "api_key": KEY, "max_retries": 0, **options})
+    server.closers.append(client.close)
+    return client
 
 
 def bare_async_openai(server: ScriptedServer, **options: Any) -> openai.AsyncOpenAI:
     """Give openai's async client; `options` are its own."""
     import openai
 
-    return openai.AsyncOpenAI(**{"base_url": f"{server.url}/v1", "api_key": KEY, "max_retries": 0, **options})
+    client = openai.AsyncOpenAI(**{"base_url": f"{server.url}/v1", "api_key": KEY, "max_retries": 0, **options})
+    server.closers.append(client.close)
+    return client
 
 
 def bare_anthropic(server: ScriptedServer, **options: Any) -> anthropic.Anthropic:
     """Give anthropic's client; `options` are its own."""
     import anthropic
 
-    return anthropic.Anthropic(**{"base_url": server.url, "api_key": KEY, "max_retries": 0, **options})
+    client = anthropic.Anthropic(**{"base_url": server.url, "api_key": KEY, "max_retries": 0, **options})
+    server.closers.append(client.close)
+    return client
 
 
 def bare_async_anthropic(server: ScriptedServer, **options: Any) -> anthropic.AsyncAnthropic:
     """Give anthropic's async client; `options` are its own."""
     import anthropic
 
-    return anthropic.AsyncAnthropic(**{"base_url": server.url, "api_key": KEY, "max_retries": 0, **options})
+    client = anthropic.AsyncAnthropic(**{"base_url": server.url, "api_key": KEY, "max_retries": 0, **options})
+    server.closers.append(client.close)
+    return client
 
 
 def bare_genai(server: ScriptedServer, **options: Any) -> genai.Client:
     """Give google-genai's client, which is sync and (as `.aio`) async; `options` are its own."""
     from google import genai
 
-    return genai.Client(**{"api_key": KEY, "http_options": {"base_url": server.url}, **options})
+    client = genai.Client(**{"api_key": KEY, "http_options": {"base_url": server.url}, **options})
+    server.closers += [client.close, client.aio.aclose]
+    return client
 
 
 def openai_client(
@@ -131,8 +142,24 @@ def async_litellm_client(
     import litellm
 
     call = functools.partial(litellm.acompletion, **_litellm_arguments(server, arguments))
-    return instructor.from_litellm(call, mode=mode)
+    client: object = instructor.from_litellm(call, mode=mode)
+    assert isinstance(client, instructor.AsyncInstructor)
+    return client
 
 
 def _litellm_arguments(server: ScriptedServer, arguments: dict[str, Any]) -> dict[str, Any]:
+    server.closers.append(_close_litellm)
     return {"api_base": f"{server.url}/v1", "api_key": KEY, "num_retries": 0, **arguments}
+
+
+async def _close_litellm() -> None:
+    """Close the clients that litellm keeps: they belong to the event loop of the test that is ending."""
+    import litellm
+
+    cache = litellm.in_memory_llm_clients_cache
+    clients = list(cache.cache_dict.values())
+    cache.flush_cache()  # type: ignore[no-untyped-call]
+    for client in clients:
+        closed = client.close()
+        if inspect.isawaitable(closed):
+            await closed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from tests.server.script import Answer, Script, sends
 from tests.server.server import Request
@@ -49,14 +49,13 @@ def reply(
 def chunks_for(request: Request, text: str, size: int | None = 4) -> list[bytes]:
     """Give the chunks of a streamed answer to this request."""
     name = _tool_name(request.json)
-    named = {} if name is None else {"name": name}
     match _provider(request):
         case "anthropic":
-            return anthropic_tools(text, size=size, **named) if name else anthropic_text(text, size=size)
+            return anthropic_tools(text, size=size, name=name) if name else anthropic_text(text, size=size)
         case "gemini":
-            return gemini_tools(text, **named) if name else gemini_text(text, size=size)
+            return gemini_tools(text, name=name) if name else gemini_text(text, size=size)
         case "responses":
-            return responses_tools(text, size=size, **named) if name else responses_text(text, size=size)
+            return responses_tools(text, size=size, name=name) if name else responses_text(text, size=size)
         case _:
             usage = bool((request.json.get("stream_options") or {}).get("include_usage"))
             if name is None:
@@ -66,17 +65,17 @@ def chunks_for(request: Request, text: str, size: int | None = 4) -> list[bytes]
 
 def _whole(request: Request, text: str) -> Answer:
     name = _tool_name(request.json)
-    named = {} if name is None else {"name": name}
+    kind: Literal["tools", "text"] = "tools" if name else "text"
     match _provider(request):
         case "anthropic":
-            body = anthropic_answer(text, kind="tools" if name else "text", **named)
+            body = anthropic_answer(text, kind=kind, name=name or "")
             return Answer(body, headers={"content-type": "application/json"})
         case "gemini":
-            return Answer(gemini_answer(text, kind="tools" if name else "text", **named))
+            return Answer(gemini_answer(text, kind=kind, name=name or ""))
         case "responses":
-            return Answer(responses_answer(text, kind="tools" if name else "text", **named))
+            return Answer(responses_answer(text, kind=kind, name=name or ""))
         case _:
-            return Answer(chat_answer(text, kind="tools" if name else "content", **named))
+            return Answer(chat_answer(text, kind="tools" if name else "content", name=name or ""))
 
 
 def _provider(request: Request) -> str:

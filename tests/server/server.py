@@ -124,12 +124,14 @@ class ScriptedServer:
         server.requests[0].json["messages"]
         server.exchanges[0].disconnected.wait()
 
+    `closers` holds what the `server` fixture calls at the end (and awaits, if need be): clients to close.
     A script (a function) that raises answers with status 500, and its error comes out when the server stops.
     """
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self.failures: list[Exception] = []
+        self.closers: list[Callable[[], object]] = []
         self._plans: list[_Plan] = []
         self._fallback: _Plan | None = None
         self._arrivals: dict[int, Signal] = {}
@@ -357,9 +359,8 @@ class _Connection:
     # -- answers ---------------------------------------------------------------------------------------------------
 
     async def _answer(self, request: Request) -> None:
-        exchange, steps = self._server._begin(request)  # noqa: SLF001 - the two classes are one thing
+        exchange, steps = self._server._begin(request)
         self._exchanges.append(exchange)
-        self._framing = None
         try:
             for step in steps:
                 await self._play(step, exchange)
@@ -422,8 +423,8 @@ class _Connection:
         if self._framing is None:
             await self._start(Start())
         assert self._framing is not None
-        await self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._framing.chunked else data)
         exchange.sent += 1
+        await self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._framing.chunked else data)
 
     async def _end(self) -> None:
         framing, self._framing = self._framing or Start(), None
@@ -435,7 +436,7 @@ class _Connection:
         is_raw = isinstance(answer.body, bytes)
         body = answer.body if is_raw else json.dumps(answer.body).encode()
         headers = {"content-type": "application/octet-stream" if is_raw else "application/json"}
-        headers |= answer.headers | {"content-length": str(len(body))}
+        headers |= {**answer.headers, "content-length": str(len(body))}
         await self._write(_head(answer.status, headers) + body)
 
     async def _write(self, data: bytes) -> None:

@@ -61,7 +61,7 @@ def anthropic_answer(
     if kind == "text":
         content = sse([{"type": "text", "text": json_text}])[6:-2]
     else:
-        content = b'[{"type": "tool_use", "id": "toolu_1", "name": "%b", "input": %b}]' % (name.encode(), json_text.encode())
+        content = f'[{{"type": "tool_use", "id": "toolu_1", "name": "{name}", "input": {json_text}}}]'.encode()
     reason = stop or ("tool_use" if kind == "tools" else "end_turn")
     head = sse(_message(reason) | {"usage": {"input_tokens": 11, "output_tokens": 7}})[6:-2]
     return head.replace(b'"content": []', b'"content": ' + content)

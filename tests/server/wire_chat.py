@@ -120,7 +120,9 @@ def chat_choices(
         else:
             lane += [{"content": part} for part in parts]
         lanes.append([chat_chunk(delta, index=index) for delta in lane])
-    ends = [chat_chunk({}, finish="tool_calls" if kind == "tools" else "stop", index=index) for index in range(len(texts))]
+    ends = [
+        chat_chunk({}, finish="tool_calls" if kind == "tools" else "stop", index=index) for index in range(len(texts))
+    ]
     return [chunk for turn in zip_longest(*lanes) for chunk in turn if chunk is not None] + [*ends, DONE]
 
 
@@ -131,7 +133,12 @@ def chat_error(message: str = "overloaded", *, named: bool = False) -> bytes:
 
 
 def chat(
-    json_text: str, size: int | None = 4, *, kind: Literal["tools", "content"] = "tools", name: str = "Answer", **rest: Any
+    json_text: str,
+    size: int | None = 4,
+    *,
+    kind: Literal["tools", "content"] = "tools",
+    name: str = "Answer",
+    **rest: Any,
 ) -> list[bytes]:
     """Stream one document in tool mode or as content; `rest` as in `chat_tools` and `chat_content`."""
     if kind == "content":

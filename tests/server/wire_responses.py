@@ -69,7 +69,9 @@ def responses_error(message: str = "overloaded", *, sequence_number: int = 99) -
     return sse(error | {"sequence_number": sequence_number}, event="error")
 
 
-def responses_answer(json_text: str, *, kind: Literal["tools", "text"] = "tools", name: str = "Answer") -> dict[str, Any]:
+def responses_answer(
+    json_text: str, *, kind: Literal["tools", "text"] = "tools", name: str = "Answer"
+) -> dict[str, Any]:
     """Give the answer to a plain, unstreamed request, for `Answer`."""
     if kind == "tools":
         return _response("completed", [_function_call(name, json_text, "completed")])
@@ -94,7 +96,9 @@ def _message(text: str, *, size: int | None, ending: Ending | None, kind: str, k
 
 
 def _stream(events: Iterable[dict[str, Any]], item: dict[str, Any], ending: Ending | None) -> list[bytes]:
-    start = [{"type": f"response.{kind}", "response": _response("in_progress", [])} for kind in ("created", "in_progress")]
+    start = [
+        {"type": f"response.{kind}", "response": _response("in_progress", [])} for kind in ("created", "in_progress")
+    ]
     numbered = [*start, *events, *_end(item, ending)]
     return [sse(event | {"sequence_number": n}, event=event["type"]) for n, event in enumerate(numbered)]
 
@@ -119,7 +123,13 @@ def _end(item: dict[str, Any], ending: Ending | None) -> list[dict[str, Any]]:
 
 def _response(status: str, output: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
     usage = USAGE if status in {"completed", "incomplete"} else None
-    response: dict[str, Any] = {"id": RESPONSE_ID, "object": "response", "created_at": 1, "model": MODEL, "status": status}
+    response: dict[str, Any] = {
+        "id": RESPONSE_ID,
+        "object": "response",
+        "created_at": 1,
+        "model": MODEL,
+        "status": status,
+    }
     response |= {"output": output, "error": None, "incomplete_details": None, "instructions": None, "metadata": {}}
     response |= {"parallel_tool_calls": False, "tool_choice": "auto", "tools": [], "temperature": 1.0, "top_p": 1.0}
     return response | {"usage": usage} | changes
