@@ -135,7 +135,7 @@ class StreamMachine:
         self._policy = policy
         self._limits = limits or Limits()
         self._timeouts = timeouts or Timeouts()
-        self._timed = self._timeouts.any
+        self.timed = self._timeouts.any
         self._max_chars = math.inf if self._limits.max_chars is None else self._limits.max_chars
         self.wants_deltas = deltas
         self.wants_transitions = transitions
@@ -298,7 +298,7 @@ class StreamMachine:
         Raises:
             StreamTimeout: A bound of `Timeouts` has passed.
         """
-        if self._timed:
+        if self.timed:
             self._check_time(now)
         if now < self._due:
             return _NOTHING
@@ -311,11 +311,11 @@ class StreamMachine:
 
     def deadline(self) -> float:
         """When to call `poll` at the latest; `math.inf` for never."""
-        return min(self._due, self._time_limit()[0]) if self._timed else self._due
+        return min(self._due, self._time_limit()[0]) if self.timed else self._due
 
     def waits(self, now: float) -> None:
         """The driver begins to wait for the provider: only from here does its time count."""
-        if self._timed and self._waiting_at is None:
+        if self.timed and self._waiting_at is None:
             self._waiting_at = now
 
     def arrived(self, now: float, *, alive: bool) -> None:
@@ -324,7 +324,7 @@ class StreamMachine:
         Raises:
             StreamTimeout: It carried none, and a bound has passed meanwhile.
         """
-        if not self._timed:
+        if not self.timed:
             return
         if alive:
             self._lively = True

@@ -1,0 +1,537 @@
+"""The seam to instructor: the only module that imports it (its exceptions are also in `core/errors.py`).
+
+instructor prepares a request (schema, messages, templating, default model, hooks), and for a streamed one hands the
+provider's live stream to the response model's `from_streaming_response`. A response model of ours that hands it back
+untouched, given to the client's own `create_fn` with `stream=True, max_retries=0`, is the whole seam; nothing is
+patched. A re-ask goes to the function below `create_fn`, with the request as instructor's re-ask handler made it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, NamedTuple, cast
+
+from instructor import AsyncInstructor, Instructor, Mode, Provider
+from instructor.core.exceptions import (
+    FailedAttempt,
+    InstructorRetryException,
+    TokenBudgetExceeded,
+    TokenUsageUnavailableError,
+)
+from instructor.v2.core.function_calls import ResponseSchema
+from instructor.v2.core.hooks import HookName
+from instructor.v2.core.hooks import Hooks as InstructorHooks
+from instructor.v2.core.messages import extract_messages
+from instructor.v2.core.patch import patch_v2
+from instructor.v2.core.registry import mode_registry, normalize_mode
+from instructor.v2.core.response_model import prepare_response_model as _prepare
+from instructor.v2.core.retry import _initialize_usage
+from instructor.v2.core.usage import has_compatible_usage, update_total_usage
+from instructor.v2.dsl.iterable import IterableBase
+from instructor.v2.dsl.partial import Partial, PartialBase
+from instructor.v2.dsl.simple_type import AdapterBase
+from instructor.v2.validation.async_validators import reject_async_validators
+from pydantic import BaseModel
+
+from instructor_stream_ext.core.errors import ClientNotSupported, StreamMisuse
+from instructor_stream_ext.script import Do, Recovery
+from instructor_stream_ext.wire import closing, reader_for
+from instructor_stream_ext.wire.reader import Reader
+from instructor_stream_ext.wire.tools import tool_names
+
+__all__ = [
+    "HOOK_NAMES",
+    "AdapterBase",
+    "AsyncInstructor",
+    "Instructor",
+    "InstructorHooks",
+    "InstructorSource",
+    "Link",
+    "Partial",
+    "PartialBase",
+    "Request",
+    "ResponseSchema",
+    "instructor_takes",
+    "prepare_response_model",
+    "reject_async_validators",
+]
+
+HOOK_NAMES = frozenset(name.value for name in HookName)
+"""instructor's own hooks."""
+
+
+def prepare_response_model(response_model: Any) -> Any:
+    """The class instructor would send for a response model."""
+    return _prepare(response_model)
+
+
+def instructor_takes(response_model: Any) -> bool:
+    """Whether instructor's own `create` takes this type."""
+    try:
+        _prepare(response_model)
+    except TypeError:
+        return False
+    return True
+
+
+class _Live(NamedTuple):
+    """What the seam hands back: the provider's live stream and instructor's extractor for it."""
+
+    completion: Any
+    extractor: Any
+
+
+class _Seam(IterableBase):
+    """Mixed into a response model, it hands the live stream back instead of reading it."""
+
+    @classmethod
+    def from_streaming_response(cls, completion: Any, stream_extractor: Any = None, **_: Any) -> Any:
+        return _Live(completion, stream_extractor)
+
+    @classmethod
+    def from_streaming_response_async(cls, completion: Any, stream_extractor: Any = None, **_: Any) -> Any:
+        return _Live(completion, stream_extractor)
+
+
+@functools.cache
+def _seam(wire: type[BaseModel]) -> type[BaseModel]:
+    """The class to send in place of `wire`: the same schema under the same name."""
+    # _Seam comes first so that its from_streaming_response wins over a wire model that is itself an IterableBase
+    namespace = {"__module__": wire.__module__, "__qualname__": wire.__qualname__, "__doc__": wire.__doc__}
+    return cast("type[BaseModel]", type(wire)(wire.__name__, (_Seam, wire), namespace))
+
+
+class Link:
+    """What is known of one instructor client, shared by its streams.
+
+    Args:
+        client: The client.
+
+    Raises:
+        ClientNotSupported: It is none of instructor's.
+    """
+
+    def __init__(self, client: object) -> None:
+        if not isinstance(client, Instructor):
+            raise ClientNotSupported(
+                f"wrap() needs an instructor client (such as instructor.from_openai(...)), not {type(client).__name__}"
+            )
+        self.client = client
+        self.is_async = isinstance(client, AsyncInstructor)
+        self.provider = client.provider
+        self.mode = normalize_mode(client.provider, client.mode)
+        self.usage_refused = False
+
+    def check_streams(self) -> None:
+        """Raise `ClientNotSupported` if this mode cannot stream."""
+        if self.mode in Mode.parallel_modes():
+            raise ClientNotSupported(
+                f"{self.provider.value} in mode {self.mode.name} cannot stream: instructor refuses parallel tools on "
+                f"streams; use Mode.TOOLS with create_iterable"
+            )
+
+    @functools.cached_property
+    def function(self) -> Callable[..., Any]:
+        """The SDK's function under instructor's `create_fn`."""
+        function = getattr(self.client.create_fn, "__wrapped__", None)
+        if not callable(function):
+            raise ClientNotSupported(f"the create function of {self.client!r} was not made by instructor")
+        return cast("Callable[..., Any]", function)
+
+    @functools.cached_property
+    def _sdk_client(self) -> Any:
+        """The SDK client behind the function; None where it cannot be told."""
+        if isinstance(self.function, functools.partial):
+            return self.function.keywords.get("client")
+        return getattr(getattr(self.function, "__self__", None), "_client", None)
+
+    @functools.cached_property
+    def is_litellm(self) -> bool:
+        """Whether litellm answers."""
+        function: Any = self.function
+        while isinstance(function, functools.partial):
+            function = function.func
+        function = inspect.unwrap(function)
+        return getattr(function, "__module__", "").partition(".")[0] == "litellm" or type(
+            getattr(function, "__self__", None)
+        ).__module__.startswith("litellm")
+
+    @functools.cached_property
+    def takes_usage_option(self) -> bool:
+        """Whether the function takes `stream_options` (chat completions of the openai SDK and of litellm)."""
+        if self.mode in (Mode.RESPONSES_TOOLS, Mode.RESPONSES_TOOLS_WITH_INBUILT_TOOLS):
+            return False
+        return self.is_litellm or type(self._sdk_client).__module__.partition(".")[0] == "openai"
+
+    @functools.cached_property
+    def _impatient(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """`create_fn` and the function below it, with the SDK's own retries off; shares the SDK's connections."""
+        client = self._sdk_client
+        with_options = getattr(client, "with_options", None)
+        if with_options is None:
+            return self.client.create_fn, self.function
+        hurried = with_options(max_retries=0)
+        if isinstance(self.function, functools.partial):
+            function: Callable[..., Any] = functools.partial(
+                self.function.func, *self.function.args, **{**self.function.keywords, "client": hurried}
+            )
+        else:
+            method = cast("Any", self.function)
+            function = getattr(type(method.__self__)(hurried), method.__name__)
+        default_model = inspect.getclosurevars(self.client.create_fn).nonlocals.get("default_model")
+        return patch_v2(function, self.provider, self.mode, default_model), function
+
+    def functions(self, *, hurried: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """`create_fn` and the SDK's function, for a request that may take its time or one that may not."""
+        return self._impatient if hurried else (self.client.create_fn, self.function)
+
+    def hurry(self, seconds: float, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Arguments that make the SDK give up after so many seconds without headers."""
+        given = kwargs.get("timeout")
+        timeout = min(seconds, given) if isinstance(given, (int, float)) else seconds
+        if self.is_litellm:
+            return {"timeout": timeout, "max_retries": 0, "num_retries": 0}
+        if hasattr(self._sdk_client, "with_options"):
+            return {"timeout": timeout}
+        return {}
+
+
+class Request(NamedTuple):
+    """One call as the caller made it.
+
+    Attributes:
+        wire: The class whose schema is sent; None for plain text.
+        messages: The conversation.
+        strict: As in `create`.
+        context: As in `create`.
+        token_budget: As in `create`.
+        usage: Whether to ask for the usage chunk.
+        kwargs: For the SDK.
+    """
+
+    wire: type[BaseModel] | None
+    messages: Any
+    strict: bool
+    context: Any
+    token_budget: int | None
+    usage: bool
+    kwargs: dict[str, Any]
+
+
+class InstructorConnection:
+    """One attempt's open stream, as `script.Connection` describes it."""
+
+    def __init__(self, link: Link, live: _Live, kwargs: dict[str, Any], *, is_text: bool) -> None:
+        self._link = link
+        self._stream = live.completion
+        self.chunks: Iterator[Any] | AsyncIterator[Any] = live.completion
+        self.model: str | None = kwargs.get("model")
+        self.provider: str | None = link.provider.value
+        if link.is_litellm:
+            self.provider = self.model.partition("/")[0] if self.model and "/" in self.model else "litellm"
+        handlers = mode_registry.get_handlers(link.provider, link.mode)
+        self.reader: Reader = reader_for(
+            link.provider.value,
+            link.mode.value,
+            tools=None if is_text else tool_names(kwargs),
+            extractor=handlers.stream_extractor,
+        )
+
+    def close(self) -> Any:
+        return closing.aclose(self._stream) if self._link.is_async else closing.close(self._stream)
+
+    def socket(self) -> Any:
+        return closing.socket_of(self._stream)
+
+    def detail(self) -> str:
+        response = getattr(self._stream, "response", None)
+        headers = getattr(response, "headers", None)
+        kind = headers.get("content-type", "") if headers is not None else ""
+        if kind and "event-stream" not in kind:
+            return f"the answer was {kind}, not an event stream"
+        return ""
+
+
+class InstructorSource:
+    """The attempts of one stream, through one instructor client; `script.Source` describes it.
+
+    Args:
+        link: The client.
+        request: The call.
+        hooks: instructor's own hooks.
+        max_attempts: For the hooks' metadata; None if unknown.
+    """
+
+    def __init__(self, link: Link, request: Request, hooks: InstructorHooks, max_attempts: int | None) -> None:
+        self._link = link
+        self._request = request
+        self._hooks = hooks
+        self._max_attempts = max_attempts
+        self._sent: dict[str, Any] | None = None
+        self._reasked = False
+        self._awaited: list[Any] = []
+        self.usage_total: Any = None
+        self._usage_known = True
+        self._counted: Reader | None = None
+        self.failed_attempts: list[Any] = []
+        self.last_reader: Reader | None = None
+
+    # ------------------------------------------------------------------ the request
+
+    @property
+    def create_kwargs(self) -> dict[str, Any]:
+        """The request as last sent."""
+        return self._sent or {}
+
+    @property
+    def messages(self) -> Any:
+        """The conversation as last sent."""
+        return extract_messages(self.create_kwargs)
+
+    def connect(self, seconds: float | None) -> Any:
+        """Send the request; a coroutine if the client is async.
+
+        Args:
+            seconds: For sync clients, how long the SDK may wait for headers.
+        """
+        return self._aconnect() if self._link.is_async else self._connect(seconds)
+
+    def _connect(self, seconds: float | None) -> InstructorConnection:
+        try:
+            answer = self._send(seconds, self._wants_usage)()
+        except Exception as error:
+            if not self._usage_is_refused(error):
+                raise _cause(error) from _cause(error).__cause__
+            answer = self._again(lambda: self._send(seconds, False))
+        return self._connected(answer)
+
+    async def _aconnect(self) -> InstructorConnection:
+        try:
+            answer = await self._send(None, self._wants_usage)()
+        except Exception as error:
+            if not self._usage_is_refused(error):
+                raise _cause(error) from _cause(error).__cause__
+            try:
+                answer = await self._send(None, False)()
+            except Exception as again:
+                raise _cause(again) from _cause(again).__cause__
+        connected = self._connected(answer)
+        awaited, self._awaited = self._awaited, []
+        for hook in awaited:
+            await hook
+        return connected
+
+    @staticmethod
+    def _again(send: Callable[[], Callable[[], Any]]) -> Any:
+        try:
+            return send()()
+        except Exception as again:
+            raise _cause(again) from _cause(again).__cause__
+
+    @property
+    def _wants_usage(self) -> bool:
+        link = self._link
+        return self._request.usage and not link.usage_refused and link.takes_usage_option
+
+    def _usage_is_refused(self, error: Exception) -> bool:
+        """Whether a server does not know `stream_options`; remembered for the client."""
+        cause = _cause(error)
+        if not self._wants_usage or getattr(cause, "status_code", None) not in (400, 422):
+            return False
+        if "stream_options" not in str(cause) and "include_usage" not in str(cause):
+            return False
+        self._link.usage_refused = True
+        return True
+
+    def _send(self, seconds: float | None, usage: bool) -> Callable[[], Any]:
+        """The call that sends the request: through instructor the first time, below it for a re-ask."""
+        link, request = self._link, self._request
+        create_fn, function = link.functions(hurried=seconds is not None)
+        hurry = {} if seconds is None else link.hurry(seconds, request.kwargs)
+        options = {"stream_options": {"include_usage": True}} if usage else {}
+        if self._reasked:
+            assert self._sent is not None  # noqa: S101
+            kwargs = {**self._sent, **hurry}
+            if link.usage_refused:
+                kwargs.pop("stream_options", None)
+            self._opening_hooks().emit_completion_arguments(**kwargs)
+            return functools.partial(function, **kwargs)
+        kwargs = {**options, **request.kwargs, **hurry}
+        if request.wire is None:
+            return functools.partial(
+                create_fn, None, messages=request.messages, stream=True, max_retries=0, hooks=self._opening_hooks(),
+                **kwargs,
+            )
+        return functools.partial(
+            create_fn,
+            response_model=_seam(request.wire),
+            messages=request.messages,
+            max_retries=0,
+            context=request.context,
+            strict=request.strict,
+            hooks=self._opening_hooks(),
+            stream=True,
+            **kwargs,
+        )
+
+    def _opening_hooks(self) -> InstructorHooks:
+        """Hooks for instructor's part: they note the request and pass it on; all others are told by the script."""
+        hooks = InstructorHooks()
+        hooks.on("completion:kwargs", self._note_request)
+        for handler in _handlers(self._hooks, "completion:kwargs"):
+            hooks.on("completion:kwargs", functools.partial(self._tell_request, handler))
+        return hooks
+
+    def _note_request(self, *_: Any, **kwargs: Any) -> None:
+        self._sent = kwargs
+
+    def _tell_request(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        told = handler(*args, **kwargs)
+        if inspect.isawaitable(told):
+            self._awaited.append(told)
+
+    def _connected(self, answer: Any) -> InstructorConnection:
+        is_text = self._request.wire is None
+        if self._sent is None:
+            self._sent = {**self._request.kwargs, "messages": self._request.messages}
+        live = answer if isinstance(answer, _Live) else _Live(answer, None)
+        connection = InstructorConnection(self._link, live, self._sent, is_text=is_text)
+        self.last_reader = connection.reader
+        return connection
+
+    # ------------------------------------------------------------------ what instructor's hooks are told
+
+    def answered(self, reader: Reader) -> Iterable[Do]:
+        """The assembled completion and the usage so far."""
+        self.last_reader = reader
+        wants_usage = _handlers(self._hooks, "completion:usage")
+        wants_response = _handlers(self._hooks, "completion:response")
+        if not (wants_usage or wants_response or self._request.token_budget):
+            return ()
+        completion = reader.completion()
+        told = self._wishes("completion:response", completion)
+        self._add_usage(reader, completion)
+        if self._usage_known and self.usage_total is not None:
+            told += self._wishes(
+                "completion:usage", _copied(self.usage_total), attempt_number=len(self.failed_attempts) + 1
+            )
+        return told
+
+    def rejected(self, reader: Reader, error: Exception, attempt: int) -> Iterable[Do]:
+        """A failed attempt, noted for the errors and told to `parse:error`."""
+        completion = reader.completion()
+        self._add_usage(reader, completion)
+        self.failed_attempts.append(FailedAttempt(attempt, error, completion))
+        return self._wishes("parse:error", error, **self._metadata(attempt))
+
+    def errored(self, error: Exception, attempt: int) -> Iterable[Do]:
+        """The provider failed."""
+        return self._wishes(
+            "completion:error",
+            error,
+            attempt_number=attempt,
+            max_attempts=self._max_attempts,
+            is_last_attempt=True,
+        )
+
+    def given_up(self, error: Exception, attempt: int) -> Iterable[Do]:
+        """No further attempt."""
+        return self._wishes("completion:last_attempt", error, **{**self._metadata(attempt), "is_last_attempt": True})
+
+    def _metadata(self, attempt: int) -> dict[str, Any]:
+        return {
+            "attempt_number": attempt,
+            "max_attempts": self._max_attempts,
+            "is_last_attempt": self._max_attempts == attempt,
+        }
+
+    def _wishes(self, name: str, *args: Any, **kwargs: Any) -> list[Do]:
+        return [Do(handler, args, _fitting(handler, args, kwargs)) for handler in _handlers(self._hooks, name)]
+
+    def _add_usage(self, reader: Reader, completion: Any) -> None:
+        if self._counted is reader:
+            return
+        self._counted = reader
+        if self.usage_total is None:
+            self.usage_total = _initialize_usage(self._link.provider)
+        self._usage_known = self._usage_known and has_compatible_usage(completion, self.usage_total)
+        update_total_usage(_copied(completion), self.usage_total)
+
+    # ------------------------------------------------------------------ the next request
+
+    def reask(self, error: Exception) -> None:
+        """Make the next request from the failed one, with the model's own bad answer in it."""
+        last = self.failed_attempts[-1].completion
+        self._check_budget(last)
+        handlers = mode_registry.get_handlers(self._link.provider, self._link.mode)
+        kwargs = dict(self.create_kwargs)
+        for key in ("messages", "contents", "chat_history"):
+            if isinstance(kwargs.get(key), list):
+                kwargs[key] = list(kwargs[key])
+        self._sent = handlers.reask_handler(kwargs=kwargs, response=last, exception=error)
+        self._reasked = True
+
+    def recover(self, error: Exception) -> Recovery | None:  # noqa: ARG002
+        """One model alone has nobody to fall back on."""
+        return None
+
+    def _check_budget(self, last: Any) -> None:
+        budget = self._request.token_budget
+        if budget is None:
+            return
+        known = self._usage_known and self.usage_total is not None
+        used = _total_tokens(self.usage_total) if known else None
+        details: dict[str, Any] = {
+            "budget": budget,
+            "last_completion": last,
+            "messages": self.messages,
+            "n_attempts": len(self.failed_attempts),
+            "total_usage": _copied(self.usage_total),
+            "create_kwargs": self.create_kwargs,
+            "failed_attempts": self.failed_attempts,
+        }
+        if used is None:
+            raise TokenUsageUnavailableError(
+                "the token budget cannot be enforced: the provider sent no usage on the stream", **details
+            )
+        if used >= budget:
+            raise TokenBudgetExceeded(f"the token budget of {budget} is used up: {used} tokens so far", **details)
+
+
+def _cause(error: Exception) -> Exception:
+    """The SDK's own exception under instructor's wrapper."""
+    if type(error) is InstructorRetryException and isinstance(error.__cause__, Exception):
+        return error.__cause__
+    return error
+
+
+def _handlers(hooks: InstructorHooks, name: str) -> list[Callable[..., Any]]:
+    # instructor's Hooks has no public way to read its handlers, and its own emit cannot await
+    return list(hooks._handlers.get(HookName(name), ()))  # noqa: SLF001
+
+
+def _fitting(handler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments, if the handler takes them all; as instructor does it."""
+    if not kwargs:
+        return kwargs
+    try:
+        inspect.signature(handler).bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        return {}
+    return kwargs
+
+
+def _copied(value: Any) -> Any:
+    return value.model_copy(deep=True) if isinstance(value, BaseModel) else value
+
+
+def _total_tokens(usage: Any) -> int | None:
+    total = getattr(usage, "total_tokens", None)
+    if isinstance(total, int):
+        return total
+    names = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+    found = [value for name in names if isinstance(value := getattr(usage, name, None), int)]
+    return sum(found) if found else None

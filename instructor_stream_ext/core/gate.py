@@ -1,0 +1,191 @@
+"""The one place where validation happens: once per attempt, on the whole document."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from instructor_stream_ext.core.errors import InvalidJSON, NoOutput, Path
+from instructor_stream_ext.core.partials import last_values
+
+__all__ = ["ItemGate", "ModelGate", "TextGate", "validate_document"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def validate_document(adapter: TypeAdapter[Any], document: str, *, strict: bool | None, context: Any) -> Any:
+    """Validate JSON text as `model_validate_json` does, mending only what the scanner has already shown mended.
+
+    Raw control characters and lone surrogates, which models send and JSON forbids, were shown as they are and as
+    U+FFFD; the gate sees them escaped. No validator has run when that turns out to be needed.
+
+    Args:
+        adapter: The type.
+        document: The JSON.
+        strict: As in pydantic.
+        context: As in pydantic.
+
+    Raises:
+        ValidationError: It does not validate.
+        InvalidJSON: It is no JSON at all.
+    """
+    try:
+        return adapter.validate_json(document, strict=strict, context=context)
+    except (ValidationError, UnicodeEncodeError) as error:
+        if isinstance(error, ValidationError) and not _is_syntax(error):
+            raise
+    try:
+        tree = json.loads(document, strict=False)
+    except json.JSONDecodeError as error:
+        raise InvalidJSON(f"the document is no JSON: {error.msg}", error.pos) from error
+    return adapter.validate_json(json.dumps(_mend(tree)), strict=strict, context=context)
+
+
+def _is_syntax(error: ValidationError) -> bool:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return first["type"] == "json_invalid" and not first["loc"]
+
+
+def _mend(value: Any) -> Any:
+    """The same tree with lone surrogates replaced, in keys too."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_mend(item) for item in value]
+    if isinstance(value, dict):
+        return {_mend(key): _mend(item) for key, item in value.items()}
+    return value
+
+
+class ModelGate:
+    """Validates the whole document.
+
+    Args:
+        adapter: What the document is.
+        unwrap: From what validates to what the caller gets.
+        checks: Called with the result; a `ValueError` or `AssertionError` counts as a failed validation.
+        kind: The root's JSON kind, "object", "array" or "any", for documents that have to be looked for.
+        strict: As in pydantic.
+        context: As in pydantic.
+    """
+
+    def __init__(
+        self,
+        adapter: TypeAdapter[Any],
+        *,
+        unwrap: Callable[[Any], Any] | None = None,
+        checks: Sequence[Callable[..., object]] = (),
+        kind: str = "object",
+        strict: bool | None = None,
+        context: Any = None,
+    ) -> None:
+        self.checks = checks
+        self._adapter = adapter
+        self._unwrap = unwrap
+        self._kind = kind
+        self._strict = strict
+        self._context = context
+
+    def open(self, document: str | None, text: str) -> Any:
+        """The validated result.
+
+        Args:
+            document: The JSON; None where the last complete value in `text` that validates is to be taken.
+            text: All answer text.
+
+        Raises:
+            ValidationError: It does not validate.
+            InvalidJSON: It is no JSON.
+            NoOutput: There is no JSON in the text.
+        """
+        result = self._find(text) if document is None else self._validate(document)
+        return result if self._unwrap is None else self._unwrap(result)
+
+    def _validate(self, document: str) -> Any:
+        return validate_document(self._adapter, document, strict=self._strict, context=self._context)
+
+    def _find(self, text: str) -> Any:
+        nearest: ValidationError | None = None
+        for value in last_values(text, self._kind):
+            try:
+                return self._validate(value)
+            except ValidationError as error:
+                nearest = nearest or error
+            except InvalidJSON:
+                continue
+        if nearest is not None:
+            raise nearest
+        shown = text if len(text) <= 200 else text[:197] + "..."
+        raise NoOutput(f"no JSON for the response model in the answer, only text: {shown!r}")
+
+
+class ItemGate:
+    """Validates list items one by one, each once, as soon as it is closed.
+
+    Args:
+        adapter: What an item is.
+        place: The path of the list.
+        checks: Called with the list of all items at the end.
+        strict: As in pydantic.
+        context: As in pydantic.
+    """
+
+    def __init__(
+        self,
+        adapter: TypeAdapter[Any],
+        place: Path,
+        *,
+        checks: Sequence[Callable[..., object]] = (),
+        strict: bool | None = None,
+        context: Any = None,
+    ) -> None:
+        self.checks = checks
+        self.items: list[Any] = []
+        self._place = place
+        self._adapter = adapter
+        self._strict = strict
+        self._context = context
+
+    def is_item(self, path: Path) -> bool:
+        """Whether this is the place of an item of the list."""
+        return path[:-1] == self._place
+
+    def take(self, item: str) -> Any:
+        """Validate one item's JSON and keep it.
+
+        Raises:
+            ValidationError: It does not validate.
+        """
+        valid = validate_document(self._adapter, item, strict=self._strict, context=self._context)
+        self.items.append(valid)
+        return valid
+
+    def restart(self) -> None:
+        """The items so far are void."""
+        self.items = []
+
+    def open(self, document: str | None, text: str) -> list[Any]:
+        """All items.
+
+        Raises:
+            NoOutput: There was no list.
+        """
+        if document is None:
+            shown = text if len(text) <= 200 else text[:197] + "..."
+            raise NoOutput(f"no JSON list in the answer, only text: {shown!r}")
+        return self.items
+
+
+class TextGate:
+    """Plain text, which needs no validation."""
+
+    def __init__(self, checks: Sequence[Callable[..., object]] = ()) -> None:
+        self.checks = checks
+
+    def open(self, document: str | None, text: str) -> str:
+        """The text."""
+        return text if document is None else document

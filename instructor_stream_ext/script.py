@@ -1,0 +1,590 @@
+"""What happens in a stream, told once for sync and async: attempts, the gate, re-asking, hooks, the end.
+
+A script does no I/O. It yields what it wants done (`Open`, `READ`, `Do`) and is sent the answer, and it yields the
+events, which are for the consumer. `drivers.py` carries the wishes out, with or without `await`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from pydantic import ValidationError
+
+from instructor_stream_ext.core.errors import (
+    InvalidJSON,
+    NoOutput,
+    RetriesExhausted,
+    StreamError,
+    StreamInterrupted,
+    StreamStopped,
+)
+from instructor_stream_ext.core.events import (
+    EndKind,
+    Event,
+    ItemCompleted,
+    PartialEmitted,
+    RestartReason,
+    StreamEvent,
+)
+from instructor_stream_ext.core.machine import State, StreamMachine
+from instructor_stream_ext.hooks import Dispatch, Handler
+from instructor_stream_ext.retries import Retries
+from instructor_stream_ext.wire.reader import Reader
+
+__all__ = ["END", "READ", "TICK", "Close", "Connection", "Departed", "Do", "Gate", "Open", "Script", "Source"]
+
+log = logging.getLogger("instructor_stream_ext")
+
+
+class _Word:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+READ = _Word("READ")
+"""Wish: the provider's next chunk. The answer is a chunk, `END`, or `TICK` when the machine's deadline has come."""
+END = _Word("END")
+TICK = _Word("TICK")
+
+
+class Do(NamedTuple):
+    """Wish: call this (and await what it gives, if async)."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}  # noqa: RUF012  never written to
+
+
+class Close(Do):
+    """Wish: close the connection, whatever is being read from it."""
+
+
+class Open(NamedTuple):
+    """Wish: connect by the machine's deadline. The answer is a `Connection`, or `TICK` when the deadline has come."""
+
+    connect: Callable[[float | None], Any]
+    deadline: float
+
+
+class Departed(BaseException):
+    """Thrown into a script: the consumer has left. The script closes the connection and tells the end."""
+
+
+class Connection(Protocol):
+    """An attempt's open stream.
+
+    Attributes:
+        chunks: The provider's chunks, an iterator or async iterator as the driver is.
+        reader: Reads them.
+        model: The model asked, as far as known.
+        provider: Its provider.
+    """
+
+    chunks: Any
+    reader: Reader
+    model: str | None
+    provider: str | None
+
+    def close(self) -> Any:
+        """Close the HTTP connection (a coroutine if async)."""
+        ...
+
+    def socket(self) -> Any:
+        """The socket under it, for a watchdog; None where it cannot be reached."""
+        ...
+
+    def detail(self) -> str:
+        """What is known of an answer without any event, such as its content type."""
+        ...
+
+
+class Recovery(NamedTuple):
+    """Another model takes over."""
+
+    from_model: str | None
+    to_model: str | None
+
+
+class Source(Protocol):
+    """Where attempts come from.
+
+    Attributes:
+        usage_total: In the provider's own type, for errors.
+        create_kwargs: The request as last sent.
+        messages: Its conversation.
+        failed_attempts: Those that did not pass the gate.
+    """
+
+    usage_total: Any
+    create_kwargs: dict[str, Any]
+    messages: Any
+    failed_attempts: list[Any]
+
+    def connect(self, seconds: float | None) -> Any:
+        """Send the request, give the `Connection` (a coroutine if async); the provider's errors pass through."""
+        ...
+
+    def answered(self, reader: Reader) -> Iterable[Do]:
+        """The answer is whole: whom to tell."""
+        ...
+
+    def rejected(self, reader: Reader, error: Exception, attempt: int) -> Iterable[Do]:
+        """The gate did not open: note the attempt, and whom to tell."""
+        ...
+
+    def errored(self, error: Exception, attempt: int) -> Iterable[Do]:
+        """The provider failed: whom to tell."""
+        ...
+
+    def given_up(self, error: Exception, attempt: int) -> Iterable[Do]:
+        """No further attempt will be made: whom to tell."""
+        ...
+
+    def reask(self, error: Exception) -> None:
+        """Make the next request from the failed one.
+
+        Raises:
+            TokenBudgetError: No tokens are left for it.
+        """
+        ...
+
+    def recover(self, error: Exception) -> Recovery | None:
+        """Whether another model takes over after a failure that is not the gate's."""
+        ...
+
+
+class Gate(Protocol):
+    """Validation of the whole document."""
+
+    checks: Sequence[Handler]
+
+    def open(self, document: str | None, text: str) -> Any:
+        """The validated result.
+
+        Args:
+            document: The JSON; None where it has to be looked for in `text`.
+            text: All answer text.
+
+        Raises:
+            ValidationError: It does not validate.
+            NoOutput: There is no document in the text.
+        """
+        ...
+
+
+class ItemTaker(Protocol):
+    """Validation of list items, one by one."""
+
+    def is_item(self, path: tuple[str | int, ...]) -> bool:
+        """Whether this is the place of an item of the list."""
+        ...
+
+    def take(self, item: str) -> Any:
+        """The validated item.
+
+        Args:
+            item: Its JSON.
+
+        Raises:
+            ValidationError: It does not validate.
+        """
+        ...
+
+    def restart(self) -> None:
+        """The items so far are void."""
+        ...
+
+
+class _Rejected(Exception):
+    """The gate did not open; wraps the reason, so that no caller's exception is taken for it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+Effect: TypeAlias = "Do | Open | _Word | StreamEvent"
+Steps: TypeAlias = Generator[Any, Any, None]
+
+
+class Script:
+    """One stream from its first request to its end.
+
+    Args:
+        machine: Its state.
+        source: Where attempts come from.
+        gate: Validates the document.
+        dispatch: Whom to tell.
+        retries: How often to try.
+        clock: Gives the instant, in seconds.
+        stop_when: Ends the stream early when it is true of a partial.
+    """
+
+    def __init__(
+        self,
+        *,
+        machine: StreamMachine,
+        source: Source,
+        gate: Gate,
+        dispatch: Dispatch,
+        retries: Retries,
+        clock: Callable[[], float],
+        stop_when: Handler | None = None,
+        items: ItemTaker | None = None,
+    ) -> None:
+        self.machine = machine
+        self.clock = clock
+        self.connection: Connection | None = None
+        self.reader: Reader | None = None
+        self.error: BaseException | None = None
+        self._source = source
+        self._gate = gate
+        self._dispatch = dispatch
+        self._retries = retries
+        self._stop_when = stop_when
+        self._items = items
+        self._taken: Any = None
+        self._leaving = False
+
+    def interrupt(self) -> Any:
+        """End the stream from inside a hook, or from another thread or task than the one that reads.
+
+        Returns:
+            For async connections, what to await so that a blocked read wakes.
+        """
+        self._leaving = True
+        connection = self.connection
+        if connection is None:
+            return None
+        sock = connection.socket()
+        if sock is not None:
+            with contextlib.suppress(OSError):  # it may be closed already
+                sock.shutdown(socket.SHUT_RDWR)
+            return None
+        return connection.close()
+
+    def taken(self, event: ItemCompleted, otherwise: Any) -> Any:
+        """The validated item of an event, `otherwise` if it is no item of the stream's list."""
+        return self._taken if self._items is not None and self._items.is_item(event.path) else otherwise
+
+    def run(self) -> Steps:
+        """The stream's wishes and events.
+
+        Raises:
+            StreamError: As the contract's section 7 says; a provider's error before the first byte as it is.
+        """
+        machine = self.machine
+        machine.begin(self.clock())
+        try:
+            result = yield from self._attempts()
+        except Departed:
+            yield from self._close()
+            self._stopped("the stream was closed")
+            yield from self._tell_end(machine.cancel(self.clock()))
+        except BaseException as error:
+            yield from self._close()
+            self._drop_internals(error)
+            self.error = error
+            yield from self._tell_end(machine.fail(self.clock(), error))
+            raise
+        else:
+            if self.error is None:
+                yield from self._tell_end(machine.complete(self.clock(), result))
+            else:
+                yield from self._tell_end(machine.cancel(self.clock()))
+
+    # ------------------------------------------------------------------ attempts
+
+    def _attempts(self) -> Generator[Any, Any, Any]:
+        """Attempt after attempt until the gate opens; gives the result."""
+        machine, source = self.machine, self._source
+        ticket = yield Do(self._retries.next)
+        while True:
+            try:
+                return (yield from self._attempt())
+            except _Rejected as rejected:
+                error = rejected.error
+                yield from self._close()
+                machine.annotate(error, machine.newest_partial())
+                assert self.reader is not None  # noqa: S101
+                yield from self._tell_all(source.rejected(self.reader, error, machine.attempt))
+                ticket = yield from self._next_ticket(ticket, error)
+                source.reask(error)
+                restarted = machine.restart(self.clock(), RestartReason.REASK, error)
+            except Exception as error:
+                recovery = source.recover(error)
+                if recovery is None:
+                    raise
+                yield from self._close()
+                machine.annotate(error, machine.newest_partial())
+                restarted = machine.restart(
+                    self.clock(),
+                    RestartReason.FALLBACK,
+                    error,
+                    from_model=recovery.from_model,
+                    to_model=recovery.to_model,
+                )
+            if self._items is not None:
+                self._items.restart()
+            yield from self._tell(restarted)
+
+    def _next_ticket(self, ticket: Any, error: Exception) -> Generator[Any, Any, Any]:
+        self._retries.failed(ticket, error)
+        try:
+            return (yield Do(self._retries.next))
+        except Exception as used_up:
+            yield from self._tell_all(self._source.given_up(error, self.machine.attempt))
+            if self._retries.none_allowed and isinstance(error, (NoOutput, InvalidJSON)):
+                raise error from error.__cause__
+            raise self._exhausted(error) from (used_up if used_up is error else error)
+
+    def _exhausted(self, error: Exception) -> RetriesExhausted:
+        source = self._source
+        attempts = self.machine.attempt
+        return RetriesExhausted(
+            f"no valid answer in {attempts} attempt{'s' if attempts > 1 else ''}; the last error: {error}",
+            last_completion=source.failed_attempts[-1].completion if source.failed_attempts else None,
+            n_attempts=attempts,
+            total_usage=source.usage_total,
+            messages=source.messages,
+            create_kwargs=source.create_kwargs,
+            failed_attempts=source.failed_attempts,
+        )
+
+    def _attempt(self) -> Generator[Any, Any, Any]:
+        """One attempt: connect, read to the end, open the gate."""
+        machine = self.machine
+        connection = self.connection = yield from self._connect()
+        self.reader = connection.reader
+        yield from self._tell(machine.start(self.clock(), connection.model, connection.provider))
+        if (yield from self._read(connection)):
+            return None
+        reader = self.reader
+        machine.note_usage(reader.usage)
+        yield from self._close(keep=True)
+        yield from self._tell_all(self._source.answered(reader))
+        return (yield from self._pass_gate(connection, reader))
+
+    def _connect(self) -> Generator[Any, Any, Connection]:
+        machine, clock = self.machine, self.clock
+        machine.waits(clock())
+        try:
+            answer = yield Open(self._source.connect, machine.deadline())
+        except Exception as error:
+            self._overdue(error)
+            yield from self._tell_all(self._source.errored(error, machine.attempt))
+            raise
+        now = clock()
+        if answer is TICK:
+            machine.poll(now)
+        machine.arrived(now, alive=False)
+        connection: Connection = answer
+        return connection
+
+    # ------------------------------------------------------------------ the hot loop
+
+    def _read(self, connection: Connection) -> Generator[Any, Any, bool]:
+        """Read the provider's stream to its end; True if `stop_when` ended it."""
+        machine, clock, reader = self.machine, self.clock, connection.reader
+        read, feed, calls = reader.read, machine.feed, self._dispatch.calls
+        timed = machine.timed
+        chunks = 0
+        events: Sequence[Event]
+        while True:
+            if timed:
+                machine.waits(clock())
+            try:
+                chunk = yield READ
+                now = clock()
+                text = "" if chunk is TICK or chunk is END else read(chunk)
+            except Exception as error:
+                yield from self._broken(error, chunks)
+            if chunk is TICK:
+                events = machine.poll(now)
+                if timed:
+                    machine.arrived(now, alive=False)
+            elif chunk is END:
+                break
+            else:
+                chunks += 1
+                if timed:
+                    machine.arrived(now, alive=reader.alive)
+                if reader.switched is not None or reader.aside:
+                    yield from self._unusual(connection, reader)
+                events = feed(text, now) if text else ()
+            for event in events:
+                if calls(event):
+                    yield from self._call(event)
+                if self._items is not None and type(event) is ItemCompleted:
+                    self._take(event)
+                if self._stop_when is not None and type(event) is PartialEmitted:
+                    if (yield Do(self._stop_when, (event.partial,))):
+                        yield from self._close()
+                        self._stopped("stop_when ended the stream")
+                        yield event
+                        return True
+                yield event
+            if self._leaving:
+                raise Departed
+            if machine.fault is not None:
+                self._raise_fault()
+            if reader.error is not None:
+                yield from self._broken(StreamInterrupted(reader.error), chunks)
+        self._overdue(None)
+        text = reader.finish()
+        if text:
+            for event in feed(text, now):
+                yield from self._call(event)
+                if self._items is not None and type(event) is ItemCompleted:
+                    self._take(event)
+                yield event
+            if machine.fault is not None:
+                self._raise_fault()
+        return False
+
+    def _take(self, event: ItemCompleted) -> None:
+        """Validate an item of the stream's list, once, as it is closed."""
+        items = self._items
+        if items is not None and items.is_item(event.path):
+            try:
+                self._taken = items.take(self.machine.item_json(event.path))
+            except (ValidationError, InvalidJSON) as error:
+                raise _Rejected(error) from error
+
+    def _unusual(self, connection: Connection, reader: Reader) -> Steps:
+        """Prose beside the document, or another answer in the midst of this one."""
+        machine, now = self.machine, self.clock()
+        switched = reader.switched
+        if switched is not None:
+            reader.switched = None
+            machine.note_usage(reader.usage)
+            yield from self._tell(
+                machine.restart(
+                    now,
+                    RestartReason.FALLBACK,
+                    None,
+                    from_model=switched.from_model,
+                    to_model=switched.to_model,
+                )
+            )
+            yield from self._tell(machine.start(now, switched.to_model, connection.provider))
+        asides, reader.aside = reader.aside, []
+        for piece in asides:
+            yield from self._tell(machine.feed_aside(piece, now))
+
+    def _raise_fault(self) -> None:
+        fault = self.machine.fault
+        if isinstance(fault, InvalidJSON):
+            raise _Rejected(fault)
+        assert fault is not None  # noqa: S101
+        raise fault
+
+    def _overdue(self, error: Exception | None) -> None:
+        """Raise `StreamTimeout` if it was a bound that ended the waiting, whatever it looks like from outside."""
+        try:
+            self.machine.poll(self.clock())
+        except StreamError as timeout:
+            raise timeout from error
+
+    def _broken(self, error: Exception, chunks: int) -> Steps:
+        """The network or the provider failed in mid-stream."""
+        if self._leaving:
+            raise Departed from error
+        self._overdue(error)
+        yield from self._tell_all(self._source.errored(error, self.machine.attempt))
+        if isinstance(error, StreamError):
+            raise error
+        if not chunks and isinstance(getattr(error, "status_code", getattr(error, "code", None)), int):
+            raise error  # an SDK that connects on the first read: this is an answer before the first byte
+        said = str(error) or type(error).__name__
+        raise StreamInterrupted(f"the stream broke after {chunks} chunks: {said}") from error
+
+    # ------------------------------------------------------------------ the gate
+
+    def _pass_gate(self, connection: Connection, reader: Reader) -> Generator[Any, Any, Any]:
+        machine = self.machine
+        end = reader.end
+        if end is not None and end.kind is EndKind.FAILED:
+            failed = StreamInterrupted(f"the provider failed: {end.message or end.word}")
+            machine.end = end
+            yield from self._tell_all(self._source.errored(failed, machine.attempt))
+            raise failed
+        try:
+            document = machine.finish(
+                self.clock(), end, refusal=reader.refusal, detail="" if machine.buffer.length else connection.detail()
+            )
+            result = self._gate.open(document, machine.text)
+        except (ValidationError, NoOutput, InvalidJSON) as error:
+            raise _Rejected(error) from error
+        for check in self._gate.checks:
+            try:
+                yield Do(check, (result,))
+            except (ValueError, AssertionError) as error:
+                raise _Rejected(error) from error
+        return result
+
+    # ------------------------------------------------------------------ telling, closing
+
+    def _tell(self, events: Iterable[Event]) -> Steps:
+        for event in events:
+            yield from self._call(event)
+            yield event
+
+    def _tell_end(self, events: Sequence[Event]) -> Steps:
+        """The last events: all hooks first, so that everything is settled when the consumer sees them."""
+        first: Exception | None = None
+        for event in events:
+            try:
+                yield from self._call(event)
+            except Exception as error:
+                first = first or error
+        yield from events
+        if first is not None and self.error is None:
+            self.error = first
+            raise first
+
+    def _call(self, event: Event) -> Steps:
+        for handler, args in self._dispatch.calls(event):
+            try:
+                yield Do(handler, args)
+            except Exception as error:
+                self._dispatch.errors.handle(handler, error)
+
+    def _tell_all(self, wishes: Iterable[Do]) -> Steps:
+        for wish in wishes:
+            try:
+                yield wish
+            except Exception as error:
+                self._dispatch.errors.handle(wish.fn, error)
+
+    def _close(self, *, keep: bool = False) -> Steps:
+        """Close the connection, once; an error of closing helps nobody."""
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return
+        if not keep:
+            self.machine.note_usage(connection.reader.usage)
+        try:
+            yield Close(connection.close)
+        except Exception as error:
+            log.debug("closing the provider's stream raised", exc_info=error)
+
+    def _stopped(self, why: str) -> None:
+        if self.error is None and self.machine.state is not State.ENDED:
+            stopped = StreamStopped(f"{why}: there is no final object")
+            self.machine.annotate(stopped)
+            self.error = stopped
+
+    @staticmethod
+    def _drop_internals(error: BaseException) -> None:
+        """Take our own wrapper out of the chain the caller sees."""
+        context = error.__context__
+        if isinstance(context, _Rejected):
+            error.__context__ = None if context.error is error else context.error

@@ -1,0 +1,195 @@
+"""What instructor asks the model for, and how to get from there to what the caller asked for.
+
+instructor sends every response model as one object schema: a scalar, union or list travels inside a `content` or
+`tasks` field. A `Shape` holds both sides and the way back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import operator
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, PydanticUserError, RootModel, TypeAdapter, create_model
+from pydantic.errors import PydanticSchemaGenerationError
+
+from instructor_stream_ext._instructor import AdapterBase, PartialBase, ResponseSchema, prepare_response_model
+from instructor_stream_ext.core.errors import Path, StreamMisuse
+from instructor_stream_ext.core.plans import Plan, compile_plan
+
+__all__ = ["Shape", "UnsupportedResponseModel", "item_shape", "shape_of"]
+
+
+class UnsupportedResponseModel(StreamMisuse, TypeError):
+    """A response model that cannot work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A response model on its way to the model and back.
+
+    Attributes:
+        wire: The model class whose schema instructor sends.
+        adapter: What the document is validated as.
+        plan: How its partials are built.
+        unwrap: From what validates to what the caller gets; None where they are the same.
+        view: From a partial document to what the caller is shown; None where they are the same.
+        items: Where the list is, for item streams; None otherwise.
+        item: What an item is validated as, for item streams.
+    """
+
+    wire: type[BaseModel]
+    adapter: TypeAdapter[Any]
+    plan: Plan
+    unwrap: Callable[[Any], Any] | None = None
+    view: Callable[[Any], Any] | None = None
+    items: Path | None = None
+    item: TypeAdapter[Any] | None = None
+
+
+def shape_of(response_model: Any) -> Shape:
+    """The shape of a response model, worked out once per type.
+
+    Args:
+        response_model: All that `create` takes, and dataclasses, unions and containers, which it does not.
+
+    Raises:
+        UnsupportedResponseModel: It cannot work; the message names the type.
+    """
+    return _guarded(_shape_cached, _shape, response_model)
+
+
+def item_shape(item: Any) -> Shape:
+    """The shape of a list of items that are validated one by one.
+
+    Args:
+        item: The type of one item; `Iterable[X]` counts as `X`.
+
+    Raises:
+        UnsupportedResponseModel: It cannot work; the message names the type.
+    """
+    return _guarded(_items_cached, _item_shape, item)
+
+
+def _guarded(cached: Callable[[Any], Shape], plain: Callable[[Any], Shape], response_model: Any) -> Shape:
+    try:
+        hash(response_model)
+    except TypeError:  # an Annotated with metadata that cannot be hashed
+        cached = plain
+    try:
+        return cached(response_model)
+    except (PydanticSchemaGenerationError, PydanticUserError, TypeError, ValueError, AssertionError) as error:
+        if isinstance(error, StreamMisuse):
+            raise
+        name = getattr(response_model, "__name__", None) or repr(response_model)
+        raise UnsupportedResponseModel(f"{name} cannot be a response model: {error}") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _shape_cached(response_model: Any) -> Shape:
+    return _shape(response_model)
+
+
+@functools.lru_cache(maxsize=1024)
+def _items_cached(item: Any) -> Shape:
+    return _item_shape(item)
+
+
+def _shape(response_model: Any) -> Shape:
+    if isinstance(response_model, type) and not get_args(response_model):
+        if issubclass(response_model, PartialBase):
+            response_model = _complete(response_model)
+        if issubclass(response_model, BaseModel):
+            return Shape(
+                wire=prepare_response_model(response_model),
+                adapter=TypeAdapter(response_model),
+                plan=compile_plan(response_model),
+            )
+        if dataclasses.is_dataclass(response_model):
+            return _dataclass_shape(response_model)
+    return _wrapped(_wire(response_model))
+
+
+def _complete(partial: type[Any]) -> type[BaseModel]:
+    """The model under instructor's `Partial[Model]`."""
+    for base in partial.__mro__:
+        if issubclass(base, BaseModel) and not issubclass(base, PartialBase):
+            return base
+    raise UnsupportedResponseModel(f"{partial.__name__} is no Partial of a model")
+
+
+def _dataclass_shape(cls: type[Any]) -> Shape:
+    root: Any = RootModel[cls]
+    wire = type(cls.__name__, (root,), {"__doc__": cls.__doc__, "__module__": cls.__module__})
+    return Shape(wire=prepare_response_model(wire), adapter=TypeAdapter(cls), plan=compile_plan(cls))
+
+
+def _wire(response_model: Any) -> type[BaseModel]:
+    """The class instructor would send; a `content` field around what it does not know."""
+    origin = get_origin(response_model)
+    if origin is types.UnionType:
+        response_model = Union[get_args(response_model)]  # noqa: UP007  instructor knows only typing.Union
+    if origin is Iterable or response_model is list or response_model is Iterable:
+        return prepare_response_model(response_model)
+    known = (origin in (list, Union)) or isinstance(response_model, type) or origin is not None
+    if known:
+        try:
+            prepared = prepare_response_model(response_model)
+        except TypeError:
+            pass
+        else:
+            if isinstance(prepared, type) and issubclass(prepared, BaseModel):
+                return prepared
+    if not known and not hasattr(response_model, "__value__") and not hasattr(response_model, "__supertype__"):
+        raise UnsupportedResponseModel(f"{response_model!r} cannot be a response model: it is no type")
+    return create_model(
+        "Response",
+        __base__=(AdapterBase, ResponseSchema),
+        __doc__="Correctly Formatted and Extracted Response.",
+        content=(response_model, ...),
+    )
+
+
+def _wrapped(wire: type[BaseModel]) -> Shape:
+    """The shape of a class that instructor made: its one field is what the caller wants, or it is itself."""
+    adapter, plan = TypeAdapter(wire), compile_plan(wire)
+    if issubclass(wire, AdapterBase):
+        return Shape(
+            wire=wire, adapter=adapter, plan=plan, unwrap=operator.attrgetter("content"), view=_Arrived("content")
+        )
+    if hasattr(wire, "task_type"):
+        return Shape(
+            wire=wire, adapter=adapter, plan=plan, unwrap=operator.attrgetter("tasks"), view=_Arrived("tasks")
+        )
+    return Shape(wire=wire, adapter=adapter, plan=plan)
+
+
+def _item_shape(item: Any) -> Shape:
+    if get_origin(item) is Iterable:
+        (item,) = get_args(item)
+    element = Union[get_args(item)] if get_origin(item) is types.UnionType else item  # noqa: UP007
+    wire = prepare_response_model(Iterable[element])
+    return Shape(
+        wire=wire,
+        adapter=TypeAdapter(wire),
+        plan=compile_plan(wire),
+        view=_Arrived("tasks"),
+        items=("tasks",),
+        item=TypeAdapter(wire.task_type),
+    )
+
+
+class _Arrived:
+    """One field of a partial, None until it has arrived."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, partial: Any) -> Any:
+        return getattr(partial, self._name) if self._name in partial.model_fields_set else None
