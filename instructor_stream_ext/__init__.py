@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from instructor_stream_ext.client import AsyncStreamClient, StreamClient, wrap
+from instructor_stream_ext.async_client import AsyncStreamClient
+from instructor_stream_ext.client import wrap
 from instructor_stream_ext.core.errors import (
     ClientNotSupported,
     InvalidJSON,
@@ -61,6 +62,7 @@ from instructor_stream_ext.streams import (
     PartialStream,
     TextStream,
 )
+from instructor_stream_ext.sync_client import StreamClient
 
 __all__ = [
     "AsyncItemStream",

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, NamedTuple, cast
 
-from instructor import AsyncInstructor, Instructor, Mode, Provider
+from instructor import AsyncInstructor, Instructor, Mode
 from instructor.core.exceptions import (
     FailedAttempt,
     InstructorRetryException,
@@ -36,7 +35,7 @@ from instructor.v2.dsl.simple_type import AdapterBase
 from instructor.v2.validation.async_validators import reject_async_validators
 from pydantic import BaseModel
 
-from instructor_stream_ext.core.errors import ClientNotSupported, StreamMisuse
+from instructor_stream_ext.core.errors import ClientNotSupported
 from instructor_stream_ext.script import Do, Recovery
 from instructor_stream_ext.wire import closing, reader_for
 from instructor_stream_ext.wire.reader import Reader
@@ -362,7 +361,12 @@ class InstructorSource:
         kwargs = {**options, **request.kwargs, **hurry}
         if request.wire is None:
             return functools.partial(
-                create_fn, None, messages=request.messages, stream=True, max_retries=0, hooks=self._opening_hooks(),
+                create_fn,
+                None,
+                messages=request.messages,
+                stream=True,
+                max_retries=0,
+                hooks=self._opening_hooks(),
                 **kwargs,
             )
         return functools.partial(

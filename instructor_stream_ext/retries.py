@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
-from tenacity import AttemptManager, AsyncRetrying, Retrying, retry_if_exception, stop_after_attempt
+from tenacity import AsyncRetrying, AttemptManager, Retrying, retry_if_exception, stop_after_attempt
 
 from instructor_stream_ext.core.errors import StreamMisuse
 
@@ -28,7 +28,7 @@ class Retries:
     def __init__(self, max_retries: int | Retrying | AsyncRetrying, *, is_async: bool) -> None:
         self.none_allowed = isinstance(max_retries, int) and max_retries <= 0
         self.max_attempts = max(max_retries, 0) + 1 if isinstance(max_retries, int) else None
-        kind: type[Retrying] | type[AsyncRetrying] = AsyncRetrying if is_async else Retrying
+        kind: type[Retrying | AsyncRetrying] = AsyncRetrying if is_async else Retrying
         if isinstance(max_retries, int):
             retrying: Any = kind(
                 stop=stop_after_attempt(max(max_retries, 0) + 1), retry=retry_if_exception(bool), reraise=True

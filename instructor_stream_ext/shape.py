@@ -162,9 +162,7 @@ def _wrapped(wire: type[BaseModel]) -> Shape:
             wire=wire, adapter=adapter, plan=plan, unwrap=operator.attrgetter("content"), view=_Arrived("content")
         )
     if hasattr(wire, "task_type"):
-        return Shape(
-            wire=wire, adapter=adapter, plan=plan, unwrap=operator.attrgetter("tasks"), view=_Arrived("tasks")
-        )
+        return Shape(wire=wire, adapter=adapter, plan=plan, unwrap=operator.attrgetter("tasks"), view=_Arrived("tasks"))
     return Shape(wire=wire, adapter=adapter, plan=plan)
 
 

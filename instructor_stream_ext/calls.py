@@ -1,0 +1,345 @@
+"""From a call's arguments to everything its stream needs; the same for sync and async clients."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args, get_origin
+
+from pydantic import RootModel
+
+from instructor_stream_ext._instructor import (
+    HOOK_NAMES as INSTRUCTOR_HOOK_NAMES,
+)
+from instructor_stream_ext._instructor import (
+    Instructor,
+    InstructorHooks,
+    InstructorSource,
+    Link,
+    PartialBase,
+    Request,
+    instructor_takes,
+    reject_async_validators,
+)
+from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.core.gate import ItemGate, ModelGate, TextGate
+from instructor_stream_ext.core.machine import StreamMachine
+from instructor_stream_ext.core.options import Limits, Timeouts
+from instructor_stream_ext.core.partials import PartialParser
+from instructor_stream_ext.core.policies import DebounceArgument, counts_transitions, policy_from
+from instructor_stream_ext.hooks import HOOK_NAMES, Dispatch, Handler, HookErrors, Hooks, refuse_coroutine
+from instructor_stream_ext.retries import Retries
+from instructor_stream_ext.script import Script
+from instructor_stream_ext.shape import Shape, item_shape, shape_of
+
+__all__ = ["CallMaker", "PlainCall", "Settings", "as_messages", "split_hooks", "stream_kind"]
+
+_ON = frozenset(f"on_{name}" for name in HOOK_NAMES)
+_CACHING = ("cache", "cache_ttl", "cache_namespace")
+"""instructor's answer cache holds finished answers only; a stream neither reads nor fills it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `wrap` was told."""
+
+    debounce: DebounceArgument = None
+    hook_errors: Literal["warn", "raise"] = "warn"
+    timeouts: Timeouts | None = None
+    limits: Limits | None = None
+    usage: bool = True
+    clock: Callable[[], float] | None = None
+
+
+def split_hooks(hooks: Any, on_hooks: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
+    ours, theirs = Hooks(), InstructorHooks()
+    if isinstance(hooks, Hooks):
+        ours = ours + hooks
+    elif isinstance(hooks, InstructorHooks):
+        theirs = theirs + hooks
+    elif hooks is not None:
+        raise StreamMisuse(f"hooks must be Hooks of this package or of instructor, not {type(hooks).__name__}")
+    return ours + Hooks(**on_hooks), theirs
+
+
+def as_messages(messages: Any, kwargs: dict[str, Any]) -> Any:
+    """The conversation: `messages`, or `input=` for it; text counts as one user message."""
+    given = kwargs.pop("input", None)
+    if messages is not None and given is not None:
+        raise TypeError("pass only one of 'messages' and 'input'")
+    messages = given if messages is None else messages
+    if messages is None and not kwargs.keys() & {"contents", "chat_history", "message"}:
+        raise TypeError("either 'messages' or 'input' must be given")
+    return [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+
+
+class CallMaker:
+    """What the sync and the async client share: settings, hooks, and the making of a stream."""
+
+    def __init__(self, link: Link, settings: Settings, hooks: Hooks, instructor_hooks: InstructorHooks) -> None:
+        self.link = link
+        self.settings = settings
+        self.hooks = hooks
+        self.instructor_hooks = instructor_hooks
+        self._hook_errors = HookErrors(settings.hook_errors)
+        if not link.is_async:
+            hooks.refuse_coroutines()
+
+    @property
+    def wrapped(self) -> Instructor:
+        """The instructor client inside."""
+        return self.link.client
+
+    @property
+    def chat(self) -> Self:
+        """This client, so that `client.chat.completions.create(...)` works."""
+        return self
+
+    @property
+    def completions(self) -> Self:
+        """This client."""
+        return self
+
+    @property
+    def messages(self) -> Self:
+        """This client."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.wrapped, name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.link.provider.value}, {self.link.mode.name})"
+
+    def on(self, name: str, handler: Handler) -> None:
+        """Register a callback.
+
+        Args:
+            name: One of ours, as in "partial", or of instructor's, as in "completion:kwargs".
+            handler: The callback; an `async def` only on async clients.
+
+        Raises:
+            StreamMisuse: The name is unknown, or a sync client was given an `async def`.
+        """
+        name = getattr(name, "value", name)
+        if not self.link.is_async:
+            refuse_coroutine(name, handler)
+        if name in INSTRUCTOR_HOOK_NAMES:
+            self.instructor_hooks.on(name, handler)  # type: ignore[arg-type]
+        else:
+            self.hooks.on(name, handler)
+
+    def off(self, name: str, handler: Handler) -> None:
+        """Remove a callback that was registered here.
+
+        Raises:
+            StreamMisuse: The name is unknown.
+        """
+        name = getattr(name, "value", name)
+        if name in INSTRUCTOR_HOOK_NAMES:
+            self.instructor_hooks.off(name, handler)  # type: ignore[arg-type]
+        else:
+            self.hooks.off(name, handler)
+
+    def clear(self, name: str | None = None) -> None:
+        """Remove all callbacks of a name that were registered here, or all there are.
+
+        Raises:
+            StreamMisuse: The name is unknown.
+        """
+        name = getattr(name, "value", name)
+        if name is None or name in INSTRUCTOR_HOOK_NAMES:
+            self.instructor_hooks.clear(name)  # type: ignore[arg-type]
+        if name is None or name not in INSTRUCTOR_HOOK_NAMES:
+            self.hooks.clear(name)
+
+    # ------------------------------------------------------------------ one call
+
+    def _call_hooks(self, kwargs: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
+        """The hooks of one call: the client's and its own."""
+        on_hooks = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("on_") and name in _ON}
+        unknown = [name for name in kwargs if name.startswith("on_")]
+        if unknown:
+            Hooks(**{unknown[0]: None})
+            raise StreamMisuse(f"unknown hook {unknown[0]!r}; the hooks are {', '.join(sorted(_ON))}")
+        ours, theirs = split_hooks(kwargs.pop("hooks", None), on_hooks)
+        if not self.link.is_async:
+            ours.refuse_coroutines()
+        return self.hooks + ours, self.wrapped.hooks + self.instructor_hooks + theirs
+
+    def _script(
+        self,
+        shape: Shape | None,
+        messages: Any,
+        kwargs: dict[str, Any],
+    ) -> Script:
+        """Everything one stream needs, from a call's arguments; nothing is sent yet."""
+        self.link.check_streams()
+        settings, link = self.settings, self.link
+        max_retries = kwargs.pop("max_retries", 3)
+        context, strict = kwargs.pop("context", None), kwargs.pop("strict", True)
+        hooks, instructor_hooks = self._call_hooks(kwargs)
+        policy = policy_from(kwargs.pop("debounce", settings.debounce))
+        timeouts = kwargs.pop("timeouts", settings.timeouts)
+        limits = kwargs.pop("limits", settings.limits) or Limits()
+        stop_when = kwargs.pop("stop_when", None)
+        checks = _checks(kwargs.pop("final_checks", ()), is_async=link.is_async)
+        token_budget = _budget(kwargs.pop("token_budget", None))
+        kwargs.pop("stream", None)
+        for name in _CACHING:
+            kwargs.pop(name, None)
+        kwargs = link.client.handle_kwargs(kwargs)
+        dispatch = Dispatch(hooks, self._hook_errors)
+        retries = Retries(max_retries, is_async=link.is_async)
+        gate, items = _gate(shape, checks, strict=strict, context=context)
+        transitions = dispatch.transitions or counts_transitions(policy) or items is not None
+        machine = StreamMachine(
+            parser=None if shape is None else _ParserMaker(shape, link.mode.value, limits),
+            view=None if shape is None else shape.view,
+            policy=policy,
+            limits=limits,
+            timeouts=timeouts,
+            deltas=dispatch.deltas,
+            transitions=transitions and shape is not None,
+        )
+        request = Request(
+            wire=None if shape is None else shape.wire,
+            messages=messages,
+            strict=strict,
+            context=context,
+            token_budget=token_budget,
+            usage=settings.usage,
+            kwargs=kwargs,
+        )
+        return Script(
+            machine=machine,
+            source=InstructorSource(link, request, instructor_hooks, retries.max_attempts),
+            gate=gate,
+            dispatch=dispatch,
+            retries=retries,
+            clock=settings.clock or time.monotonic,
+            stop_when=stop_when,
+            items=items,
+        )
+
+    def partial_script(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
+        reject_async_validators(response_model)
+        messages = as_messages(messages, kwargs)
+        return self._script(shape_of(response_model), messages, kwargs), messages
+
+    def item_script(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
+        reject_async_validators(response_model)
+        messages = as_messages(messages, kwargs)
+        return self._script(item_shape(response_model), messages, kwargs), messages
+
+    def text_script(self, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
+        messages = as_messages(messages, kwargs)
+        return self._script(None, messages, {**kwargs, "max_retries": 0}), messages
+
+    def plain_call(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> PlainCall:
+        """The call for instructor's own `create`, with the types it refuses adapted."""
+        reject_async_validators(response_model)
+        kwargs = {name: value for name, value in kwargs.items() if name not in _ON}
+        messages = as_messages(messages, kwargs)
+        _, theirs = split_hooks(kwargs.pop("hooks", None), {})
+        shape = _adapted(response_model)
+        call = PlainCall(shape)
+        hooks = self.instructor_hooks + theirs
+        hooks.on("completion:response", call.keep)
+        call.kwargs = {
+            "response_model": response_model if shape is None else shape.wire,
+            "messages": messages,
+            "hooks": hooks,
+            **kwargs,
+        }
+        return call
+
+    def streams_create(self, kwargs: dict[str, Any]) -> bool:
+        """Whether `create` has to stream underneath, because somebody listens or it was asked for a stream's option."""
+        if self.hooks or isinstance(kwargs.get("hooks"), Hooks):
+            return True
+        return any(kwargs.get(name) is not None for name in (*_ON, "final_checks", "stop_when", "timeouts", "limits"))
+
+
+class PlainCall:
+    """One call of instructor's own `create`."""
+
+    def __init__(self, shape: Shape | None) -> None:
+        self._shape = shape
+        self.kwargs: dict[str, Any] = {}
+        self.completion: Any = None
+
+    def keep(self, completion: Any) -> None:
+        """Note the provider's answer."""
+        self.completion = completion
+
+    def result(self, answer: Any) -> Any:
+        """What the caller asked for, from what instructor gave."""
+        return answer.root if self._shape is not None and isinstance(answer, RootModel) else answer
+
+
+def _adapted(response_model: Any) -> Shape | None:
+    """The shape of a type that instructor's `create` refuses; None if it takes it."""
+    if response_model is None or instructor_takes(response_model):
+        return None
+    return shape_of(response_model)
+
+
+def _checks(checks: Any, *, is_async: bool) -> Sequence[Handler]:
+    checks = [checks] if callable(checks) else list(checks or ())
+    for check in checks:
+        if not callable(check):
+            raise StreamMisuse(f"final_checks must be callables, not {check!r}")
+        if not is_async:
+            refuse_coroutine("final_checks", check)
+    return checks
+
+
+def _budget(token_budget: Any) -> int | None:
+    if token_budget is None:
+        return None
+    if isinstance(token_budget, bool) or not isinstance(token_budget, int):
+        raise TypeError("token_budget must be a positive integer or None")
+    if token_budget <= 0:
+        raise ValueError("token_budget must be greater than zero")
+    return token_budget
+
+
+def _gate(shape: Shape | None, checks: Sequence[Handler], *, strict: bool, context: Any) -> tuple[Any, ItemGate | None]:
+    if shape is None:
+        return TextGate(checks), None
+    if shape.items is not None and shape.item is not None:
+        items = ItemGate(shape.item, shape.items, checks=checks, strict=strict, context=context)
+        return items, items
+    gate = ModelGate(
+        shape.adapter, unwrap=shape.unwrap, checks=checks, kind=shape.plan.kind, strict=strict, context=context
+    )
+    return gate, None
+
+
+class _ParserMaker:
+    """Makes the parser of one attempt; tool arguments are never searched for a document, prose is."""
+
+    __slots__ = ("_limits", "_plan", "_search")
+
+    def __init__(self, shape: Shape, mode: str, limits: Limits) -> None:
+        self._plan = shape.plan
+        self._limits = limits
+        self._search = "tool" not in mode
+
+    def __call__(self) -> PartialParser:
+        return PartialParser(
+            self._plan, search=self._search, max_depth=self._limits.max_depth, max_items=self._limits.max_items
+        )
+
+
+def stream_kind(response_model: Any) -> str:
+    """What `create(..., stream=True)` means, by its response model, as instructor has it."""
+    if response_model is None:
+        return "sdk"
+    if isinstance(response_model, type) and not get_args(response_model) and issubclass(response_model, PartialBase):
+        return "partial"
+    return "items" if get_origin(response_model) is Iterable else "final"
