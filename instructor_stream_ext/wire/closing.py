@@ -7,6 +7,7 @@ to keep them, and are closed as well; closing twice does no harm.
 
 from __future__ import annotations
 
+import gc
 import inspect
 import socket
 from collections.abc import Iterator
@@ -71,8 +72,8 @@ async def aclose(stream: Any) -> None:
 def socket_of(stream: Any) -> socket.socket | None:
     """The socket a sync stream reads from, for one who must wake a read that blocks.
 
-    May be asked from another thread while the stream is being read. Before the first chunk of a lazy stream there is
-    no connection yet.
+    To be asked between two reads: a generator that is running does not show what it reads from, and one that has not
+    begun has no connection yet.
 
     Args:
         stream: What the SDK handed out.
@@ -111,21 +112,18 @@ def _below(stream: Any) -> Iterator[Any]:
 
 
 def _held_by(stream: Any) -> list[Any]:
-    """What a stream reads from, where it is of a kind whose insides are known."""
-    if isinstance(stream, GeneratorType):
-        frame = stream.gi_frame
-    elif isinstance(stream, AsyncGeneratorType):
-        frame = stream.ag_frame
-    else:
-        insides = getattr(stream, "__dict__", {})
-        return [insides.get(name) for name in _HOLDERS.get(_package(stream), ())]
-    if frame is None:
-        return []
-    return [value for value in frame.f_locals.values() if _may_hold(value)]
+    """What a stream reads from, where it is of a kind whose insides are known.
+
+    The stream a generator loops over is no variable of it; the garbage collector knows it, as long as it is suspended.
+    """
+    if isinstance(stream, GeneratorType | AsyncGeneratorType):
+        return [held for held in gc.get_referents(stream) if _may_hold(held)]
+    insides = getattr(stream, "__dict__", {})
+    return [insides.get(name) for name in _HOLDERS.get(_package(stream), ())]
 
 
 def _may_hold(value: Any) -> bool:
-    """Whether a variable of a generator may lead to a response."""
+    """Whether what a generator holds may lead to a response."""
     return isinstance(value, GeneratorType | AsyncGeneratorType) or _is_response(value) or _package(value) in _HOLDERS
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from instructor_stream_ext.core.events import Usage
@@ -137,8 +138,8 @@ class CohereReader(Reading):
 def _typed(answer: dict[str, Any]) -> Any:
     """The answer in the SDK's type, as plain attributes where the SDK is not there."""
     try:
-        from cohere import V2ChatResponse  # type: ignore[import-not-found,unused-ignore]
-        from cohere.core.unchecked_base_model import construct_type  # type: ignore[import-not-found,unused-ignore]
+        whole = import_module("cohere").V2ChatResponse
+        construct = import_module("cohere.core.unchecked_base_model").construct_type
     except ImportError:
         return namespace(answer)
-    return construct_type(type_=V2ChatResponse, object_=answer)
+    return construct(type_=whole, object_=answer)

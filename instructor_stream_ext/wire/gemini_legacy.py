@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from typing import Any
 
 from instructor_stream_ext.wire.reader import Calls, EndKind, EndSignal, Reading, object_of
@@ -50,20 +51,16 @@ class GeminiLegacyReader(Reading):
             candidate["finish_reason"] = self.end.word
         answer = {"candidates": [candidate]}
         if (self._kind.__module__ if self._kind else "").startswith("vertexai"):
-            from vertexai.generative_models import GenerationResponse  # type: ignore[import-not-found,unused-ignore]
-
-            return GenerationResponse.from_dict(answer)
-        from google.generativeai import protos  # type: ignore[import-not-found,unused-ignore]
-        from google.generativeai.types import GenerateContentResponse  # type: ignore[import-not-found,unused-ignore]
-
-        return GenerateContentResponse.from_response(protos.GenerateContentResponse(answer))
+            return import_module("vertexai.generative_models").GenerationResponse.from_dict(answer)
+        message = import_module("google.generativeai.protos").GenerateContentResponse(answer)
+        return import_module("google.generativeai.types").GenerateContentResponse.from_response(message)
 
     def _part(self, part: dict[str, Any]) -> str:
         """Take one part: text, or a function call with all its arguments."""
         if called := part.get("function_call"):
             call = self._calls.open("", called.get("name") or "", len(self._calls.all))
             self.alive = self._began = True
-            return self._calls.write(call, json.dumps(called.get("args") or {}, ensure_ascii=False))
+            return self._calls.write(call, json.dumps(_whole(called.get("args") or {}), ensure_ascii=False))
         text = part.get("text")
         if not text:
             return ""
@@ -95,3 +92,12 @@ def _proto_fields(part: Any) -> dict[str, Any]:
     """The fields a proto-plus part has set."""
     whole = type(part).to_dict(part)
     return {name: value for name, value in whole.items() if name == "thought" or name in part}
+
+
+def _whole(value: Any) -> Any:
+    """Arguments with whole numbers as such: on the way all of them were floating-point."""
+    if isinstance(value, dict):
+        return {name: _whole(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
