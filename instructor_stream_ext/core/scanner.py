@@ -1,0 +1,843 @@
+"""JSON text in, typed values and the open path out: one pass, whatever the cuts.
+
+`feed` is O(1). `advance` looks at each character once: runs are taken by regular expressions, an incomplete token at
+the end of the text (an escape, a number, a literal) is kept as a short tail, and an explicit stack of frames stands in
+for recursion. A value is converted when it ends and entered in its parent's frame; when a container ends, what its
+frame held *is* the value, and nothing touches it again.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded, Path
+from instructor_stream_ext.core.events import FieldState
+from instructor_stream_ext.core.markers import Streamed
+from instructor_stream_ext.core.search import StartFinder
+from instructor_stream_ext.core.shapes import ANYTHING, ObjectPlan, SequencePlan, ValuePlan, choose, lookup, put
+
+if TYPE_CHECKING:
+    from instructor_stream_ext.core.errors import StreamError
+    from instructor_stream_ext.core.plans import Plan
+
+__all__ = ["FieldChanged", "Frame", "ItemDone", "Scanner"]
+
+# What the scanner expects next. The first two are inside a string, so that one comparison tells.
+STRING, KEY_STRING, AFTER, VALUE, FIRST_VALUE, KEY, FIRST_KEY, COLON, START, DONE = range(10)
+
+_RUN = re.compile(r'[^"\\]*').match
+_WHOLE_STRING = re.compile(r'"([^"\\]*)"').match
+_ESCAPES = re.compile(
+    r'(?:[^"\\]+|\\["\\/bfnrt]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}'
+    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}){1,500}"
+).match
+_ESCAPE_OPEN = re.compile(
+    r"\\(?:u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?)?)?\Z"
+).match
+_LONE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}").match
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)((?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)").match
+_NUMBER_OPEN = re.compile(
+    r"-?(?:(?:0|[1-9][0-9]*)(?:\.(?:[0-9]+(?:[eE][-+]?[0-9]*)?)?|[eE][-+]?[0-9]*)?)?\Z"
+).match
+_KEY_COLON = re.compile(r'[ \t\n\r]*"([^"\\]*)"[ \t\n\r]*:[ \t\n\r]*').match
+_SPACES = re.compile(r"[ \t\n\r]+").match
+_SURROGATE = re.compile("[\ud800-\udfff]").search
+
+_SPACE: Final = " \t\n\r"
+_DELIMITERS: Final = " \t\n\r,]}"
+_NUMERIC: Final = "-0123456789"
+_WORDS: Final = {
+    "t": ("true", True),
+    "f": ("false", False),
+    "n": ("null", None),
+    "N": ("NaN", float("nan")),
+    "I": ("Infinity", float("inf")),
+}
+_MINUS_INFINITY: Final = ("-Infinity", float("-inf"))
+_MAX_DIGITS: Final = 4300
+_FOLD: Final = 1024
+"""Pieces of text kept apart before they are joined into one."""
+
+_MISSING, _STREAMING, _COMPLETE = FieldState.MISSING, FieldState.STREAMING, FieldState.COMPLETE
+
+
+class FieldChanged(NamedTuple):
+    """A field or an item started or is complete."""
+
+    path: Path
+    before: FieldState
+    after: FieldState
+    kind: Literal["field"] = "field"
+
+
+class ItemDone(NamedTuple):
+    """A list item is complete."""
+
+    path: Path
+    item: Any
+    kind: Literal["item"] = "item"
+
+
+class Frame:
+    """One open container.
+
+    Attributes:
+        is_list: An array, else an object.
+        plan: Its plan.
+        data: The finished children: a list, or attribute to value.
+        target: Where the open child goes: `data`, or `extra`.
+        arrived: Attributes that have arrived; None for a dict.
+        extra: Unknown keys of a model that keeps them, else None.
+        private: Private attributes of a model, else None.
+        name: Under what the open child goes; None to forget it. Of no meaning in a list.
+        key: The child's name in paths.
+        slot: The child's plan.
+        known: Whether the type has a place for it at all.
+        base: Whether it would be shown if it waited for nothing.
+        visible: Whether it is shown.
+        waiting: Attributes it waits for before it is shown, else None.
+        left: Of an undecided union, the members still possible; else None.
+        dropped: Items that ended without being shown.
+        repeated: A key came twice.
+        path: Its path, while transitions are asked for.
+        older, newer: The containers handed out in the last two snapshots, and how much of `data` each has.
+    """
+
+    __slots__ = (
+        "arrived",
+        "base",
+        "data",
+        "dropped",
+        "extra",
+        "is_list",
+        "key",
+        "known",
+        "left",
+        "name",
+        "newer",
+        "newer_size",
+        "older",
+        "older_size",
+        "path",
+        "plan",
+        "private",
+        "repeated",
+        "slot",
+        "target",
+        "visible",
+        "waiting",
+    )
+
+    plan: Any
+    data: Any
+    slot: ValuePlan
+    path: Path
+
+    def __init__(self, plan: Any, data: Any, *, is_list: bool, known: bool, visible: bool) -> None:
+        self.is_list = is_list
+        self.plan = plan
+        self.data = self.target = data
+        self.arrived: set[str] | None = None
+        self.extra: dict[str, Any] | None = None
+        self.private: dict[str, Any] | None = None
+        self.name: Any = ""
+        self.key: Any = None
+        self.known = known
+        self.base = self.visible = visible
+        self.waiting: set[str] | None = None
+        self.left: Any = None
+        self.dropped = 0
+        self.repeated = False
+        self.older: Any = None
+        self.newer: Any = None
+        self.older_size = self.newer_size = 0
+
+
+class Scanner:
+    """The state machine. See `PartialParser`, which adds what is shown.
+
+    Args:
+        plan: The compiled response type.
+        search: Look for the document in the text; else it is the text.
+        max_depth: Open containers at most.
+        max_items: Items in one array at most.
+        transitions: Note what starts and ends.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        search: bool = False,
+        max_depth: int = 128,
+        max_items: int | None = None,
+        transitions: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.search = search
+        self.json_start = 0
+        self.begun = False
+        self.complete = False
+        self.error: StreamError | None = None
+        self._max_depth = max_depth
+        self._max_items = max_items
+        self._events: list[FieldChanged | ItemDone] | None = [] if transitions else None
+        self._finder = StartFinder(plan) if search else None
+        self._cache: dict[Any, Any] = {}
+        root = Frame(None, [], is_list=True, known=True, visible=True)
+        root.slot = plan.root
+        root.path = _ROOT_PATH
+        self._stack = [root]
+        self._frame = root
+        self._state = START
+        self._pending: list[str] = []
+        self._fed = 0
+        self._base = 0  # offset in the text of what is scanned next, the tail included
+        self._tail = ""
+        self._half = ""  # a high surrogate that came without its low one
+        self._kept: list[str] = []
+        self._kept_fold = _FOLD
+        self._parts: list[str] = []
+        self._parts_fold = _FOLD
+        self._older = self._newer = self._lag = ""  # see PartialParser._open_string
+        self._shown = False  # whether the open string is
+        self._token_begun = False
+        self._dirty = False
+
+    # ------------------------------------------------------------------ text in
+
+    def feed(self, text: str) -> None:
+        """Take text; nothing is looked at yet. O(1)."""
+        pending = self._pending
+        pending.append(text)
+        self._fed += len(text)
+        if len(pending) > _FOLD:
+            pending[:] = ["".join(pending)]
+
+    @property
+    def pending_chars(self) -> int:
+        """Characters fed and not scanned yet; those of an incomplete token count as scanned."""
+        return sum(map(len, self._pending))
+
+    def advance(self) -> bool:
+        """Scan what was fed.
+
+        Returns:
+            Whether a snapshot would differ from the last.
+
+        Raises:
+            InvalidJSON: No continuation can make the text valid. Raised again by each later call.
+            LimitExceeded: Too deep, too many items, or a number of too many digits. Likewise.
+        """
+        pending = self._pending
+        if self.error is not None:
+            pending.clear()
+            raise self.error
+        if not pending:
+            return self._dirty
+        text = pending[0] if len(pending) == 1 else "".join(pending)
+        pending.clear()
+        ascii_only = text.isascii()
+        if self._half or not (ascii_only or _SURROGATE(text) is None):
+            text = self._glue(text)
+        state = self._state
+        if state == DONE or not text:
+            return self._dirty
+        if state != START:
+            kept = self._kept
+            kept.append(text)
+            if len(kept) > self._kept_fold:
+                self._kept_fold = _fold(kept, self._kept_fold)
+            if state == STRING and '"' not in text and "\\" not in text and not self._tail:
+                # Most of a long answer is this: text within a string.
+                parts = self._parts
+                parts.append(text)
+                self._base += len(text)
+                if len(parts) > self._parts_fold:
+                    self._parts_fold = _fold(parts, self._parts_fold)
+                if self._shown:
+                    self._dirty = True
+                return self._dirty
+            if self._tail:
+                text = self._tail + text
+                self._tail = ""
+            self._scan(text, 0)
+        else:
+            self._start(self._tail + text)
+        return self._dirty
+
+    def finish(self) -> bool:
+        """Say that no more text comes.
+
+        Returns:
+            Whether the document is complete: a number that is the whole document is, only now.
+
+        Raises:
+            InvalidJSON: As `advance`; an incomplete document is no fault.
+            LimitExceeded: As `advance`.
+        """
+        self.advance()
+        root = self._stack[0]
+        if self._tail and self._frame is root and self._state == VALUE:
+            number = _NUMBER(self._tail)
+            if number is not None and number.end() == len(self._tail):
+                self._base += len(self._tail)
+                self._tail = ""
+                self._end_number(root, number)
+                self._close_document(self._base)
+        return self.complete
+
+    def json_text(self) -> str:
+        """The document as far as it was scanned, without what stands around it."""
+        kept = self._kept
+        if len(kept) > 1:
+            kept[:] = ["".join(kept)]
+            self._kept_fold = _FOLD
+        return kept[0] if kept else ""
+
+    @property
+    def transitions(self) -> bool:
+        """Whether `drain` has anything to tell. Set before the first text."""
+        return self._events is not None
+
+    @transitions.setter
+    def transitions(self, wanted: bool) -> None:
+        self._events = [] if wanted else None
+
+    def _glue(self, text: str) -> str:
+        """Put together surrogate pairs that a provider cut in two; one that stays alone becomes U+FFFD."""
+        text = self._half + text
+        self._half = ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+    # ------------------------------------------------------------------ the document begins and ends
+
+    def _start(self, text: str) -> None:
+        if self._finder is None:
+            spaces = _SPACES(text)
+            pos = spaces.end() if spaces else 0
+            found = pos < len(text)
+        else:
+            found, pos = self._finder.find(text)
+        self._base += pos
+        if not found:
+            self._tail = text[pos:]
+            return
+        self._tail = ""
+        self.json_start = self._base
+        self.begun = True
+        self._finder = None
+        self._state = VALUE
+        text = text[pos:]
+        self._kept.append(text)
+        self._scan(text, 0)
+
+    def _close_document(self, end: int) -> None:
+        self._state = DONE
+        self.complete = True
+        self._kept[:] = [self.json_text()[: end - self.json_start]]
+
+    # ------------------------------------------------------------------ the pass
+
+    def _scan(self, text: str, pos: int) -> None:  # noqa: C901, PLR0912, PLR0915  the hot path, in one piece
+        frame = self._frame
+        stack = self._stack
+        parts = self._parts
+        state = self._state
+        size = len(text)
+        try:
+            while pos < size:
+                if state <= KEY_STRING:
+                    end = _RUN(text, pos).end()  # type: ignore[union-attr]
+                    if end > pos:
+                        parts.append(text[pos:end])
+                        if self._shown:
+                            self._dirty = True
+                        pos = end
+                        if pos == size:
+                            break
+                    if text[pos] == '"':
+                        pos += 1
+                        string = self._newer + "".join(parts)
+                        parts.clear()
+                        if state == STRING:
+                            self._shown = False
+                            self._older = self._newer = self._lag = ""
+                            self._end_string(frame, string)
+                            state = AFTER
+                        else:
+                            self._set_key(frame, string)
+                            state = COLON
+                        if frame is stack[0]:
+                            state = DONE
+                            break
+                        continue
+                    pos, state_open = self._escape(text, pos)
+                    if state_open:
+                        break
+                    continue
+                char = text[pos]
+                if char in _SPACE:
+                    pos = _SPACES(text, pos).end()  # type: ignore[union-attr]
+                    continue
+                if state == AFTER:
+                    if char == ",":
+                        pos += 1
+                        if frame.is_list:
+                            if self._max_items is not None:
+                                self._check_items(frame)
+                            if frame.plan.items is not None:
+                                frame.slot = frame.plan.at(len(frame.data) + frame.dropped)
+                            state = VALUE
+                            continue
+                        match = _KEY_COLON(text, pos)
+                        if match is not None:
+                            pos = match.end()
+                            self._set_key(frame, match[1])
+                            state = VALUE
+                        else:
+                            state = KEY
+                        continue
+                    if char == ("]" if frame.is_list else "}"):
+                        pos += 1
+                        self._close(frame)
+                        frame = self._frame
+                        if frame is stack[0]:
+                            state = DONE
+                            break
+                        continue
+                    raise self._fault(
+                        f"expected ',' or {']' if frame.is_list else '}'!r}, found {char!r}", pos
+                    )
+                if state in (VALUE, FIRST_VALUE):
+                    if char == '"':
+                        slot = frame.slot
+                        match = _WHOLE_STRING(text, pos)
+                        if self._events is not None or slot.with_state:
+                            self._begin(frame)
+                        if match is not None:
+                            pos = match.end()
+                            if slot.streams and frame.visible:
+                                self._dirty = frame.name is not None or self._dirty
+                            self._end_string(frame, match[1])
+                            state = AFTER
+                            if frame is stack[0]:
+                                state = DONE
+                                break
+                            continue
+                        pos += 1
+                        state = STRING
+                        self._begin_string(frame, slot)
+                        continue
+                    if char == "{" or char == "[":  # noqa: PLR1714  faster than a tuple
+                        if len(stack) > self._max_depth:
+                            raise self._refuse(LimitExceeded("max_depth", self._max_depth))
+                        if state == FIRST_VALUE and self._max_items is not None:
+                            self._check_items(frame)
+                        pos += 1
+                        if char == "{":
+                            frame = self._open_object(frame)
+                            state = FIRST_KEY
+                        else:
+                            frame = self._open_list(frame)
+                            state = FIRST_VALUE
+                        continue
+                    if state == FIRST_VALUE:
+                        if char == "]":
+                            pos += 1
+                            self._close(frame)
+                            frame = self._frame
+                            state = AFTER
+                            if frame is stack[0]:
+                                state = DONE
+                                break
+                            continue
+                        if self._max_items is not None:
+                            self._check_items(frame)
+                    end = self._token(frame, text, pos, char)
+                    if end == pos:
+                        break
+                    pos = end
+                    state = AFTER
+                    if frame is stack[0]:
+                        state = DONE
+                        break
+                    continue
+                if state == COLON:
+                    if char != ":":
+                        raise self._fault(f"expected ':', found {char!r}", pos)
+                    pos += 1
+                    state = VALUE
+                    continue
+                # KEY or FIRST_KEY
+                if char == '"':
+                    match = _KEY_COLON(text, pos)
+                    if match is not None:
+                        pos = match.end()
+                        self._set_key(frame, match[1])
+                        state = VALUE
+                        continue
+                    pos += 1
+                    self._shown = False
+                    state = KEY_STRING
+                    continue
+                if char == "}" and state == FIRST_KEY:
+                    pos += 1
+                    self._close(frame)
+                    frame = self._frame
+                    state = AFTER
+                    if frame is stack[0]:
+                        state = DONE
+                        break
+                    continue
+                raise self._fault(f"expected a key, found {char!r}", pos)
+        finally:
+            self._frame = frame
+            self._state = state
+            self._base += pos
+            if state == DONE:
+                self._close_document(self._base)
+            elif pos < size:
+                self._tail = text[pos:]
+
+    def _fault(self, message: str, pos: int) -> InvalidJSON:
+        offset = self._base + pos
+        self.error = InvalidJSON(f"invalid JSON at offset {offset}: {message}", offset)
+        return self.error
+
+    def _refuse(self, error: LimitExceeded) -> LimitExceeded:
+        self.error = error
+        return error
+
+    def _check_items(self, frame: Frame) -> None:
+        """Refuse one more item than allowed, as it begins."""
+        allowed = self._max_items
+        if allowed is not None and frame.path is not _ROOT_PATH and len(frame.data) + frame.dropped >= allowed:
+            raise self._refuse(LimitExceeded("max_items", allowed))
+
+    # ------------------------------------------------------------------ strings
+
+    def _begin_string(self, frame: Frame, slot: ValuePlan) -> None:
+        self._shown = False
+        if not slot.streams or slot.done or frame.name is None:
+            return
+        if frame.waiting is not None:
+            self._arrive(frame)
+        if frame.visible:
+            self._shown = self._dirty = True
+
+    def _end_string(self, frame: Frame, string: str) -> None:
+        slot = frame.slot
+        value: Any = string
+        if slot.string is not None:
+            value = slot.string(string)
+        if slot.wrap is not None:
+            value = slot.wrap(value)
+        self._store(frame, value, changed=slot.done or not slot.streams)
+
+    def _escape(self, text: str, pos: int) -> tuple[int, bool]:
+        """Take a run that begins with an escape: where it ends, and whether it waits for more text."""
+        match = _ESCAPES(text, pos)
+        if match is not None:
+            piece = scanstring(match[0] + '"', 0, False)[0]  # noqa: FBT003
+            pos = match.end()
+        elif _ESCAPE_OPEN(text, pos) is not None:
+            return pos, True
+        elif _LONE(text, pos) is not None:
+            piece = "\ufffd"
+            pos += 6
+        else:
+            raise self._fault(f"no escape: {text[pos : pos + 6]!r}", pos)
+        self._parts.append(piece)
+        if self._shown:
+            self._dirty = True
+        return pos, False
+
+    # ------------------------------------------------------------------ numbers, true, false, null
+
+    def _token(self, frame: Frame, text: str, pos: int, char: str) -> int:
+        """Take a number or a literal: where it ends; `pos` itself if it waits for more text."""
+        if char in _NUMERIC and not text.startswith("-I", pos):
+            number = _NUMBER(text, pos)
+            if number is not None:
+                end = number.end()
+                if end < len(text) and text[end] in _DELIMITERS:
+                    self._begin_token(frame)
+                    self._token_begun = False
+                    self._end_number(frame, number)
+                    return end
+            if _NUMBER_OPEN(text, pos) is None:
+                raise self._fault("no number", number.end() if number else pos)
+            self._check_digits(text[pos:])
+            self._begin_token(frame)
+            return pos
+        word, value = _MINUS_INFINITY if char == "-" else _WORDS.get(char, ("", None))
+        if not word:
+            raise self._fault(f"expected a value, found {char!r}", pos)
+        if text.startswith(word, pos):
+            self._begin_token(frame)
+            self._token_begun = False
+            slot = frame.slot
+            if value is not None:
+                if slot.scalar is not None:
+                    value = slot.scalar(value)
+                if slot.wrap is not None:
+                    value = slot.wrap(value)
+            self._store(frame, value, changed=True)
+            return pos + len(word)
+        if not word.startswith(text[pos:]):
+            raise self._fault(f"expected {word!r}", pos)
+        self._begin_token(frame)
+        return pos
+
+    def _begin_token(self, frame: Frame) -> None:
+        if not self._token_begun:
+            self._token_begun = True
+            if self._events is not None or frame.slot.with_state:
+                self._begin(frame)
+
+    def _end_number(self, frame: Frame, number: re.Match[str]) -> None:
+        token = number[0]
+        self._check_digits(token)
+        value: Any = float(token) if number[1] else int(token)
+        slot = frame.slot
+        if slot.scalar is not None:
+            value = slot.scalar(value)
+        if slot.wrap is not None:
+            value = slot.wrap(value)
+        self._store(frame, value, changed=True)
+
+    def _check_digits(self, token: str) -> None:
+        if len(token) > _MAX_DIGITS and sum(map(token.count, "0123456789")) > _MAX_DIGITS:
+            raise self._refuse(LimitExceeded("digits", _MAX_DIGITS))
+
+    # ------------------------------------------------------------------ containers
+
+    def _open_object(self, parent: Frame) -> Frame:
+        slot = parent.slot
+        if self._events is not None or slot.with_state:
+            self._begin(parent)
+        here = parent.name is not None
+        if here and parent.waiting is not None and not slot.done and not slot.obj.waits:
+            self._arrive(parent)
+        plan = slot.obj
+        frame = Frame(
+            plan,
+            plan.new_data(self._cache) if plan.fresh else plan.template.copy(),
+            is_list=False,
+            known=parent.known and here,
+            visible=parent.visible and here and not slot.done,
+        )
+        frame.slot = ANYTHING
+        if plan.typed:
+            frame.arrived = set()
+            if plan.extra:
+                frame.extra = {}
+            if plan.private is not None:
+                frame.private = plan.private()
+        if plan.candidates:
+            frame.left = plan.candidates
+        if plan.waits:
+            frame.waiting = set(plan.waits)
+            frame.visible = False
+        return self._push(parent, frame)
+
+    def _open_list(self, parent: Frame) -> Frame:
+        slot = parent.slot
+        if self._events is not None or slot.with_state:
+            self._begin(parent)
+        here = parent.name is not None
+        if here and parent.waiting is not None and not slot.done:
+            self._arrive(parent)
+        plan = slot.seq
+        frame = Frame(
+            plan,
+            [],
+            is_list=True,
+            known=parent.known and here,
+            visible=parent.visible and here and not slot.done,
+        )
+        frame.slot = plan.item if plan.items is None else plan.at(0)
+        return self._push(parent, frame)
+
+    def _push(self, parent: Frame, frame: Frame) -> Frame:
+        frame.path = self._child_path(parent) if self._events is not None else _NO_PATH
+        if frame.visible:
+            self._dirty = True
+        self._stack.append(frame)
+        self._frame = frame
+        return frame
+
+    def _close(self, frame: Frame) -> None:
+        """End a container: what its frame held is the value."""
+        stack = self._stack
+        plan = frame.plan
+        changed = False
+        if frame.left is not None:
+            member = choose(plan, frame.data)
+            if member is not None:
+                self._retarget(frame, member)
+                plan = member
+        value = frame.data
+        if frame.is_list:
+            if plan.finish is not None:
+                value = plan.finish(value)
+                changed = True
+            if plan.wrap is not None:
+                value = plan.wrap(value)
+        elif plan.make is not None:
+            value = plan.make(value, frame.arrived, frame.extra, frame.private)
+        stack.pop()
+        parent = self._frame = stack[-1]
+        if frame.waiting:
+            self._leave_out(parent)
+        else:
+            self._store(parent, value, changed=changed or parent.slot.done)
+
+    def _leave_out(self, parent: Frame) -> None:
+        """End an object that is never shown, because what it waited for did not come."""
+        if self._events is not None and parent.known and parent.name is not None:
+            self._events.append(FieldChanged(self._child_path(parent), _STREAMING, _COMPLETE))
+        if parent.is_list:
+            parent.dropped += 1
+
+    def _store(self, frame: Frame, value: Any, *, changed: bool) -> None:
+        """Enter a finished value in its parent's frame."""
+        name = frame.name
+        if name is None:
+            return
+        slot = frame.slot
+        shown = value
+        if slot.with_state:
+            shown = Streamed(value, _COMPLETE)
+            changed = True
+        if self._events is not None and frame.known:
+            path = self._child_path(frame)
+            self._events.append(FieldChanged(path, _STREAMING, _COMPLETE))
+            if frame.is_list and frame.path is not _ROOT_PATH and frame.plan.items is None:
+                self._events.append(ItemDone(path, value))
+        if frame.is_list:
+            frame.data.append(shown)
+        else:
+            frame.target[name] = shown
+            if frame.arrived is not None:
+                frame.arrived.add(name)
+            if frame.waiting is not None and value is not None:
+                self._arrive(frame)
+            if frame.left is not None:
+                tags = frame.plan.tags.get(name)
+                if tags is not None:
+                    member = lookup(tags, value.value if isinstance(value, Enum) else value)
+                    if member is not None:
+                        self._retarget(frame, member)
+        if changed and frame.visible:
+            self._dirty = True
+
+    def _arrive(self, frame: Frame) -> None:
+        """Note that something an object waits for is there."""
+        waiting = frame.waiting
+        if waiting is None:
+            return
+        waiting.discard(frame.name)
+        if not waiting:
+            frame.waiting = None
+            frame.visible = frame.base
+            if frame.visible:
+                self._dirty = True
+
+    # ------------------------------------------------------------------ keys and unions
+
+    def _set_key(self, frame: Frame, key: str) -> None:
+        """A key is complete: find its place."""
+        if frame.left is not None:
+            self._narrow(frame, key)
+        plan = frame.plan
+        entry = plan.fields.get(key)
+        if entry is not None:
+            frame.name, frame.slot = entry
+            frame.key = plan.public[key] if plan.candidates else frame.name
+            frame.target = frame.data
+        elif plan.other is None:
+            frame.name = None
+            frame.slot = ANYTHING
+        else:
+            frame.slot = plan.other
+            frame.key = key
+            if frame.extra is not None:
+                frame.target = frame.extra
+                frame.name = key
+            else:
+                frame.name = key if plan.keys is None else plan.keys(key)
+                if frame.name in frame.data:
+                    frame.repeated = True
+
+    def _narrow(self, frame: Frame, key: str) -> None:
+        """Drop the members of a union that have no such key; decide if one is left."""
+        left = [member for member in frame.left if member.knows(key)]
+        if len(left) == 1:
+            self._retarget(frame, left[0])
+        else:
+            frame.left = left
+
+    def _retarget(self, frame: Frame, member: ObjectPlan) -> None:
+        """The union is decided: build anew, once, what was read so far."""
+        raw, union = frame.data, frame.plan
+        arrived: set[str] = set()
+        frame.plan = member
+        frame.left = None
+        frame.data = frame.target = data = member.new_data(self._cache)
+        frame.extra = {} if member.extra else None
+        frame.private = None if member.private is None else member.private()
+        for key, value in raw.items():
+            if key in union.carried and key in member.fields:
+                name = member.fields[key][0]
+                data[name] = value
+                arrived.add(name)
+            else:
+                put(member, data, arrived, frame.extra, key, value, self._cache)
+        if member.typed:
+            frame.arrived = arrived
+        frame.name = None
+        waiting = {name for name in member.waits if name not in arrived or _plain(data[name]) is None}
+        frame.waiting = waiting or None
+        frame.visible = frame.base and not waiting
+        if frame.visible:
+            self._dirty = True
+
+    # ------------------------------------------------------------------ transitions
+
+    def _begin(self, frame: Frame) -> None:
+        """A value begins in a frame."""
+        if frame.name is None:
+            return
+        if frame.slot.with_state and frame.visible:
+            self._dirty = True
+        if self._events is not None and frame.known:
+            self._events.append(FieldChanged(self._child_path(frame), _MISSING, _STREAMING))
+
+    def _child_path(self, frame: Frame) -> Path:
+        if frame.path is _ROOT_PATH:
+            return ()
+        if frame.is_list:
+            return (*frame.path, len(frame.data) + frame.dropped)
+        return (*frame.path, frame.key)
+
+
+_ROOT_PATH: Path = ("\0root",)
+_NO_PATH: Path = ()
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Streamed) else value
+
+
+def _fold(pieces: list[str], fold_at: int) -> int:
+    """Join the newest pieces into one; returns when to do so again."""
+    blocks = fold_at - _FOLD
+    pieces[blocks:] = ["".join(pieces[blocks:])]
+    return fold_at + 1

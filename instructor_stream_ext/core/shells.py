@@ -1,0 +1,327 @@
+"""The classes of partials: for each model one subclass, whose instances are made without running anything of a user's.
+
+A partial is an instance of its model (`isinstance(p, M)`), so whatever takes an `M` shows it; but printing, dumping,
+comparing, copying and pickling it never fail, although required values may be missing.
+"""
+
+from __future__ import annotations
+
+from abc import ABCMeta
+from typing import TYPE_CHECKING, Any
+
+import pydantic_core
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["dataclass_shell", "full_model", "model_shell", "named_tuple_shell", "partial_class"]
+
+Make = "Callable[[Any, Any, Any, Any], Any]"
+
+
+def full_model(cls: type) -> type:
+    """The response model a class of partials belongs to; any other class itself."""
+    return getattr(cls, "__full_model__", cls)
+
+
+def partial_class(model: type) -> type:
+    """The class of a model's partials, as compiled; what unpickling needs."""
+    from instructor_stream_ext.core.plans import compile_plan
+
+    return compile_plan(model).partial_type
+
+
+def _restore(model: type, state: Any) -> Any:
+    cls = partial_class(model)
+    shown = object.__new__(cls)
+    if isinstance(shown, BaseModel):
+        shown.__setstate__(state)
+    else:
+        for name, value in state.items():
+            object.__setattr__(shown, name, value)
+    return shown
+
+
+class _Shield:
+    """Stands before the model in the bases of its partials, so that what a user overrode cannot fail.
+
+    Its `__init_subclass__` ends the chain: a model's own hook, such as a registry, does not see the partial class.
+    """
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **_kwargs: Any) -> None:
+        """See nothing, tell nobody."""
+
+    def __str__(self) -> str:
+        try:
+            return str(super().__str__())
+        except Exception:  # noqa: BLE001  user code that met a missing value
+            return repr(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        import copy
+
+        state = copy.deepcopy(self.__reduce__()[1][1], memo)  # type: ignore[index]
+        return _restore(full_model(type(self)), state)
+
+
+class _PartialModel(_Shield):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        try:
+            return super().__repr__()
+        except Exception:  # noqa: BLE001  a computed field, or a user's repr, that met a missing value
+            return f"{type(self).__name__}({_shown(self)})"
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, BaseModel):
+            return NotImplemented
+        if full_model(type(self)) is not full_model(type(other)):
+            return False
+        try:
+            return _content(self) == _content(other)  # type: ignore[arg-type]
+        except Exception:  # noqa: BLE001  a value whose own comparison fails is not known to be equal
+            return False
+
+    __hash__ = None  # type: ignore[assignment]  # each class of partials has its model's
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (full_model(type(self)), BaseModel.__getstate__(self))  # type: ignore[arg-type]
+
+    def model_dump(self, **options: Any) -> Any:
+        options["warnings"] = False
+        try:
+            return super().model_dump(**options)  # type: ignore[misc]
+        except Exception:  # noqa: BLE001  a user's serialiser met a missing value
+            return _dump(self, options)
+
+    def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
+        options["warnings"] = False
+        try:
+            return super().model_dump_json(indent=indent, **options)  # type: ignore[misc, no-any-return]
+        except Exception:  # noqa: BLE001  a user's serialiser met a missing value
+            options.pop("ensure_ascii", None)
+            plain = _dump(self, {**options, "mode": "json"})
+            return pydantic_core.to_json(plain, indent=indent, serialize_unknown=True).decode()
+
+
+def _content(model: BaseModel) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What makes two partials equal: their fields and extras; not what a cached property left behind."""
+    fields = type(model).__pydantic_fields__
+    return {k: v for k, v in model.__dict__.items() if k in fields}, model.__pydantic_extra__ or {}
+
+
+def _shown(model: Any) -> str:
+    parts = []
+    fields = type(model).__pydantic_fields__
+    for name, value in {**model.__dict__, **(model.__pydantic_extra__ or {})}.items():
+        field = fields.get(name)
+        if field is not None and not field.repr:
+            continue
+        try:
+            parts.append(f"{name}={value!r}")
+        except Exception:  # noqa: BLE001  a value that cannot be printed is left out
+            continue
+    return ", ".join(parts)
+
+
+def _dump(model: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Dump field by field, leaving out what fails."""
+    cls = type(model)
+    chosen, left_out = options.get("include"), options.get("exclude")
+    names = [*model.__dict__, *(model.__pydantic_extra__ or {}), *cls.__pydantic_computed_fields__]
+    dumped: dict[str, Any] = {}
+    for name in names:
+        if (chosen is not None and name not in chosen) or (_is_whole(left_out, name)):
+            continue
+        below = dict(options, include=_below(chosen, name), exclude=None)
+        try:
+            dumped.update(cls.__pydantic_serializer__.to_python(model, **_serializer_options(below)))
+        except Exception:  # noqa: BLE001  try the value on its own
+            _dump_value(model, name, options, dumped)
+    return dumped
+
+
+def _serializer_options(options: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in options.items() if k not in {"exclude_computed_fields", "polymorphic_serialization"}}
+
+
+def _is_whole(spec: Any, name: str) -> bool:
+    return spec is not None and name in spec and (not isinstance(spec, dict) or spec[name] in (True, ...))
+
+
+def _below(spec: Any, name: str) -> Any:
+    return {name: spec[name]} if isinstance(spec, dict) else {name}
+
+
+def _dump_value(model: Any, name: str, options: dict[str, Any], dumped: dict[str, Any]) -> None:
+    """Dump one value whose field failed: nested partials field by field; nothing if it cannot be."""
+    if name in model.__dict__:
+        value = model.__dict__[name]
+    elif name in (model.__pydantic_extra__ or {}):
+        value = model.__pydantic_extra__[name]
+    else:
+        return  # a computed field
+    plain = {k: v for k, v in options.items() if k not in {"include", "exclude"}}
+    field = type(model).__pydantic_fields__.get(name)
+    if field is not None and field.exclude:
+        return
+    key = name
+    if options.get("by_alias") and field is not None and field.serialization_alias:
+        key = field.serialization_alias
+    try:
+        dumped[key] = _plain(value, plain)
+    except Exception:  # noqa: BLE001  a value that cannot be dumped is left out
+        return
+
+
+def _plain(value: Any, options: dict[str, Any]) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(**options)
+    if isinstance(value, dict):
+        return {k: _plain(v, options) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(v, options) for v in value]
+    return pydantic_core.to_jsonable_python(value) if options.get("mode") == "json" else value
+
+
+def model_shell(model: type[BaseModel]) -> type[BaseModel]:
+    """Make the class of a model's partials: no schema is built, and no hook of the model runs."""
+    namespace = {
+        "__module__": model.__module__,
+        "__qualname__": f"Partial{model.__qualname__.rpartition('.')[2]}",
+        "__doc__": model.__doc__,
+        "__full_model__": model,
+        "__hash__": model.__hash__,
+        "__slots__": (),
+    }
+    # Not through pydantic's metaclass, which would build a schema and tell the model's hooks; the abstract base class
+    # part is needed, since without it isinstance() would spoil the model's own cache of subclasses.
+    return ABCMeta.__new__(type(model), f"Partial{model.__name__}", (_PartialModel, model), namespace)
+
+
+def _slot(name: str) -> Callable[[Any, Any], None]:
+    """How to set one of pydantic's slots: its descriptor where there is one, else as pydantic itself does."""
+    descriptor = BaseModel.__dict__.get(name)
+    setter = getattr(descriptor, "__set__", None)
+    if setter is not None:
+        return setter  # type: ignore[no-any-return]
+
+    def set_it(instance: Any, value: Any) -> None:
+        object.__setattr__(instance, name, value)
+
+    return set_it
+
+
+_set_dict = _slot("__dict__")
+_set_fields_set = _slot("__pydantic_fields_set__")
+_set_extra = _slot("__pydantic_extra__")
+_set_private = _slot("__pydantic_private__")
+
+
+def model_maker(cls: type[BaseModel]) -> Callable[[Any, Any, Any, Any], Any]:
+    """What makes one partial of the class `cls` around its fields, in a third of the time of `model_construct`."""
+    new, set_dict, set_fields_set = object.__new__, _set_dict, _set_fields_set
+    set_extra, set_private = _set_extra, _set_private
+
+    def make(fields: Any, fields_set: Any, extra: Any, private: Any) -> Any:
+        made = new(cls)
+        set_dict(made, fields)
+        set_fields_set(made, fields_set)
+        set_extra(made, extra)
+        set_private(made, private)
+        return made
+
+    return make
+
+
+def private_maker(model: type[BaseModel]) -> Callable[[], dict[str, Any]] | None:
+    """What makes the private attributes of one object with their defaults; None if the model has none."""
+    attributes = model.__private_attributes__
+    if not attributes:
+        return None
+
+    def make() -> dict[str, Any]:
+        private = {}
+        for name, attribute in attributes.items():
+            try:
+                value = attribute.get_default()
+            except Exception:  # noqa: BLE001  a user's factory
+                continue
+            if value is not PydanticUndefined:
+                private[name] = value
+        return private
+
+    return make
+
+
+class _PartialDataclass(_Shield):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        try:
+            return super().__repr__()
+        except Exception:  # noqa: BLE001  a user's repr that met a missing value
+            return f"{type(self).__name__}(...)"
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if full_model(type(self)) is not full_model(type(other)):
+            return NotImplemented
+        try:
+            return all(_same(self, other, name) for name in type(self).__dataclass_fields__)  # type: ignore[attr-defined]
+        except Exception:  # noqa: BLE001  a value whose own comparison fails is not known to be equal
+            return False
+
+    __hash__ = None  # type: ignore[assignment]  # each class of partials has its model's
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = (*type(self).__dataclass_fields__, "__arrived__")  # type: ignore[attr-defined]
+        return _restore, (full_model(type(self)), {n: getattr(self, n) for n in names if hasattr(self, n)})
+
+
+def _same(one: Any, other: Any, name: str) -> bool:
+    missing = object()
+    return bool(getattr(one, name, missing) == getattr(other, name, missing))
+
+
+def dataclass_shell(model: type) -> type:
+    """Make the class of a dataclass's partials. It notes in `__arrived__` which fields have come."""
+    namespace = {
+        "__module__": model.__module__,
+        "__qualname__": f"Partial{model.__qualname__.rpartition('.')[2]}",
+        "__doc__": model.__doc__,
+        "__full_model__": model,
+        "__hash__": model.__hash__,
+        "__slots__": ("__arrived__",),
+    }
+    meta = type(model)
+    make = ABCMeta.__new__ if issubclass(meta, ABCMeta) else type.__new__
+    return make(meta, f"Partial{model.__name__}", (_PartialDataclass, model), namespace)  # type: ignore[no-any-return, type-var]
+
+
+def dataclass_maker(cls: type) -> Callable[[Any, Any, Any, Any], Any]:
+    """What makes one partial of a dataclass, slots or not, frozen or not."""
+    new, put = object.__new__, object.__setattr__
+
+    def make(fields: Any, fields_set: Any, _extra: Any, _private: Any) -> Any:
+        made = new(cls)
+        for name, value in fields.items():
+            put(made, name, value)
+        put(made, "__arrived__", fields_set)
+        return made
+
+    return make
+
+
+def named_tuple_shell(model: type) -> type:
+    """Make the class of a named tuple's partials."""
+    namespace = {"__module__": model.__module__, "__slots__": (), "__full_model__": model, "__doc__": model.__doc__}
+    return type.__new__(type(model), f"Partial{model.__name__}", (model,), namespace)
