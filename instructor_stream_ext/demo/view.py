@@ -1,0 +1,79 @@
+"""How a trip looks in a terminal while it is being written, and how it is told in plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from instructor_stream_ext.demo.model import Stop, Trip
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+__all__ = ["TripView", "glimpse", "lines"]
+
+MARKS = {"food": "🥐", "museum": "🏛 ", "music": "🎵", "view": "🌇", "walk": "🚶"}
+
+
+class TripView:
+    """Shows the newest trip it was given; rich asks it ten times a second, whatever the pace of the stream."""
+
+    def __init__(self) -> None:
+        self.trip: Trip | None = None
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.padding import Padding
+        from rich.panel import Panel
+        from rich.text import Text
+
+        trip = self.trip
+        if trip is None:
+            return Panel(Text("waiting for the first word ...", style="dim"))
+        parts: list[RenderableType] = []
+        for day in trip.days:
+            parts.append(Text(f"Day {day.number or ''}  {day.theme or ''}", style="bold cyan"))
+            for stop in day.stops:
+                parts.append(_heading(stop))
+                parts.append(Padding(Text(stop.note or "", style="italic dim"), (0, 0, 0, 10)))
+        if trip.packing:
+            parts.append(Text.assemble(("\nTake along  ", "bold"), ", ".join(filter(None, trip.packing))))
+        if trip.advice:
+            parts.append(Text.assemble(("\nAdvice  ", "bold"), trip.advice))
+        title = Text(trip.title or "", style="bold")
+        return Panel(Group(*parts), title=title, subtitle=f"{trip.city or ''} {_euros(trip.budget)}".strip())
+
+
+def glimpse(trip: Trip) -> str:
+    """Tell in one line how far the trip has come."""
+    stops = [stop for day in trip.days for stop in day.stops]
+    if not stops:
+        return trip.title or ""
+    last = trip.advice or f"{stops[-1].place or ''}: {stops[-1].note or ''}"
+    return f"{len(trip.days)} days, {len(stops)} stops ... {last[-60:]}"
+
+
+def lines(trip: Trip) -> Iterator[str]:
+    """Tell the whole trip in plain lines."""
+    yield f"{trip.title} ({trip.city}, {_euros(trip.budget)})"
+    for day in trip.days:
+        yield f"Day {day.number}: {day.theme}"
+        for stop in day.stops:
+            yield f"  {stop.time}  {stop.place} ({stop.kind}, {_euros(stop.euros)})"
+            yield f"         {stop.note}"
+    yield f"Take along {', '.join(trip.packing)}."
+    yield trip.advice
+
+
+def _heading(stop: Stop) -> Text:
+    from rich.text import Text
+
+    heading = Text(f"  {stop.time or '':<6}{MARKS.get(stop.kind or '', '  ')} ")
+    heading.append(stop.place or "", style="bold")
+    heading.append(f"  {_euros(stop.euros)}", style="green")
+    return heading
+
+
+def _euros(amount: int | None) -> str:
+    return "" if amount is None else f"€{amount}"
