@@ -44,7 +44,8 @@ class OpenAIChatReader(Reading):
         if kind is not self._kind:
             chunk = self._meet(chunk)
         fields = chunk.__dict__
-        if (usage := fields.get("usage")) is not None:
+        usage = chunk.__pydantic_extra__.get("usage") if self._loose else fields.get("usage")
+        if usage is not None:
             self._usage = usage
         choices = fields.get("choices")
         if not choices:
