@@ -220,6 +220,10 @@ class Request(NamedTuple):
     kwargs: dict[str, Any]
 
 
+_LITELLM_HEARD = ("received_finish_reason", "intermittent_finish_reason")
+"""Where litellm's stream keeps the provider's finish reason; both are None as long as there was none."""
+
+
 class InstructorConnection:
     """One attempt's open stream, as `script.Connection` describes it."""
 
@@ -238,6 +242,7 @@ class InstructorConnection:
             tools=None if is_text else tool_names(kwargs),
             extractor=handlers.stream_extractor,
         )
+        self._responses = closing.responses_under(live.completion) if link.is_litellm else []
 
     def close(self) -> Any:
         return closing.aclose(self._stream) if self._link.is_async else closing.close(self._stream)
@@ -252,6 +257,14 @@ class InstructorConnection:
         if kind and "event-stream" not in kind:
             return f"the answer was {kind}, not an event stream"
         return ""
+
+    def ended(self) -> Exception | None:
+        # litellm says "stop" where the provider said nothing, and its async transport hides that a connection broke
+        if not self._link.is_litellm or any(getattr(self._stream, name, "") is not None for name in _LITELLM_HEARD):
+            return None
+        self.reader.end = None
+        error = closing.error_under(self._responses)
+        return error if isinstance(error, Exception) else None
 
 
 class InstructorSource:

@@ -104,6 +104,10 @@ class Connection(Protocol):
         """What is known of an answer without any event, such as its content type."""
         ...
 
+    def ended(self) -> Exception | None:
+        """The chunks are at their end: takes back what the SDK made up, and gives the error it kept to itself."""
+        ...
+
 
 class Recovery(NamedTuple):
     """Another model takes over."""
@@ -438,6 +442,9 @@ class Script:
             if reader.error is not None:
                 yield from self._broken(StreamInterrupted(reader.error), chunks)
         self._overdue(None)
+        hidden = connection.ended()
+        if hidden is not None:
+            yield from self._broken(hidden, chunks)
         text = reader.finish()
         if text:
             for event in feed(text, now):

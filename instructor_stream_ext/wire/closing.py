@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-__all__ = ["aclose", "close", "socket_of"]
+__all__ = ["aclose", "close", "error_under", "responses_under", "socket_of"]
 
 # Which attributes of a package's own objects lead nearer to the response.
 _HOLDERS: dict[str, tuple[str, ...]] = {
@@ -28,6 +28,8 @@ _HOLDERS: dict[str, tuple[str, ...]] = {
     "openai": ("response",),
     "writerai": ("response",),
 }
+_CLOSED_BY_READER = "ClientConnectionError"
+"""aiohttp's error in a response that its reader closed; where the network failed it is one derived from it."""
 _RESPONSES = {("httpx", "Response"), ("httpx2", "Response"), ("aiohttp", "ClientResponse")}
 
 
@@ -88,6 +90,36 @@ def socket_of(stream: Any) -> socket.socket | None:
         found = below.get_extra_info("socket") if below is not None else None
         if isinstance(found, socket.socket):
             return found
+    return None
+
+
+def responses_under(stream: Any) -> list[Any]:
+    """The HTTP responses a stream reads from; to be asked between two reads, as `socket_of`.
+
+    Args:
+        stream: What the SDK handed out.
+    """
+    return [held for held in _below(stream) if _is_response(held)]
+
+
+def error_under(responses: list[Any]) -> BaseException | None:
+    """The network error that ended one of these responses although who read it saw a proper end.
+
+    litellm's async transport, which puts aiohttp under httpx, takes a connection that broke for one that ended.
+
+    Args:
+        responses: From `responses_under`.
+    """
+    for response in responses:
+        held = getattr(response, "stream", None)
+        for _ in range(4):  # httpx wraps a transport's stream once, and an event hook may once more
+            if held is None or hasattr(held, "_aiohttp_response"):
+                break
+            held = getattr(held, "_stream", None)
+        content = getattr(getattr(held, "_aiohttp_response", None), "content", None)
+        error = content.exception() if content is not None else None
+        if error is not None and type(error).__name__ != _CLOSED_BY_READER:
+            return error  # type: ignore[no-any-return]
     return None
 
 
