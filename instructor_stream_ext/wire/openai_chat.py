@@ -38,10 +38,8 @@ class OpenAIChatReader(Reading):
     def read(self, chunk: Any) -> str:
         """The new text of the document in this chunk, "" if none."""
         self.alive = False
-        if self.switched is not None:
-            self.switched = None
-        kind = chunk.__class__
-        if kind is not self._kind:
+        self.switched = None
+        if chunk.__class__ is not self._kind:
             chunk = self._meet(chunk)
         fields = chunk.__dict__
         usage = chunk.__pydantic_extra__.get("usage") if self._loose else fields.get("usage")
@@ -54,19 +52,7 @@ class OpenAIChatReader(Reading):
         if choice.get("index"):
             choice = self._first(choices)
         delta = choice.get("delta")
-        if delta is None:
-            return ""
-        said = delta.__pydantic_extra__ if self._loose else delta.__dict__
-        content, calls = said.get("content"), said.get("tool_calls")
-        if fields.get("id") != self.response_id or fields.get("model") != self.model:
-            self._who(fields, bool(content or calls), calls)
-        text = ""
-        if content:
-            text = self._text(content if content.__class__ is str else self._parts(content))
-        if calls:
-            text += self._fragments(calls)
-        elif not content:
-            self._quiet(delta, said)
+        text = "" if delta is None else self._delta(fields, delta)
         if finish := choice.get("finish_reason"):
             self._finished(finish, chunk, choice)
         return text
@@ -106,13 +92,27 @@ class OpenAIChatReader(Reading):
             self._kind = None
         return chunk
 
-    def _who(self, fields: dict[str, Any], speaks: bool, calls: Any) -> None:
+    def _delta(self, fields: dict[str, Any], delta: Any) -> str:
+        """Take the delta of a chunk with these fields."""
+        said = delta.__pydantic_extra__ if self._loose else delta.__dict__
+        content, calls = said.get("content"), said.get("tool_calls")
+        if fields.get("id") != self.response_id or fields.get("model") != self.model:
+            self._who(fields, content, calls)
+        if content:
+            text = self._text(content if content.__class__ is str else self._parts(content))
+            return text + self._fragments(calls) if calls else text
+        if calls:
+            return self._fragments(calls)
+        self._quiet(delta, said)
+        return ""
+
+    def _who(self, fields: dict[str, Any], content: Any, calls: Any) -> None:
         """Note a new id or model: another answer only if this chunk says something."""
         if self._began:
-            if speaks:
+            if content or calls:
                 self._identify(fields.get("id"), fields.get("model"))
             return
-        named = calls and any(_function(call.__dict__).get("name") for call in calls)
+        named = calls and any(call.function is not None and call.function.name for call in calls)
         if named and self.response_id and fields.get("id") and fields["id"] != self.response_id:
             self._calls = Calls(self._tools)
         self._identify(fields.get("id"), fields.get("model"))
@@ -135,14 +135,15 @@ class OpenAIChatReader(Reading):
         text = ""
         for fragment in fragments:
             fields = fragment.__dict__
-            function = _function(fields)
+            function = fields.get("function")
+            function = {} if function is None else function.__dict__
             given, name = fields.get("id"), function.get("name")
             if given or name:
                 call = self._headed(given or "", name or "", fields.get("index"))
                 if name and not call.name:
                     text += calls.name(call, name)
             else:
-                call = calls.at(fields.get("index")) or calls.find("", "", fields.get("index"))
+                call = calls.newest.get(fields.get("index")) or calls.open(index=fields.get("index"))
             if args := function.get("arguments"):
                 self.alive = self._began = True
                 text += calls.write(call, args if args.__class__ is str else _dumped(args))
@@ -226,12 +227,6 @@ class MistralReader(OpenAIChatReader):
     def read(self, chunk: Any) -> str:
         """The new text of the document in this event, "" if none."""
         return super().read(chunk["data"] if isinstance(chunk, dict) else chunk.data)
-
-
-def _function(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a tool call's function; none if it has no function."""
-    function = fields.get("function")
-    return {} if function is None else function.__dict__
 
 
 def _dumped(args: Any) -> str:

@@ -104,8 +104,8 @@ class OpenAIResponsesReader(Reading):
     def _call(self, fields: dict[str, Any]) -> Call:
         """The call an event is about: by its place in the output, else by its item's id."""
         place = fields.get("output_index")
-        call = self._calls.at(fields.get("item_id") if place is None else place)
-        return self._calls.open(index=fields.get("item_id") if place is None else place) if call is None else call
+        key = fields.get("item_id") if place is None else place
+        return self._calls.newest.get(key) or self._calls.open(index=key)
 
     def _item(self, fields: dict[str, Any]) -> str:
         """Take an output item, as it is added or done; many fields are there at either time only."""

@@ -49,7 +49,8 @@ class Switch:
 _WORDS = {
     EndKind.TRUNCATED: (
         "length max_tokens max_output_tokens max_token_limit max_context_len_limit model_context_window_exceeded "
-        "model_length error_limit incomplete pause_turn reason_max_len reason_max_context reason_time_limit time_limit continuation"
+        "model_length error_limit incomplete pause_turn continuation "
+        "reason_max_len reason_max_context reason_time_limit time_limit"
     ),
     EndKind.FILTERED: (
         "content_filter content_filtered guardrail_intervened safety recitation blocklist prohibited_content spii "
@@ -247,20 +248,25 @@ class Calls:
 
     Args:
         tools: Names of the tools in the request, None if no call can be the document.
+
+    Attributes:
+        all: Every call, in the order they came.
+        document: The call that is the document, None as long as none is.
+        newest: The newest call under each index.
     """
 
     def __init__(self, tools: frozenset[str] | None) -> None:
         self._tools = tools
         self.all: list[Call] = []
         self.document: Call | None = None
-        self._by_index: dict[Any, Call] = {}
+        self.newest: dict[Any, Call] = {}
         self._by_id: dict[str, Call] = {}
 
     def open(self, call_id: str = "", name: str = "", index: Any = None) -> Call:
         """A new call, the newest under its index."""
         call = Call(call_id, "", index)
         self.all.append(call)
-        self._by_index[index] = call
+        self.newest[index] = call
         if call_id:
             self._by_id[call_id] = call
         self.name(call, name)
@@ -281,23 +287,19 @@ class Calls:
         call.write(text)
         return text if call is self.document else ""
 
-    def at(self, index: Any) -> Call | None:
-        """The newest call under an index."""
-        return self._by_index.get(index)
-
     def find(self, call_id: str, name: str, index: Any) -> Call:
         """The call a fragment belongs to, opened if it is a new one.
 
-        Providers differ: index 0 for all calls, no index, no call_id, a fresh call_id or the name again with each fragment.
+        Providers differ: index 0 for all calls, no index, no id, a fresh id or the name again per fragment.
 
         Args:
-            call_id: The fragment's call_id, "" if it has none.
+            call_id: The fragment's id, "" if it has none.
             name: The fragment's name, "" if it has none.
             index: The fragment's index, None if it has none.
         """
         known = self._by_id.get(call_id) if call_id else None
         if known is None:
-            known = self._by_index.get(index)
+            known = self.newest.get(index)
             if known is not None and _is_another(known, call_id, name):
                 known = None
             if known is None:

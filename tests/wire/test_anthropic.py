@@ -78,7 +78,7 @@ def test_interleaved_blocks_are_kept_apart() -> None:
     assert joined(reader, stream) == "[]"
 
 
-@pytest.mark.parametrize("given, text", [({"a": 1}, '{"a": 1}'), ({}, "{}")])
+@pytest.mark.parametrize(("given", "text"), [({"a": 1}, '{"a": 1}'), ({}, "{}")])
 def test_input_without_deltas_is_that_of_the_start(given: dict[str, int], text: str) -> None:
     closed, cut = AnthropicReader(TOOLS), AnthropicReader(TOOLS)
     assert joined(closed, [start(), tool(0, "Report", given), stop(0)]) == text
@@ -118,7 +118,7 @@ def test_what_a_server_tool_is_given_is_no_document() -> None:
 
 
 @pytest.mark.parametrize(
-    "word, kind",
+    ("word", "kind"),
     [
         ("end_turn", EndKind.COMPLETE),
         ("stop_sequence", EndKind.COMPLETE),

@@ -28,7 +28,13 @@ def _called(reader: OpenAIChatReader) -> list[tuple[str, str, str]]:
 
 def test_content_is_the_document_without_tools() -> None:
     reader = OpenAIChatReader()
-    assert joined(reader, [chunk({"role": "assistant", "content": ""}), chunk({"content": '{"a"'}), chunk({"content": ": 1}"})]) == '{"a": 1}'
+    assert (
+        joined(
+            reader,
+            [chunk({"role": "assistant", "content": ""}), chunk({"content": '{"a"'}), chunk({"content": ": 1}"})],
+        )
+        == '{"a": 1}'
+    )
     assert reader.aside == []
     assert reader.completion().choices[0].message.content == '{"a": 1}'
 
@@ -204,7 +210,7 @@ def test_a_refusal_ends_as_one_whatever_the_finish_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    "word, kind",
+    ("word", "kind"),
     [
         ("stop", EndKind.COMPLETE),
         ("tool_calls", EndKind.COMPLETE),

@@ -32,7 +32,9 @@ USAGE = Usage(7, 5, 12)
 COUNTED = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 
 
-def _chat_chunk(delta: dict[str, Any], finish: str | None = None, usage: dict[str, int] | None = None) -> dict[str, Any]:
+def _chat_chunk(
+    delta: dict[str, Any], finish: str | None = None, usage: dict[str, int] | None = None
+) -> dict[str, Any]:
     choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
     return {
         "id": "answer-1",
@@ -142,7 +144,9 @@ def _anthropic(*, tools: bool) -> list[Any]:
         types.RawMessageStartEvent.construct(type="message_start", message=start),
         types.RawContentBlockStartEvent.construct(type="content_block_start", index=0, content_block=block),
         *(
-            types.RawContentBlockDeltaEvent.construct(type="content_block_delta", index=0, delta={"type": kind, key: piece})
+            types.RawContentBlockDeltaEvent.construct(
+                type="content_block_delta", index=0, delta={"type": kind, key: piece}
+            )
             for piece in PIECES
         ),
         types.RawContentBlockStopEvent.construct(type="content_block_stop", index=0),
@@ -246,7 +250,9 @@ def _cohere(*, tools: bool) -> list[Any]:
 
 
 def _bedrock(*, tools: bool) -> list[Any]:
-    start = [{"contentBlockStart": {"start": {"toolUse": {"toolUseId": "t", "name": "Person"}}, "contentBlockIndex": 0}}]
+    start = [
+        {"contentBlockStart": {"start": {"toolUse": {"toolUseId": "t", "name": "Person"}}, "contentBlockIndex": 0}}
+    ]
     deltas = [{"toolUse": {"input": piece}} if tools else {"text": piece} for piece in PIECES]
     return [
         {"messageStart": {"role": "assistant"}},
@@ -301,7 +307,7 @@ UNPARSED = {
 READ_BY_SDK_TYPES = {_gemini: "google.generativeai", _vertexai: "vertexai"}
 
 entries = pytest.mark.parametrize(
-    "provider, mode", list(MATRIX), ids=[f"{provider.value}-{mode.value}" for provider, mode in MATRIX]
+    ("provider", "mode"), list(MATRIX), ids=[f"{provider.value}-{mode.value}" for provider, mode in MATRIX]
 )
 
 
@@ -423,7 +429,7 @@ def _handed_on(provider: Provider, mode: Mode, live: Any, *, is_async: bool) -> 
     return parsed is live
 
 
-@pytest.mark.parametrize("live, is_async", [(_Live(), False), (_AsyncLive(), True)], ids=["sync", "async"])
+@pytest.mark.parametrize(("live", "is_async"), [(_Live(), False), (_AsyncLive(), True)], ids=["sync", "async"])
 @entries
 def test_a_response_model_can_take_the_live_stream(provider: Provider, mode: Mode, live: Any, is_async: bool) -> None:
     if (provider, mode) in UNPARSED:
@@ -433,7 +439,7 @@ def test_a_response_model_can_take_the_live_stream(provider: Provider, mode: Mod
     assert _handed_on(provider, mode, live, is_async=is_async)
 
 
-@pytest.mark.parametrize("provider, mode", sorted(TEXT_ONLY, key=str))
+@pytest.mark.parametrize(("provider", "mode"), sorted(TEXT_ONLY, key=str))
 def test_bare_text_is_the_document(provider: Provider, mode: Mode) -> None:
     reader = reader_for(provider.value, mode.value, tools=frozenset({"Person"}))
     assert "".join(map(reader.read, PIECES)) == DOCUMENT
