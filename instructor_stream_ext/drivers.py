@@ -9,23 +9,32 @@ import math
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from typing import Any, TypeAlias
 
 from instructor_stream_ext.core.events import Event
-from instructor_stream_ext.script import END, READ, TICK, Close, Connection, Departed, Do, Open, Script
+from instructor_stream_ext.script import END, LOOK, READ, TICK, Close, Connection, Departed, Do, Open, Script
 
-__all__ = ["Watchdog", "adrive", "drive"]
+__all__ = ["NOTHING", "Pick", "Watchdog", "adrive", "drive"]
+
+NOTHING: Any = object()
+"""What a `Pick` says of an event that the consumer is not shown."""
+
+Pick: TypeAlias = Callable[[Event], Any]
 
 _GLANCE = 0.01
 """Seconds between looks at a clock that is not the machine's own, which may jump at any time."""
 
 
-def drive(script: Script) -> Generator[Event, None, None]:
+def drive(script: Script, pick: Pick) -> Generator[Any, None, None]:
     """Run a script without an event loop.
 
+    Args:
+        script: The stream.
+        pick: From an event to what the consumer sees of it, `NOTHING` for nothing.
+
     Yields:
-        Its events.
+        What was picked, and bare partials while nobody wants events.
 
     Raises:
         BaseException: What the script raises.
@@ -46,6 +55,11 @@ def drive(script: Script) -> Generator[Event, None, None]:
                     finally:
                         if watchdog is not None:
                             watchdog.release()
+                    glance = script.glance
+                    while glance is not None and (partial := glance(answer)) is not LOOK:
+                        if partial is not None:
+                            yield partial
+                        answer = next(chunks, END)
                 elif type(wish) is Do or type(wish) is Close:
                     answer = wish.fn(*wish.args, **wish.kwargs)
                     if inspect.iscoroutine(answer):
@@ -58,7 +72,9 @@ def drive(script: Script) -> Generator[Event, None, None]:
                     if watchdog is not None:
                         watchdog.watch(answer)
                 else:
-                    yield wish
+                    value = pick(wish)
+                    if value is not NOTHING:
+                        yield value
                     answer = None
             except Exception as error:
                 wish = run.throw(error)
@@ -87,11 +103,15 @@ def _settle(run: Generator[Any, Any, None]) -> None:
                 wish = run.send(answer)
 
 
-async def adrive(script: Script) -> AsyncIterator[Event]:
+async def adrive(script: Script, pick: Pick) -> AsyncGenerator[Any, None]:
     """Run a script in an event loop; a due partial comes although the provider is silent.
 
+    Args:
+        script: The stream.
+        pick: From an event to what the consumer sees of it, `NOTHING` for nothing.
+
     Yields:
-        Its events.
+        What was picked, and bare partials while nobody wants events.
 
     Raises:
         BaseException: What the script raises.
@@ -106,16 +126,22 @@ async def adrive(script: Script) -> AsyncIterator[Event]:
             try:
                 if wish is READ:
                     assert chunks is not None  # noqa: S101
-                    deadline = machine.deadline()
-                    if reading is None and deadline == math.inf:
-                        answer: Any = await anext(chunks, END)
-                    else:
-                        reading = reading or asyncio.ensure_future(_next(chunks))
-                        if await _arrives(reading, deadline, clock):
-                            done, reading = reading, None
-                            answer = done.result()
+                    glance = script.glance
+                    while True:
+                        deadline = machine.deadline()
+                        if reading is None and deadline == math.inf:
+                            answer: Any = await anext(chunks, END)
                         else:
-                            answer = TICK
+                            reading = reading or asyncio.ensure_future(_next(chunks))
+                            if await _arrives(reading, deadline, clock):
+                                done, reading = reading, None
+                                answer = done.result()
+                            else:
+                                answer = TICK
+                        if glance is None or (partial := glance(answer)) is LOOK:
+                            break
+                        if partial is not None:
+                            yield partial
                 elif type(wish) is Do or type(wish) is Close:
                     if reading is not None and type(wish) is Close:
                         await _abandon(reading)
@@ -128,7 +154,9 @@ async def adrive(script: Script) -> AsyncIterator[Event]:
                     if answer is not TICK:
                         chunks = aiter(answer.chunks)
                 else:
-                    yield wish
+                    value = pick(wish)
+                    if value is not NOTHING:
+                        yield value
                     answer = None
             except Exception as error:
                 wish = run.throw(error)

@@ -186,11 +186,11 @@ class Dispatch:
         self._table = {kind: (hooks.handlers(name), args) for kind, (name, args) in _CALLS.items()}
         self.deltas = bool(self._all) or "delta" in hooks
         self.transitions = bool(self._all) or "transition" in hooks or "item" in hooks
-        self._silent = not hooks
+        self.silent = not hooks
 
     def calls(self, event: Event) -> list[tuple[Handler, tuple[Any, ...]]] | tuple[()]:
         """The callbacks for an event with their arguments, `on_event` first."""
-        if self._silent:
+        if self.silent:
             return ()
         calls: list[tuple[Handler, tuple[Any, ...]]] = [(handler, (event,)) for handler in self._all]
         named = self._table.get(type(event))

@@ -35,7 +35,7 @@ from instructor_stream_ext.hooks import Dispatch, Handler
 from instructor_stream_ext.retries import Retries
 from instructor_stream_ext.wire.reader import Reader
 
-__all__ = ["END", "READ", "TICK", "Close", "Connection", "Departed", "Do", "Gate", "Open", "Script", "Source"]
+__all__ = ["END", "LOOK", "READ", "TICK", "Close", "Connection", "Departed", "Do", "Gate", "Open", "Script", "Source"]
 
 log = logging.getLogger("instructor_stream_ext")
 
@@ -52,6 +52,8 @@ READ = _Word("READ")
 """Wish: the provider's next chunk. The answer is a chunk, `END`, or `TICK` when the machine's deadline has come."""
 END = _Word("END")
 TICK = _Word("TICK")
+LOOK = _Word("LOOK")
+"""What `Script.glance` says of a chunk that the script itself must see."""
 
 
 class Do(NamedTuple):
@@ -256,6 +258,10 @@ class Script:
         self._items = items
         self._taken: Any = None
         self._leaving = False
+        self._stash: str | None = None
+        self._chunks = 0
+        self.glance: Callable[[Any], Any] | None = None
+        """While partials are all that anybody wants: from a chunk to the partial it makes, None, or `LOOK`."""
 
     def interrupt(self) -> Any:
         """End the stream from inside a hook, or from another thread or task than the one that reads.
@@ -274,9 +280,9 @@ class Script:
             return None
         return connection.close()
 
-    def taken(self, event: ItemCompleted, otherwise: Any) -> Any:
-        """The validated item of an event, `otherwise` if it is no item of the stream's list."""
-        return self._taken if self._items is not None and self._items.is_item(event.path) else otherwise
+    def taken(self, event: ItemCompleted) -> tuple[Any, ...]:
+        """The validated item of an event, alone in a tuple; none if it is no item of the stream's list."""
+        return (self._taken,) if self._items is not None and self._items.is_item(event.path) else ()
 
     def run(self) -> Steps:
         """The stream's wishes and events.
@@ -397,9 +403,11 @@ class Script:
     def _read(self, connection: Connection) -> Generator[Any, Any, bool]:
         """Read the provider's stream to its end; True if `stop_when` ended it."""
         machine, clock, reader = self.machine, self.clock, connection.reader
-        read, feed, calls = reader.read, machine.feed, self._dispatch.calls
+        feed, calls = machine.feed, self._dispatch.calls
         timed = machine.timed
-        chunks = 0
+        self._chunks = 0
+        self._stash = None
+        self.glance = self._glancer(reader) if self._is_quiet else None
         events: Sequence[Event]
         while True:
             if timed:
@@ -407,9 +415,9 @@ class Script:
             try:
                 chunk = yield READ
                 now = clock()
-                text = "" if chunk is TICK or chunk is END else read(chunk)
+                text = self._text_of(chunk, reader)
             except Exception as error:
-                yield from self._broken(error, chunks)
+                yield from self._broken(error)
             if chunk is TICK:
                 events = machine.poll(now)
                 if timed:
@@ -417,7 +425,6 @@ class Script:
             elif chunk is END:
                 break
             else:
-                chunks += 1
                 if timed:
                     machine.arrived(now, alive=reader.alive)
                 if reader.switched is not None or reader.aside:
@@ -440,11 +447,11 @@ class Script:
             if machine.fault is not None:
                 self._raise_fault()
             if reader.error is not None:
-                yield from self._broken(StreamInterrupted(reader.error), chunks)
+                yield from self._broken(StreamInterrupted(reader.error))
         self._overdue(None)
         hidden = connection.ended()
         if hidden is not None:
-            yield from self._broken(hidden, chunks)
+            yield from self._broken(hidden)
         text = reader.finish()
         if text:
             for event in feed(text, now):
@@ -455,6 +462,42 @@ class Script:
             if machine.fault is not None:
                 self._raise_fault()
         return False
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self._dispatch.silent and self._stop_when is None and self._items is None and self.machine.is_quiet
+
+    def _glancer(self, reader: Reader) -> Callable[[Any], Any]:
+        """The short way of a delta, for the common case: no event is made, and the script is not resumed."""
+        machine, clock, read, take = self.machine, self.clock, reader.read, self.machine.take
+
+        def glance(chunk: Any) -> Any:
+            if chunk is END or chunk is TICK:
+                return LOOK
+            text = read(chunk)
+            self._chunks += 1
+            if reader.aside or reader.switched is not None or reader.error is not None or self._leaving:
+                self._stash = text
+                return LOOK
+            if not text:
+                return None
+            partial = take(text, clock())
+            if machine.fault is not None:
+                self._stash = ""
+                return LOOK
+            return partial
+
+        return glance
+
+    def _text_of(self, chunk: Any, reader: Reader) -> str:
+        """A chunk's text, unless `glance` has read it already."""
+        if chunk is TICK or chunk is END:
+            return ""
+        if self._stash is not None:
+            text, self._stash = self._stash, None
+            return text
+        self._chunks += 1
+        return reader.read(chunk)
 
     def _take(self, event: ItemCompleted) -> None:
         """Validate an item of the stream's list, once, as it is closed."""
@@ -500,7 +543,7 @@ class Script:
         except StreamError as timeout:
             raise timeout from error
 
-    def _broken(self, error: Exception, chunks: int) -> Steps:
+    def _broken(self, error: Exception) -> Steps:
         """The network or the provider failed in mid-stream."""
         if self._leaving:
             raise Departed from error
@@ -508,10 +551,10 @@ class Script:
         yield from self._tell_all(self._source.errored(error, self.machine.attempt))
         if isinstance(error, StreamError):
             raise error
-        if not chunks and isinstance(getattr(error, "status_code", getattr(error, "code", None)), int):
+        if not self._chunks and isinstance(getattr(error, "status_code", getattr(error, "code", None)), int):
             raise error  # an SDK that connects on the first read: this is an answer before the first byte
         said = str(error) or type(error).__name__
-        raise StreamInterrupted(f"the stream broke after {chunks} chunks: {said}") from error
+        raise StreamInterrupted(f"the stream broke after {self._chunks} chunks: {said}") from error
 
     # ------------------------------------------------------------------ the gate
 

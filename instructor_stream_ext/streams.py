@@ -6,7 +6,9 @@ are the same few loops around a driver; what is shown of the events is decided b
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+import asyncio
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -24,7 +26,7 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.core.machine import State
 from instructor_stream_ext.core.partials import parse_path
-from instructor_stream_ext.drivers import adrive, drive
+from instructor_stream_ext.drivers import NOTHING, Pick, adrive, drive
 from instructor_stream_ext.script import Script
 
 __all__ = [
@@ -38,16 +40,15 @@ __all__ = [
 
 T = TypeVar("T")
 
-_NOTHING = object()
-Pick = Callable[[Event], Any]
 
 
 class _Stream(Generic[T]):
     """What all streams can be asked; the answers hold for the moment."""
 
-    def __init__(self, script: Script, messages: list[Any]) -> None:
+    def __init__(self, script: Script, messages: list[Any], pick: Pick) -> None:
         self._script = script
         self._machine = script.machine
+        self._lens = _Lens(pick)
         self._conversation = messages
         self._reading_as: str | None = None
         self._closed = False
@@ -112,17 +113,16 @@ class _Stream(Generic[T]):
         """The conversation so far with this answer appended, ready for the next turn."""
         return [*self._conversation, {"role": "assistant", "content": self.text}]
 
-    def _pick(self, event: Event) -> Any:
-        raise StreamMisuse("a stream must say which of its events it shows")
-
     def _claim(self, reading_as: str) -> None:
         """The stream is about to be read in one way; it cannot be read in another, nor twice."""
-        if self._reading_as is not None or self._closed:
-            before = f"it is already read as {self._reading_as}" if self._reading_as else "it was closed"
-            raise StreamMisuse(f"a stream is read once: {before}; make another call for another pass")
+        before = self._reading_as
+        if self._closed or before is not None and (before, reading_as) not in _MAY_GO_ON:
+            reason = f"it is already read as {before}" if before else "it was closed"
+            raise StreamMisuse(f"a stream is read once: {reason}; make another call for another pass")
         self._reading_as = reading_as
 
-    def _listen(self, *, deltas: bool = False, transitions: bool = False) -> None:
+    def _listen(self, pick: Pick, *, deltas: bool = False, transitions: bool = False) -> None:
+        self._lens.pick = pick
         machine = self._machine
         machine.wants_deltas = machine.wants_deltas or deltas
         if transitions and not machine.wants_transitions:
@@ -141,91 +141,109 @@ class _Stream(Generic[T]):
         raise stopped
 
 
+_MAY_GO_ON = {("single values", "single values"), ("single values", "values")}
+"""A loop may go on where `next` stopped."""
+
+
+class _Lens:
+    """Decides what the consumer sees of an event. The driver holds it, and never the stream.
+
+    Attributes:
+        pick: The decision; replaced when the stream is read as events or as text.
+        first: The first event, while the stream was entered and is not yet read.
+    """
+
+    def __init__(self, pick: Pick) -> None:
+        self.pick = pick
+        self.priming = False
+        self.first: Event | None = None
+
+    def __call__(self, event: Event) -> Any:
+        if self.priming:
+            self.priming = False
+            self.first = event
+            return event
+        return self.pick(event)
+
+
 def _whole(event: Event) -> Any:
     return event
 
 
 def _delta(event: Event) -> Any:
-    return event.text if type(event) is DeltaReceived else _NOTHING
+    return event.text if type(event) is DeltaReceived else NOTHING
 
 
-class _PartialPick:
-    """Shows partials and, last, the final."""
+def _values(event: Event) -> Any:
+    """Partials and, last, the final."""
+    if type(event) is PartialEmitted:
+        return event.partial
+    return event.result if type(event) is StreamCompleted else NOTHING
 
-    def _pick(self, event: Event) -> Any:
+
+def _items(script: Script) -> Pick:
+    """List items, each validated once."""
+
+    def pick(event: Event) -> Any:
+        taken = script.taken(event) if type(event) is ItemCompleted else ()
+        return taken[0] if taken else NOTHING
+
+    return pick
+
+
+def _pieces() -> Pick:
+    """The text, piece by piece; the pieces joined are the whole."""
+    shown = 0
+
+    def pick(event: Event) -> Any:
+        nonlocal shown
         if type(event) is PartialEmitted:
-            return event.partial
-        return event.result if type(event) is StreamCompleted else _NOTHING
-
-
-class _ItemPick:
-    """Shows list items, each validated once."""
-
-    _script: Script
-
-    def _pick(self, event: Event) -> Any:
-        if type(event) is ItemCompleted:
-            return self._script.taken(event, _NOTHING)
-        return _NOTHING
-
-
-class _TextPick:
-    """Shows the text, piece by piece; the pieces joined are the whole."""
-
-    _shown = 0
-
-    def _pick(self, event: Event) -> Any:
-        if type(event) is PartialEmitted:
-            whole: str = event.partial
+            whole = event.partial
         elif type(event) is StreamCompleted:
             whole = event.result
         else:
-            return _NOTHING
-        piece = whole[self._shown :]
-        self._shown = len(whole)
-        return piece or _NOTHING
+            return NOTHING
+        piece = whole[shown:]
+        shown = len(whole)
+        return piece or NOTHING
+
+    return pick
 
 
 class _SyncStream(_Stream[T]):
     """A stream without an event loop."""
 
-    _driver: Generator[Event, None, None] | None = None
-    _first: Event | None = None
+    _driver: Generator[Any, None, None] | None = None
+    _lent: weakref.ref[Generator[Any, None, None]] | None = None
 
-    def _next_event(self) -> Event | None:
-        if self._closed:
-            return None
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        if self._driver is None:
-            self._driver = drive(self._script)
-        return next(self._driver, None)
+    def _drive(self) -> Generator[Any, None, None] | None:
+        """The driver, whoever holds it; None if whoever held it has left."""
+        if self._driver is None and self._lent is not None:
+            return self._lent()
+        if self._driver is None and not self._closed:
+            self._driver = drive(self._script, self._lens)
+        return self._driver
 
-    def _view(self, pick: Pick) -> Generator[Any, None, None]:
-        """A pass over the events that closes the stream when it is left."""
-        try:
-            while (event := self._next_event()) is not None:
-                value = pick(event)
-                if value is not _NOTHING:
-                    yield value
-        finally:
-            self.close()
+    def _lend(self) -> Iterator[Any]:
+        """Give the driver away, so that it ends when the loop that holds it is left."""
+        driver = self._drive()
+        if driver is None:
+            return iter(())
+        self._driver, self._lent = None, weakref.ref(driver)
+        first = self._lens.first
+        seen = NOTHING if first is None else self._lens.pick(first)
+        return driver if seen is NOTHING else _after(seen, driver)
 
     def __iter__(self) -> Iterator[T]:
-        if self._reading_as != "single values":  # a loop may go on where next() stopped
-            self._claim("values")
-        self._reading_as = "values"
-        return self._view(self._pick)
+        self._claim("values")
+        return self._lend()
 
     def __next__(self) -> T:
-        if self._reading_as != "single values":
-            self._claim("single values")
-        while (event := self._next_event()) is not None:
-            value = self._pick(event)
-            if value is not _NOTHING:
-                return value  # type: ignore[no-any-return]
-        raise StopIteration
+        self._claim("single values")
+        driver = self._drive()
+        if driver is None:
+            raise StopIteration
+        return next(driver)  # type: ignore[no-any-return]
 
     def events(self) -> Iterator[StreamEvent]:
         """Everything that happens, in order, in place of the values.
@@ -234,8 +252,8 @@ class _SyncStream(_Stream[T]):
             StreamMisuse: The stream is already being read.
         """
         self._claim("events")
-        self._listen(deltas=True, transitions=True)
-        return self._view(_whole)
+        self._listen(_whole, deltas=True, transitions=True)
+        return self._lend()
 
     def text_stream(self) -> Iterator[str]:
         """The pieces of the model's text, in place of the values.
@@ -244,8 +262,8 @@ class _SyncStream(_Stream[T]):
             StreamMisuse: The stream is already being read.
         """
         self._claim("text")
-        self._listen(deltas=True)
-        return self._view(_delta)
+        self._listen(_delta, deltas=True)
+        return self._lend()
 
     def get_final_response(self) -> T:
         """Read to the end and give the validated result; asked again, the same object.
@@ -255,23 +273,24 @@ class _SyncStream(_Stream[T]):
             StreamStopped: It was left early.
         """
         if self._script.error is None:
-            while self._next_event() is not None:
+            for _ in self._drive() or ():
                 pass
         return self._result()  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Close the connection; the provider sees it at once. Closing twice is no error."""
-        if self._driver is not None and self._driver.gi_running:
+        driver = self._driver or (self._lent() if self._lent is not None else None)
+        if driver is not None and driver.gi_running:
             self._script.interrupt()  # from a hook, or from another thread
             return
-        if not self._closed and self._driver is not None:
-            self._driver.close()
         self._closed = True
+        if driver is not None:
+            driver.close()
 
     def __enter__(self) -> Self:
-        if self._driver is None and not self._closed:
-            self._driver = drive(self._script)
-            self._first = next(self._driver, None)
+        if self._driver is None and self._lent is None:
+            self._lens.priming = True
+            next(self._drive() or iter(()), None)
         return self
 
     def __exit__(
@@ -280,58 +299,103 @@ class _SyncStream(_Stream[T]):
         self.close()
 
 
-class PartialStream(_PartialPick, _SyncStream[T]):
+def _after(first: Any, driver: Generator[Any, None, None]) -> Generator[Any, None, None]:
+    """What was seen before the loop began, then the rest."""
+    yield first
+    yield from driver
+
+
+class PartialStream(_SyncStream[T]):
     """Partials of `T` and, last and exactly once, the validated `T`."""
 
+    def __init__(self, script: Script, messages: list[Any]) -> None:
+        super().__init__(script, messages, _values)
 
-class ItemStream(_ItemPick, _SyncStream[T]):
+
+class ItemStream(_SyncStream[T]):
     """List items, each validated once, as soon as it is closed; the final response is the list of all."""
 
+    def __init__(self, script: Script, messages: list[Any]) -> None:
+        super().__init__(script, messages, _items(script))
 
-class TextStream(_TextPick, _SyncStream[str]):
+
+class TextStream(_SyncStream[str]):
     """Plain text, piece by piece; the final response is the whole."""
+
+    def __init__(self, script: Script, messages: list[Any]) -> None:
+        super().__init__(script, messages, _pieces())
+
+
+class _Pass(Generic[T]):
+    """One loop over an async stream. When it is dropped before the end, the stream is closed by the loop it ran in."""
+
+    __slots__ = ("_driver", "_loop", "_next", "_seen")
+
+    def __init__(self, driver: AsyncGenerator[Any, None], seen: Any) -> None:
+        self._driver = driver
+        self._next = driver.__anext__
+        self._seen = seen
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> Awaitable[T]:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            if self._seen is not NOTHING:
+                return self._first()
+        return self._next()
+
+    async def _first(self) -> Any:
+        return self._seen
+
+    async def aclose(self) -> None:
+        """Close the stream, as a generator's `aclose` does."""
+        await self._driver.aclose()
+
+    def __del__(self) -> None:
+        driver, loop = self._driver, self._loop
+        if driver.ag_frame is not None and not driver.ag_running and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(_close_soon, loop, driver)
+
+
+def _close_soon(loop: asyncio.AbstractEventLoop, driver: AsyncGenerator[Any, None]) -> None:
+    if driver.ag_frame is not None:
+        task = loop.create_task(_close(driver))
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+
+async def _close(driver: AsyncGenerator[Any, None]) -> None:
+    await driver.aclose()
+
+
+_closing: set[asyncio.Task[None]] = set()
+"""Closings under way: a loop holds its tasks only weakly."""
 
 
 class _AsyncStream(_Stream[T]):
     """A stream in an event loop."""
 
-    _driver: AsyncGenerator[Event, None] | None = None
-    _first: Event | None = None
+    _driver: AsyncGenerator[Any, None] | None = None
 
-    async def _next_event(self) -> Event | None:
-        if self._closed:
-            return None
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
+    def _drive(self) -> AsyncGenerator[Any, None]:
         if self._driver is None:
-            self._driver = adrive(self._script)
-        return await anext(self._driver, None)
+            self._driver = adrive(self._script, self._lens)
+        return self._driver
 
-    async def _view(self, pick: Pick) -> AsyncGenerator[Any, None]:
-        """A pass over the events that closes the stream when it is left."""
-        try:
-            while (event := await self._next_event()) is not None:
-                value = pick(event)
-                if value is not _NOTHING:
-                    yield value
-        finally:
-            await self.aclose()
+    def _pass(self) -> AsyncIterator[Any]:
+        first = self._lens.first
+        return _Pass(self._drive(), NOTHING if first is None else self._lens.pick(first))
 
     def __aiter__(self) -> AsyncIterator[T]:
-        if self._reading_as != "single values":  # a loop may go on where anext() stopped
-            self._claim("values")
-        self._reading_as = "values"
-        return self._view(self._pick)
+        self._claim("values")
+        return self._pass()
 
     async def __anext__(self) -> T:
-        if self._reading_as != "single values":
-            self._claim("single values")
-        while (event := await self._next_event()) is not None:
-            value = self._pick(event)
-            if value is not _NOTHING:
-                return value  # type: ignore[no-any-return]
-        raise StopAsyncIteration
+        self._claim("single values")
+        return await anext(self._drive())  # type: ignore[no-any-return]
 
     def __await__(self) -> Generator[Any, None, Self]:
         """Awaiting a stream gives the stream, for callers used to `await client.create_iterable(...)`."""
@@ -345,8 +409,8 @@ class _AsyncStream(_Stream[T]):
             StreamMisuse: The stream is already being read.
         """
         self._claim("events")
-        self._listen(deltas=True, transitions=True)
-        return self._view(_whole)
+        self._listen(_whole, deltas=True, transitions=True)
+        return self._pass()
 
     def text_stream(self) -> AsyncIterator[str]:
         """The pieces of the model's text, in place of the values.
@@ -355,8 +419,8 @@ class _AsyncStream(_Stream[T]):
             StreamMisuse: The stream is already being read.
         """
         self._claim("text")
-        self._listen(deltas=True)
-        return self._view(_delta)
+        self._listen(_delta, deltas=True)
+        return self._pass()
 
     async def get_final_response(self) -> T:
         """Read to the end and give the validated result; asked again, the same object.
@@ -365,8 +429,8 @@ class _AsyncStream(_Stream[T]):
             StreamError: As the stream ended; asked again, the same error.
             StreamStopped: It was left early.
         """
-        if self._script.error is None:
-            while await self._next_event() is not None:
+        if self._script.error is None and not self._closed:
+            async for _ in self._drive():
                 pass
         return self._result()  # type: ignore[no-any-return]
 
@@ -377,10 +441,9 @@ class _AsyncStream(_Stream[T]):
             if interrupted is not None:
                 await interrupted
             return
-        if not self._closed and self._driver is not None:
-            self._closed = True
-            await self._driver.aclose()
         self._closed = True
+        if self._driver is not None:
+            await self._driver.aclose()
 
     async def close(self) -> None:
         """As `aclose`."""
@@ -388,8 +451,8 @@ class _AsyncStream(_Stream[T]):
 
     async def __aenter__(self) -> Self:
         if self._driver is None and not self._closed:
-            self._driver = adrive(self._script)
-            self._first = await anext(self._driver, None)
+            self._lens.priming = True
+            await anext(self._drive(), None)
         return self
 
     async def __aexit__(
@@ -398,13 +461,22 @@ class _AsyncStream(_Stream[T]):
         await self.aclose()
 
 
-class AsyncPartialStream(_PartialPick, _AsyncStream[T]):
+class AsyncPartialStream(_AsyncStream[T]):
     """Partials of `T` and, last and exactly once, the validated `T`."""
 
+    def __init__(self, script: Script, messages: list[Any]) -> None:
+        super().__init__(script, messages, _values)
 
-class AsyncItemStream(_ItemPick, _AsyncStream[T]):
+
+class AsyncItemStream(_AsyncStream[T]):
     """List items, each validated once, as soon as it is closed; the final response is the list of all."""
 
+    def __init__(self, script: Script, messages: list[Any]) -> None:
+        super().__init__(script, messages, _items(script))
 
-class AsyncTextStream(_TextPick, _AsyncStream[str]):
+
+class AsyncTextStream(_AsyncStream[str]):
     """Plain text, piece by piece; the final response is the whole."""
+
+    def __init__(self, script: Script, messages: list[Any]) -> None:
+        super().__init__(script, messages, _pieces())

@@ -155,7 +155,8 @@ class StreamMachine:
         self._first_partial_at: float | None = None
         self._longest_gap = 0.0
         self._last_delta_at: float | None = None
-        self._deltas = self._chars = self._built = self._yielded = 0
+        self._deltas = self._built = 0
+        self._earlier_chars = 0
         self._waiting_at: float | None = None
         self._waited = 0.0
         self._lively = False
@@ -199,9 +200,9 @@ class StreamMachine:
             ended_at=since(self._ended_at),
             longest_gap=self._longest_gap,
             deltas=self._deltas,
-            chars=self._chars,
+            chars=self._earlier_chars + self.buffer.length,
             partials_built=self._built,
-            partials_yielded=self._yielded,
+            partials_yielded=self.sequence,
             attempts=0 if self.state is State.NEW else self.attempt,
             end_signal=self.end.word if self.end else None,
         )
@@ -234,6 +235,11 @@ class StreamMachine:
         self._move(State.STREAMING)
         return [StreamStarted(at=now - self.began_at, attempt=self.attempt, model=model, provider=provider)]
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody but the consumer of partials listens, so that `take` does."""
+        return not (self.wants_deltas or self.wants_transitions or self.timed)
+
     def feed(self, text: str, now: float) -> list[StreamEvent] | tuple[StreamEvent, ...]:
         """Take a piece of the document.
 
@@ -245,35 +251,52 @@ class StreamMachine:
             What happened, in order. A fault in the text does not raise here but is left in `fault`, so that what
             came before it is still told.
         """
-        self._count(text, now)
-        buffer = self.document_buffer
-        buffer.add(text)
-        if self.has_aside:
-            self.buffer.add(text)
-        events: list[StreamEvent] | tuple[StreamEvent, ...] = _NOTHING
+        told: list[StreamEvent] = []
         if self.wants_deltas:
-            events = [DeltaReceived(at=now - self.began_at, attempt=self.attempt, text=text)]
+            told.append(DeltaReceived(at=now - self.began_at, attempt=self.attempt, text=text))
+        partial = self.take(text, now, told if self.wants_transitions else None)
+        if partial is not None:
+            told.append(self._emitted(partial, now))
+        return told
+
+    def take(self, text: str, now: float, told: list[StreamEvent] | None = None) -> Any:
+        """As `feed`, for when nobody listens to events: the partial that is due, or None.
+
+        Args:
+            text: The piece, not empty.
+            now: When it arrived.
+            told: Where to put transitions, if they are wanted.
+        """
+        self._deltas += 1
+        last = self._last_delta_at
+        if last is None:
+            self._first_delta_at = now
+        elif now - last > self._longest_gap:
+            self._longest_gap = now - last
+        self._last_delta_at = now
+        self.document_buffer.add(text)
+        buffer = self.buffer
+        if self.has_aside:
+            buffer.add(text)
+        if buffer.length > self._max_chars:
+            self.fault = LimitExceeded("max_chars", int(self._max_chars))
+            return None
         parser = self.parser
         try:
-            if self.buffer.length > self._max_chars:
-                raise LimitExceeded("max_chars", int(self._max_chars))
             if parser is not None:
                 parser.feed(text)
-                if self.wants_transitions:
-                    events = [*events, *self._transitions(parser, now)]
-            if self.fault is not None:
-                return events
+                if told is not None:
+                    self._transitions(parser, now, told)
+                    if self.fault is not None:
+                        return None
             if self._policy is not None and not self._is_due(text, now):
                 if parser is not None and parser.pending_chars >= SCAN_AT_LEAST_EVERY:
                     parser.advance()
-                return events
-            emitted = self._emit(text, now)
+                return None
+            return self._show(text, now)
         except (InvalidJSON, LimitExceeded) as fault:
             self.fault = fault
-            return events
-        if emitted is not None:
-            return [*events, emitted] if events else [emitted]
-        return events
+            return None
 
     def feed_aside(self, text: str, now: float) -> list[StreamEvent] | tuple[StreamEvent, ...]:
         """Take answer text that is beside the document, such as prose next to a tool call."""
@@ -281,7 +304,10 @@ class StreamMachine:
             self.has_aside = True
             self.buffer = TextBuffer()
             self.buffer.add(str(self.document_buffer))
-        self._count(text, now)
+        self._deltas += 1
+        self._last_delta_at = now
+        if self._first_delta_at is None:
+            self._first_delta_at = now
         self.buffer.add(text)
         if self.buffer.length > self._max_chars:
             self.fault = LimitExceeded("max_chars", int(self._max_chars))
@@ -303,11 +329,11 @@ class StreamMachine:
         if now < self._due:
             return _NOTHING
         try:
-            emitted = self._emit("", now)
+            partial = self._show("", now)
         except (InvalidJSON, LimitExceeded) as fault:
             self.fault = fault
             return _NOTHING
-        return _NOTHING if emitted is None else [emitted]
+        return _NOTHING if partial is None else [self._emitted(partial, now)]
 
     def deadline(self) -> float:
         """When to call `poll` at the latest; `math.inf` for never."""
@@ -408,6 +434,7 @@ class StreamMachine:
         """What was shown is void; another attempt begins with an empty buffer."""
         self._move(State.OPENING)
         self._earlier_usage = self.usage
+        self._earlier_chars += self.buffer.length
         self.attempt += 1
         self._fresh_attempt()
         return [
@@ -474,23 +501,12 @@ class StreamMachine:
         self._due = math.inf
         return StreamEnded(at=now - self.began_at, attempt=self.attempt, outcome=outcome, stats=self.stats)
 
-    def _count(self, text: str, now: float) -> None:
-        self._deltas += 1
-        self._chars += len(text)
-        last = self._last_delta_at
-        if last is None:
-            self._first_delta_at = now
-        elif now - last > self._longest_gap:
-            self._longest_gap = now - last
-        self._last_delta_at = now
-
-    def _transitions(self, parser: PartialParser, now: float) -> list[StreamEvent]:
+    def _transitions(self, parser: PartialParser, now: float, events: list[StreamEvent]) -> None:
         """Scan what was fed and tell fields and items in document order; a fault is left in `fault`."""
         try:
             parser.advance()
         except (InvalidJSON, LimitExceeded) as fault:
             self.fault = fault
-        events: list[StreamEvent] = []
         at, attempt, pending = now - self.began_at, self.attempt, self._pending
         for record in parser.drain():
             if record.kind == "item":
@@ -501,7 +517,6 @@ class StreamMachine:
                 events.append(
                     FieldTransition(at=at, attempt=attempt, path=record.path, before=record.before, after=record.after)
                 )
-        return events
 
     def _is_due(self, text: str, now: float) -> bool:
         pending = self._pending
@@ -515,9 +530,10 @@ class StreamMachine:
         self._due = due = self._policy(pending)
         return due <= now
 
-    def _emit(self, text: str, now: float) -> PartialEmitted | None:
+    def _show(self, text: str, now: float) -> Any:
+        """The partial to show now, or None if it is the one already shown."""
+        pending = self._pending
         if self._policy is not None:
-            pending = self._pending
             pending.deltas = pending.chars = pending.transitions = pending.items = 0
             self._due = math.inf
         partial = self._build(text)
@@ -525,10 +541,12 @@ class StreamMachine:
             return None
         self.partial = partial
         self.sequence += 1
-        self._yielded += 1
         if self._first_partial_at is None:
             self._first_partial_at = now
-        self._pending.last_emitted_at = now
+        pending.last_emitted_at = now
+        return partial
+
+    def _emitted(self, partial: Any, now: float) -> PartialEmitted:
         return PartialEmitted(at=now - self.began_at, attempt=self.attempt, partial=partial, sequence=self.sequence)
 
     def _build(self, text: str) -> Any:
