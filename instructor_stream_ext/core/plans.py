@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from instructor_stream_ext.core.compiler import Compiler
 from instructor_stream_ext.core.errors import StreamMisuse
@@ -44,7 +44,7 @@ class Plan:
 
     type: Any
     root: ValuePlan
-    kind: str
+    kind: Literal["object", "array", "any"]
     openers: str
     partial_type: Any
 
@@ -81,6 +81,6 @@ def _compile(tp: Any) -> Plan:
     if root.with_state:
         raise StreamMisuse("WithState() cannot stand on the response type itself: ask the stream for state(()) instead")
     kinds = root.kinds & {"object", "array", "string", "number", "literal"}
-    kind = "object" if kinds == {"object"} else "array" if kinds == {"array"} else "any"
+    kind: Literal["object", "array", "any"] = "object" if kinds == {"object"} else "array" if kinds == {"array"} else "any"
     openers = "".join(chars for name, chars in _OPENERS.items() if name in kinds)
     return Plan(tp, root, kind, openers or "{[", _compiler.shells.get(tp, tp) if isinstance(tp, type) else tp)

@@ -9,7 +9,6 @@ frame held *is* the value, and nothing touches it again.
 from __future__ import annotations
 
 import re
-from enum import Enum
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -17,7 +16,7 @@ from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded, Path
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.markers import Streamed
 from instructor_stream_ext.core.search import StartFinder
-from instructor_stream_ext.core.shapes import ANYTHING, ObjectPlan, SequencePlan, ValuePlan, choose, lookup, put
+from instructor_stream_ext.core.shapes import ANYTHING, ObjectPlan, ValuePlan, choose, lookup, put
 
 if TYPE_CHECKING:
     from instructor_stream_ext.core.errors import StreamError
@@ -392,7 +391,7 @@ class Scanner:
                             if self._max_items is not None:
                                 self._check_items(frame)
                             if frame.plan.items is not None:
-                                frame.slot = frame.plan.at(len(frame.data) + frame.dropped)
+                                self._place(frame)
                             state = VALUE
                             continue
                         match = _KEY_COLON(text, pos)
@@ -662,8 +661,18 @@ class Scanner:
             known=parent.known and here,
             visible=parent.visible and here and not slot.done,
         )
-        frame.slot = plan.item if plan.items is None else plan.at(0)
+        if plan.items is None:
+            frame.slot = plan.item
+        else:
+            self._place(frame)
         return self._push(parent, frame)
+
+    def _place(self, frame: Frame) -> None:
+        """Find the place of the next item of a fixed tuple; what comes after its last is read past."""
+        index = len(frame.data)
+        frame.slot = frame.plan.at(index)
+        if index >= len(frame.plan.items):
+            frame.name = None
 
     def _push(self, parent: Frame, frame: Frame) -> Frame:
         frame.path = self._child_path(parent) if self._events is not None else _NO_PATH
@@ -703,8 +712,11 @@ class Scanner:
         """End an object that is never shown, because what it waited for did not come."""
         if self._events is not None and parent.known and parent.name is not None:
             self._events.append(FieldChanged(self._child_path(parent), _STREAMING, _COMPLETE))
-        if parent.is_list:
-            parent.dropped += 1
+        if parent.is_list and parent.path is not _ROOT_PATH:
+            if parent.plan.items is None:
+                parent.dropped += 1
+            else:
+                parent.data.append(None)
 
     def _store(self, frame: Frame, value: Any, *, changed: bool) -> None:
         """Enter a finished value in its parent's frame."""
@@ -732,7 +744,7 @@ class Scanner:
             if frame.left is not None:
                 tags = frame.plan.tags.get(name)
                 if tags is not None:
-                    member = lookup(tags, value.value if isinstance(value, Enum) else value)
+                    member = lookup(tags, value)
                     if member is not None:
                         self._retarget(frame, member)
         if changed and frame.visible:

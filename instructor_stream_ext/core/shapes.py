@@ -6,6 +6,7 @@ a model shares between all the places where it is used; recursion is a reference
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -268,6 +269,8 @@ def build(plan: ValuePlan, raw: Any, cache: Cache) -> Any:
         return _build_object(plan.obj, raw, cache)
     elif isinstance(raw, list):
         seq = plan.seq
+        if seq.items is not None:
+            raw = raw[: len(seq.items)]
         items = [build(seq.at(i), item, cache) for i, item in enumerate(raw)]
         value = items if seq.finish is None else seq.finish(items)
         return value if seq.wrap is None else seq.wrap(value)
@@ -331,11 +334,9 @@ def choose(plan: ObjectPlan, raw: dict[str, Any]) -> ObjectPlan | None:
     Tags decide, then a callable discriminator, then the first member that has all its required keys, the most of its
     keys known first.
     """
-    for key, members in plan.tags.items():
-        if key in raw:
-            found = lookup(members, raw[key])
-            if found is not None:
-                return found
+    tagged = [lookup(members, raw[key]) for key, members in plan.tags.items() if key in raw]
+    if tagged:
+        return next((member for member in tagged if member is not None), None)
     if plan.choose is not None:
         return plan.choose(raw)
     best, best_score = None, -1
@@ -351,6 +352,6 @@ def choose(plan: ObjectPlan, raw: dict[str, Any]) -> ObjectPlan | None:
 def lookup(members: dict[Any, ObjectPlan], tag: Any) -> ObjectPlan | None:
     """The member of a tag; None for a tag unknown or of no hashable kind."""
     try:
-        return members.get(tag)
+        return members.get(tag.value if isinstance(tag, Enum) else tag)
     except TypeError:
         return None

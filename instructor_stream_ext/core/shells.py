@@ -206,10 +206,10 @@ def model_shell(model: type[BaseModel]) -> type[BaseModel]:
     return ABCMeta.__new__(type(model), f"Partial{model.__name__}", (_PartialModel, model), namespace)
 
 
-def _slot(name: str) -> Callable[[Any, Any], None]:
-    """How to set one of pydantic's slots: its descriptor where there is one, else as pydantic itself does."""
-    descriptor = BaseModel.__dict__.get(name)
-    setter = getattr(descriptor, "__set__", None)
+def _setter(cls: type, name: str) -> Callable[[Any, Any], None]:
+    """How to set one of pydantic's slots: by its descriptor, or where the class hides that, as pydantic itself does."""
+    found = next(base.__dict__[name] for base in cls.__mro__ if name in base.__dict__)
+    setter = getattr(found, "__set__", None)
     if setter is not None:
         return setter  # type: ignore[no-any-return]
 
@@ -219,16 +219,11 @@ def _slot(name: str) -> Callable[[Any, Any], None]:
     return set_it
 
 
-_set_dict = _slot("__dict__")
-_set_fields_set = _slot("__pydantic_fields_set__")
-_set_extra = _slot("__pydantic_extra__")
-_set_private = _slot("__pydantic_private__")
-
-
 def model_maker(cls: type[BaseModel]) -> Callable[[Any, Any, Any, Any], Any]:
     """What makes one partial of the class `cls` around its fields, in a third of the time of `model_construct`."""
-    new, set_dict, set_fields_set = object.__new__, _set_dict, _set_fields_set
-    set_extra, set_private = _set_extra, _set_private
+    new = object.__new__
+    set_dict, set_fields_set = _setter(cls, "__dict__"), _setter(cls, "__pydantic_fields_set__")
+    set_extra, set_private = _setter(cls, "__pydantic_extra__"), _setter(cls, "__pydantic_private__")
 
     def make(fields: Any, fields_set: Any, extra: Any, private: Any) -> Any:
         made = new(cls)
@@ -250,8 +245,9 @@ def private_maker(model: type[BaseModel]) -> Callable[[], dict[str, Any]] | None
     def make() -> dict[str, Any]:
         private = {}
         for name, attribute in attributes.items():
+            factory: Any = attribute.default_factory
             try:
-                value = attribute.get_default()
+                value = attribute.get_default() if factory is None else factory()
             except Exception:  # noqa: BLE001  a user's factory
                 continue
             if value is not PydanticUndefined:

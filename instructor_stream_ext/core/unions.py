@@ -173,10 +173,12 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _tags(members: tuple[ObjectPlan, ...], key: str) -> dict[Any, ObjectPlan] | None:
-    """Which member each value of `key` stands for, if every member has other values there."""
+    """Which member each value of `key` stands for, if every member that can have it has other values there."""
     tags: dict[Any, ObjectPlan] = {}
     for member in members:
         entry = member.fields.get(key)
+        if entry is None and member.other is None:
+            continue
         if entry is None or entry[1].literals is None:
             return None
         for value in entry[1].literals:
