@@ -8,6 +8,8 @@ from openai.types.chat import ChatCompletionChunk
 
 from instructor_stream_ext.wire import Reader
 
+_MAKE: Any = ChatCompletionChunk.construct
+
 
 def raw(delta: dict[str, Any] | None = None, finish: str | None = None, **fields: Any) -> dict[str, Any]:
     """A chunk as the JSON that goes over the wire."""
@@ -18,8 +20,8 @@ def raw(delta: dict[str, Any] | None = None, finish: str | None = None, **fields
 
 def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **fields: Any) -> ChatCompletionChunk:
     """A chunk as the OpenAI SDK makes it."""
-    made: Any = ChatCompletionChunk
-    return made.construct(**raw(delta, finish, **fields))
+    made: ChatCompletionChunk = _MAKE(**raw(delta, finish, **fields))
+    return made
 
 
 def fragment(args: Any = None, name: str | None = None, **fields: Any) -> dict[str, Any]:

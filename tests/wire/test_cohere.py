@@ -89,9 +89,8 @@ def test_the_first_api_ends_with_its_whole_response() -> None:
 
 def test_the_sdks_own_events_read_alike() -> None:
     cohere = pytest.importorskip("cohere")
-    from cohere.core.unchecked_base_model import construct_type
-
-    events = [construct_type(type_=cohere.V2ChatStreamResponse, object_=one) for one in STREAM]
+    construct = pytest.importorskip("cohere.core.unchecked_base_model").construct_type
+    events = [construct(type_=cohere.V2ChatStreamResponse, object_=one) for one in STREAM]
     reader = CohereReader(frozenset({"Report"}))
     assert joined(reader, events) == '{"a": 1}'
     assert isinstance(reader.completion(), cohere.V2ChatResponse)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -99,21 +100,14 @@ def _mistral(*, tools: bool) -> list[Any]:
     for chunk in chunks:
         chunk["choices"][0]["delta"].setdefault("tool_calls", None)
     try:
-        from mistralai.client.models import CompletionEvent
+        event = import_module("mistralai.client.models").CompletionEvent
     except ImportError:
         return [_objects({"data": chunk}) for chunk in chunks]
-    return [CompletionEvent.model_validate({"data": chunk}) for chunk in chunks]
+    return [event.model_validate({"data": chunk}) for chunk in chunks]
 
 
 def _responses(*, tools: bool) -> list[Any]:
-    from openai.types.responses import (
-        ResponseCompletedEvent,
-        ResponseCreatedEvent,
-        ResponseFunctionCallArgumentsDeltaEvent,
-        ResponseFunctionCallArgumentsDoneEvent,
-        ResponseOutputItemAddedEvent,
-    )
-
+    types: Any = import_module("openai.types.responses")
     assert tools
     item = {"type": "function_call", "id": "i", "call_id": "c", "name": "Person", "status": "in_progress"}
     usage = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12}
@@ -125,17 +119,24 @@ def _responses(*, tools: bool) -> list[Any]:
     done = {"type": "response.function_call_arguments.done", **place, "arguments": DOCUMENT}
     completed = {"type": "response.completed", "response": {**whole, "status": "completed"}}
     return [
-        ResponseCreatedEvent.construct(**created),
-        ResponseOutputItemAddedEvent.construct(**added),
-        *(ResponseFunctionCallArgumentsDeltaEvent.construct(**delta, delta=piece) for piece in PIECES),
-        ResponseFunctionCallArgumentsDoneEvent.construct(**done),
-        ResponseCompletedEvent.construct(**completed),
+        types.ResponseCreatedEvent.construct(**created),
+        types.ResponseOutputItemAddedEvent.construct(**added),
+        *(types.ResponseFunctionCallArgumentsDeltaEvent.construct(**delta, delta=piece) for piece in PIECES),
+        types.ResponseFunctionCallArgumentsDoneEvent.construct(**done),
+        types.ResponseCompletedEvent.construct(**completed),
     ]
 
 
 def _anthropic(*, tools: bool) -> list[Any]:
     types = pytest.importorskip("anthropic.types")
-    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None}
+    message: dict[str, Any] = {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [],
+        "stop_reason": None,
+    }
     tool = {"type": "tool_use", "id": "t", "name": "Person", "input": {}}
     block = tool if tools else {"type": "text", "text": ""}
     kind, key = ("input_json_delta", "partial_json") if tools else ("text_delta", "text")
@@ -164,9 +165,11 @@ def _google_answers(*, tools: bool) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = [{"text": piece} for piece in PIECES]
     if tools:
         parts = [{"function_call": {"name": "Person", "args": ARGS}}]
-    answers = [{"candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]} for part in parts]
-    answers[-1]["candidates"][0]["finish_reason"] = "STOP"  # type: ignore[assignment]
-    answers[-1]["usage_metadata"] = {  # type: ignore[assignment]
+    answers: list[dict[str, Any]] = [
+        {"candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]} for part in parts
+    ]
+    answers[-1]["candidates"][0]["finish_reason"] = "STOP"
+    answers[-1]["usage_metadata"] = {
         "prompt_token_count": 7,
         "candidates_token_count": 5,
         "total_token_count": 12,
@@ -209,17 +212,17 @@ class _Proto:
 def _gemini(*, tools: bool) -> list[Any]:
     answers = _google_answers(tools=tools)
     try:
-        from google.generativeai import protos
-        from google.generativeai.types import GenerateContentResponse
+        whole = import_module("google.generativeai.protos").GenerateContentResponse
+        kind = import_module("google.generativeai.types").GenerateContentResponse
     except ImportError:
         return [_Proto(answer) for answer in answers]
-    return [GenerateContentResponse.from_response(protos.GenerateContentResponse(answer)) for answer in answers]
+    return [kind.from_response(whole(answer)) for answer in answers]
 
 
 class _VertexPart(_Proto):
     """vertexai's parts turn into a mapping by themselves."""
 
-    to_dict = _Proto.__dict__["to_dict"].__func__  # type: ignore[assignment]
+    to_dict = _Proto.__dict__["to_dict"].__func__
 
 
 _VertexPart.__module__ = "vertexai.stand_in"
@@ -228,17 +231,17 @@ _VertexPart.__module__ = "vertexai.stand_in"
 def _vertexai(*, tools: bool) -> list[Any]:
     answers = _google_answers(tools=tools)
     try:
-        from vertexai.generative_models import GenerationResponse
+        kind = import_module("vertexai.generative_models").GenerationResponse
     except ImportError:
         return [_VertexPart(answer) for answer in answers]
-    return [GenerationResponse.from_dict(answer) for answer in answers]
+    return [kind.from_dict(answer) for answer in answers]
 
 
 def _cohere(*, tools: bool) -> list[Any]:
     del tools  # instructor asks for text in Cohere's tool mode, too
     deltas = [{"message": {"content": {"text": piece}}} for piece in PIECES]
     usage = {"tokens": {"input_tokens": 7.0, "output_tokens": 5.0}}
-    return _objects(
+    events: list[Any] = _objects(
         [
             {"type": "message-start", "id": "m", "delta": {"message": {"role": "assistant"}}},
             {"type": "content-start", "index": 0},
@@ -247,6 +250,7 @@ def _cohere(*, tools: bool) -> list[Any]:
             {"type": "message-end", "id": "m", "delta": {"finish_reason": "COMPLETE", "usage": usage}},
         ]
     )
+    return events
 
 
 def _bedrock(*, tools: bool) -> list[Any]:
@@ -422,6 +426,7 @@ def _handed_on(provider: Provider, mode: Mode, live: Any, *, is_async: bool) -> 
     request = {"messages": [{"role": "user", "content": "x"}], "stream": True}
     if provider is not Provider.GEMINI:
         request["model"] = "m"
+    model: Any
     model, _ = handlers.request_handler(response_model=_seam(), kwargs=request)
     parsed = handlers.response_parser(
         response=live, response_model=model, validation_context=None, strict=True, stream=True, is_async=is_async
@@ -429,6 +434,7 @@ def _handed_on(provider: Provider, mode: Mode, live: Any, *, is_async: bool) -> 
     return parsed is live
 
 
+@pytest.mark.filterwarnings("ignore:Anthropic client does not support:UserWarning")
 @pytest.mark.parametrize(("live", "is_async"), [(_Live(), False), (_AsyncLive(), True)], ids=["sync", "async"])
 @entries
 def test_a_response_model_can_take_the_live_stream(provider: Provider, mode: Mode, live: Any, is_async: bool) -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instructor_stream_ext.wire.paths import OutOfOrderError, PathWriter
@@ -28,6 +28,7 @@ def _updates(value: Any, path: str = "$") -> list[tuple[str, Any]]:
     return [(path, value)]
 
 
+@settings(deadline=None)
 @given(document=st.dictionaries(NAMES, VALUES, max_size=3), cut=st.booleans())
 def test_updates_in_document_order_give_the_document(document: dict[str, Any], *, cut: bool) -> None:
     writer = PathWriter()
