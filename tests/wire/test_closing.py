@@ -16,7 +16,14 @@ from tests.wire.chunks import raw
 WAIT = 10.0
 
 CHAT = raw({"role": "assistant", "content": "x"})
-START = {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [], "stop_reason": None}
+START: dict[str, Any] = {
+    "id": "m",
+    "type": "message",
+    "role": "assistant",
+    "model": "c",
+    "content": [],
+    "stop_reason": None,
+}
 MESSAGE = [
     {"type": "message_start", "message": {**START, "usage": {"input_tokens": 1, "output_tokens": 1}}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
