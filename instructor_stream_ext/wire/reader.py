@@ -82,7 +82,8 @@ class Reader(Protocol):
     """Reads one attempt's chunks.
 
     Attributes:
-        aside: New prose beside the document; the caller takes it out (it is answer text, but no document).
+        aside: New prose beside the document, refusals included; the caller takes it out (it is answer text, but no
+            document).
         alive: Whether the chunk read last carried text or reasoning of the model.
         end: How the provider said the answer ended, None until it did.
         refusal: The refusal so far.
@@ -193,9 +194,10 @@ class Reading:
         self._thought.write(text)
 
     def _refuse(self, text: str) -> None:
-        """Take a piece of a refusal."""
+        """Take a piece of a refusal: text of the answer, but no document."""
         self.alive = True
         self.refusal += text
+        self.aside.append(text)
 
     def _fail(self, word: str, message: str) -> None:
         """Note an error that came inside a chunk."""

@@ -180,6 +180,7 @@ def test_the_recording_carries_its_document_and_its_end(row: dict[str, str]) -> 
     assert expected is not None
     if "chat-refusal" in row["api/mode"]:
         assert reader.refusal.strip() == expected.strip()
+        assert aside == reader.refusal
         assert text == ""
     elif row["carried text file(s)"].split()[0].endswith(".json"):
         assert json.loads(text) == json.loads(expected)
@@ -187,7 +188,7 @@ def test_the_recording_carries_its_document_and_its_end(row: dict[str, str]) -> 
         assert text.strip() == expected.strip()
     assert lived > 0
     said = re.search(r"text (\d+) chars beside the calls", row["notes"])
-    assert len(aside) == (int(said.group(1)) if said else 0)
+    assert len(aside) == (int(said.group(1)) if said else len(reader.refusal))
     if "usage" in row["notes"].split("; "):
         assert reader.usage is not None
         assert reader.usage.output_tokens > 0
