@@ -116,10 +116,14 @@ PACKING = [
     ["an empty bag for the market", "a bottle to fill at the fountains"],
 ]
 ADVICE = [
-    "Leave the afternoons open, carry little, and let the hills decide how fast you go; whatever you miss will still "
-    "be there the next time, and the custard tarts will be just as warm.",
-    "Buy the travel card on the first morning, eat where the menu has no pictures, and keep the last evening for the "
-    "music, because nobody who hears it wants to be anywhere else afterwards.",
+    (
+        "Leave the afternoons open, carry little, and let the hills decide how fast you go; whatever you miss will "
+        "still be there the next time, and the custard tarts will be just as warm."
+    ),
+    (
+        "Buy the travel card on the first morning, eat where the menu has no pictures, and keep the last evening for "
+        "the music, because nobody who hears it wants to be anywhere else afterwards."
+    ),
 ]
 
 
@@ -250,7 +254,8 @@ def main() -> None:
     head = json.dumps(tape, indent=1, ensure_ascii=False).removesuffix("[]\n}")
     lines = [json.dumps([round(1000 * at), data], ensure_ascii=False) for at, data in chunks]
     arguments.out.write_text(head + "[\n  " + ",\n  ".join(lines) + "\n ]\n}\n", encoding="utf-8")
-    sys.stderr.write(f"{len(chunks)} chunks, first after {chunks[0][0]:.2f} s, all in {chunks[-1][0]:.1f} s, {trip.euros} euros:\n{text}\n")
+    first, last = chunks[0][0], chunks[-1][0]
+    sys.stderr.write(f"{len(chunks)} chunks from {first:.2f} s to {last:.2f} s, {trip.euros} euros:\n{text}\n")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,26 @@ __all__ = ["Size", "words_of", "write_model"]
 SPACE = "\u2581"
 SPECIAL = {"<unk>": gguf.TokenType.UNKNOWN, "<s>": gguf.TokenType.CONTROL, "</s>": gguf.TokenType.CONTROL}
 CHAT = {"<|im_start|>": gguf.TokenType.CONTROL, "<|im_end|>": gguf.TokenType.CONTROL}
-JSON_PIECES = ['{"', '"}', '":', '":"', '","', '":[', '":[{"', '"},{"', '"}]', '"]', '"],"', "]", "}", "}]", '},{"', '}],"', ",", '"']
+JSON_PIECES = [
+    '{"',
+    '"}',
+    '":',
+    '":"',
+    '","',
+    '":[',
+    '":[{"',
+    '"},{"',
+    '"}]',
+    '"]',
+    '"],"',
+    "]",
+    "}",
+    "}]",
+    '},{"',
+    '}],"',
+    ",",
+    '"',
+]
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

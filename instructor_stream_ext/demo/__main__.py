@@ -7,9 +7,11 @@ client, instructor and this package. It needs neither network nor key.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import instructor
@@ -37,15 +39,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m instructor_stream_ext.demo", description=__doc__.split("\n")[0])
     parser.add_argument("--speed", type=float, default=1.0, help="1 is the original pace, 2 twice as fast")
     speed = parser.parse_args(arguments).speed
+    # The SDKs import much of themselves during the first call, which a program that runs for a while does not notice.
+    with _streaming(math.inf) as stream:
+        stream.get_final_response()
+    with _streaming(speed) as stream:
+        if sys.stdout.isatty():
+            _show_live(stream)
+        else:
+            _print_plainly(stream)
+
+
+@contextmanager
+def _streaming(speed: float) -> Iterator[PartialStream[Trip]]:
     # The environment may name a proxy for the outside world; this server is not there.
     with ReplayServer(demo_tape(), speed=speed) as server, openai.DefaultHttpxClient(trust_env=False) as http_client:
         bare = openai.OpenAI(base_url=server.base_url, api_key="none-needed", http_client=http_client)
         client = wrap(instructor.from_openai(bare, mode=instructor.Mode.JSON_SCHEMA), debounce=0.03)
-        with client.create_partial(model="recorded", messages=PROMPT, response_model=Trip) as stream:
-            if sys.stdout.isatty():
-                _show_live(stream)
-            else:
-                _print_plainly(stream)
+        yield client.create_partial(model="recorded", messages=PROMPT, response_model=Trip)
 
 
 def _show_live(stream: PartialStream[Trip]) -> None:

@@ -94,7 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def _refuse(self, path: str) -> None:
-        body = json.dumps({"error": {"message": f"this server plays one tape, at {path}", "type": "not_found"}}).encode()
+        body = json.dumps(
+            {"error": {"message": f"this server plays one tape, at {path}", "type": "not_found"}}
+        ).encode()
         self.send_response(HTTPStatus.NOT_FOUND)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))

@@ -1,4 +1,4 @@
-"""The tape: what a server sent, chunk by chunk, and when.
+r"""The tape: what a server sent, chunk by chunk, and when.
 
 A tape is a JSON file::
 
@@ -7,7 +7,7 @@ A tape is a JSON file::
       "recorded": {...},                                  # how, when and with what; for people
       "request":  {"path": "/v1/chat/completions", ...},  # what it answers
       "response": {"status": 200, "headers": {...}},
-      "chunks":   [[132, "data: {...}\\n\\n"], ...]         # milliseconds since the request, text of one HTTP chunk
+      "chunks":   [[132, "data: {...}\n\n"], ...]         # milliseconds since the request, text of one HTTP chunk
     }
 """
 

@@ -33,25 +33,25 @@ class TripView:
             return Panel(Text("waiting for the first word ...", style="dim"))
         parts: list[RenderableType] = []
         for day in trip.days:
-            parts.append(Text(f"Day {day.number or ''}  {day.theme or ''}", style="bold cyan"))
+            parts.append(Text(f"Day {_shown(day.number)}  {_shown(day.theme)}", style="bold cyan"))
             for stop in day.stops:
                 parts.append(_heading(stop))
-                parts.append(Padding(Text(stop.note or "", style="italic dim"), (0, 0, 0, 10)))
+                parts.append(Padding(Text(_shown(stop.note), style="italic dim"), (0, 0, 0, 10)))
         if trip.packing:
-            parts.append(Text.assemble(("\nTake along  ", "bold"), ", ".join(filter(None, trip.packing))))
+            parts.append(Text.assemble(("\nTake along  ", "bold"), ", ".join(_shown(thing) for thing in trip.packing)))
         if trip.advice:
             parts.append(Text.assemble(("\nAdvice  ", "bold"), trip.advice))
-        title = Text(trip.title or "", style="bold")
-        return Panel(Group(*parts), title=title, subtitle=f"{trip.city or ''} {_euros(trip.budget)}".strip())
+        title = Text(_shown(trip.title), style="bold")
+        return Panel(Group(*parts), title=title, subtitle=f"{_shown(trip.city)} {_euros(trip.budget)}")
 
 
 def glimpse(trip: Trip) -> str:
     """Tell in one line how far the trip has come."""
     stops = [stop for day in trip.days for stop in day.stops]
     if not stops:
-        return trip.title or ""
-    last = trip.advice or f"{stops[-1].place or ''}: {stops[-1].note or ''}"
-    return f"{len(trip.days)} days, {len(stops)} stops ... {last[-60:]}"
+        return _shown(trip.title)
+    last = trip.advice or f"{_shown(stops[-1].place)}: {_shown(stops[-1].note)}"
+    return f"day {len(trip.days)}, stop {len(stops)} ... {last[-60:]}"
 
 
 def lines(trip: Trip) -> Iterator[str]:
@@ -69,10 +69,15 @@ def lines(trip: Trip) -> Iterator[str]:
 def _heading(stop: Stop) -> Text:
     from rich.text import Text
 
-    heading = Text(f"  {stop.time or '':<6}{MARKS.get(stop.kind or '', '  ')} ")
-    heading.append(stop.place or "", style="bold")
+    heading = Text(f"  {_shown(stop.time):<6}{MARKS.get(stop.kind, '  ')} ")
+    heading.append(_shown(stop.place), style="bold")
     heading.append(f"  {_euros(stop.euros)}", style="green")
     return heading
+
+
+def _shown(value: object) -> str:
+    """Give the text of a field that may not have come yet, whatever its type says."""
+    return "" if value is None else str(value)
 
 
 def _euros(amount: int | None) -> str:

@@ -110,7 +110,7 @@ class _ClientGoneError(Exception):
     pass
 
 
-class _Hangup(Exception):  # noqa: N818 - a way out of the script, no error
+class _Hangup(Exception):
     pass
 
 

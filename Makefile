@@ -1,0 +1,59 @@
+# Everything happens in .venv, made here with the python3 that is installed. A stamp says what is in it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+INPUTS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench record-demo constraints clean
+
+help: ## Show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): $(INPUTS) | $(BIN)/python
+	$(INSTALL) --editable .
+	@touch $@
+
+$(DEV): $(INPUTS) | $(BIN)/python
+	$(INSTALL) --editable '.[dev]'
+	@touch $@ $(RUNTIME)
+
+demo: $(RUNTIME) ## Watch a recorded stream fill in, live
+	@$(BIN)/python -m instructor_stream_ext.demo
+
+test: $(DEV) ## Run the tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(DEV) ## Run the linters and type checkers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright --warnings
+
+bench: $(DEV) ## Run the benchmarks
+	$(BIN)/python -m benchmarks
+
+record-demo: ## Record the demo's tape anew, from llama.cpp with a model made on the spot
+	$(PYTHON) -m venv .venv-record
+	.venv-record/bin/python -m pip install --quiet --constraint constraints.txt --editable . xllamacpp gguf numpy
+	.venv-record/bin/python tools/record_demo.py
+
+# pip would search for a very long time: later versions of litellm want openai 2.
+constraints: ## Pin what a fresh install resolves to
+	rm -rf .venv-constraints
+	$(PYTHON) -m venv .venv-constraints
+	.venv-constraints/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+		'openai>=3' 'litellm==1.83.0'
+	.venv-constraints/bin/python -m pip freeze --exclude-editable > constraints.txt
+	rm -rf .venv-constraints
+
+clean: ## Remove what the other targets made
+	rm -rf .venv .venv-record .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
