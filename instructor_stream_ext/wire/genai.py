@@ -59,17 +59,13 @@ class GenAIReader(Reading):
         went = (told.get("candidates_token_count") or 0) + (told.get("thoughts_token_count") or 0)
         return Usage(came, went, told.get("total_token_count") or came + went)
 
-    def finish(self) -> str:
-        """What closes arguments that were still open: nothing, as they were cut off."""
-        return ""
-
     def completion(self) -> Any:
         """The answer so far as google-genai's `GenerateContentResponse`."""
         from google.genai import types
 
         candidate: dict[str, Any] = {
             "index": 0,
-            "content": {"role": "model", "parts": [part.whole() for part in self._parts]},
+            "content": {"role": "model", "parts": [part.whole() for part in self._parts if part.says]},
         }
         if self.end is not None and self.end.word in types.FinishReason.__members__:
             candidate["finish_reason"] = self.end.word
@@ -170,6 +166,11 @@ class _Part:
             self.pieces.append(text)
         if len(self.pieces) > _PIECES:
             self.pieces = ["".join(self.pieces)]
+
+    @property
+    def says(self) -> bool:
+        """Whether there is anything in it; Gemini refuses a conversation with an empty text in it."""
+        return self.call is not None or bool(self.pieces) or bool(self.signature)
 
     def whole(self) -> dict[str, Any]:
         """The part as plain data."""

@@ -112,7 +112,7 @@ class OpenAIChatReader(Reading):
             if content or calls:
                 self._identify(fields.get("id"), fields.get("model"))
             return
-        named = calls and any(call.function is not None and call.function.name for call in calls)
+        named = calls and any(_name_of(call) for call in calls)
         if named and self.response_id and fields.get("id") and fields["id"] != self.response_id:
             self._calls = Calls(self._tools)
         self._identify(fields.get("id"), fields.get("model"))
@@ -227,6 +227,12 @@ class MistralReader(OpenAIChatReader):
     def read(self, chunk: Any) -> str:
         """The new text of the document in this event, "" if none."""
         return super().read(chunk["data"] if isinstance(chunk, dict) else chunk.data)
+
+
+def _name_of(fragment: Any) -> Any:
+    """The tool's name in a fragment of a call, something empty if it has none."""
+    function = fragment.__dict__.get("function")
+    return None if function is None else function.__dict__.get("name")
 
 
 def _dumped(args: Any) -> str:

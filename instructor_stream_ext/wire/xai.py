@@ -40,7 +40,7 @@ class XAIReader(Reading):
         return "".join(self._choice(choice) for choice in chunk.choices if not choice.proto.index)
 
     def completion(self) -> Any:
-        """The answer so far: the SDK's own `Response`, or the text where only text came."""
+        """The answer so far: the SDK's own `Response`, None where only text came."""
         return self._response
 
     def _forget(self) -> None:
