@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.markers import Streamed
 from instructor_stream_ext.core.paths import check_path, parse_path
+from instructor_stream_ext.core.prose import last_values
 from instructor_stream_ext.core.scanner import (
-    AFTER,
     DONE,
     FIRST_VALUE,
     STRING,
@@ -29,7 +29,6 @@ from instructor_stream_ext.core.scanner import (
     ItemDone,
     Scanner,
 )
-from instructor_stream_ext.core.search import last_values
 
 if TYPE_CHECKING:
     from instructor_stream_ext.core.errors import Path

@@ -423,6 +423,18 @@ class Scanner:
                         f"expected ',' or {']' if frame.is_list else '}'!r}, found {char!r}", pos
                     )
                 if state in (VALUE, FIRST_VALUE):
+                    if state == FIRST_VALUE:
+                        if char == "]":
+                            pos += 1
+                            self._close(frame)
+                            frame = self._frame
+                            state = AFTER
+                            if frame is stack[0]:
+                                state = DONE
+                                break
+                            continue
+                        if self._max_items is not None:
+                            self._check_items(frame)
                     if char == '"':
                         slot = frame.slot
                         match = _WHOLE_STRING(text, pos)
@@ -445,8 +457,6 @@ class Scanner:
                     if char == "{" or char == "[":  # noqa: PLR1714  faster than a tuple
                         if len(stack) > self._max_depth:
                             raise self._refuse(LimitExceeded("max_depth", self._max_depth))
-                        if state == FIRST_VALUE and self._max_items is not None:
-                            self._check_items(frame)
                         pos += 1
                         if char == "{":
                             frame = self._open_object(frame)
@@ -455,18 +465,6 @@ class Scanner:
                             frame = self._open_list(frame)
                             state = FIRST_VALUE
                         continue
-                    if state == FIRST_VALUE:
-                        if char == "]":
-                            pos += 1
-                            self._close(frame)
-                            frame = self._frame
-                            state = AFTER
-                            if frame is stack[0]:
-                                state = DONE
-                                break
-                            continue
-                        if self._max_items is not None:
-                            self._check_items(frame)
                     end = self._token(frame, text, pos, char)
                     if end == pos:
                         break

@@ -1,18 +1,16 @@
-"""Where the document begins in an answer with text around it, and which values a text holds."""
+"""Where the document begins in an answer with text around it."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from instructor_stream_ext.core.plans import Plan
     from instructor_stream_ext.core.shapes import ObjectPlan, ValuePlan
 
-__all__ = ["StartFinder", "last_values"]
+__all__ = ["StartFinder"]
 
 _HELD = 256
 """Characters after an opener within which its key must be complete: bounds what is looked at twice."""
@@ -126,34 +124,3 @@ def _scalar_fits(plan: ValuePlan, text: str, pos: int) -> bool | None:
         return True
     rest = text[pos : pos + 5]
     return None if len(rest) < len("false") and any(word.startswith(rest) for word in _WORDS) else False
-
-
-def last_values(text: str, kind: Literal["object", "array", "any"]) -> Iterator[str]:
-    """The whole JSON values of a kind that stand in a text, the last first; values within values are not given.
-
-    Args:
-        text: Prose, with or without JSON in it.
-        kind: What the values are to be.
-
-    The work is bounded by a multiple of the length: a text made to be slow is searched only as far as that goes.
-    """
-    decode = json.JSONDecoder(strict=False).raw_decode
-    opener = re.compile({"object": r"\{", "array": r"\["}.get(kind, r"[{\[]")).search
-    found: list[tuple[int, int]] = []
-    budget = 16 * len(text) + 65536
-    pos = 0
-    while budget > 0:
-        begin = opener(text, pos)
-        if begin is None:
-            break
-        start = begin.start()
-        try:
-            pos = decode(text, start)[1]
-            found.append((start, pos))
-        except json.JSONDecodeError as fault:
-            budget -= fault.pos - start
-            pos = start + 1
-        except (RecursionError, ValueError):  # too deep, or a number of too many digits
-            budget -= 4096
-            pos = start + 1
-    return (text[start:end] for start, end in reversed(found))
