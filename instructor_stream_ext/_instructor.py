@@ -8,12 +8,14 @@ patched. A re-ask goes to the function below `create_fn`, with the request as in
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
+import types
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, NamedTuple, cast
 
-from instructor import AsyncInstructor, Instructor, Mode
+from instructor import AsyncInstructor, Instructor, Mode, Provider
 from instructor.core.exceptions import (
     FailedAttempt,
     InstructorRetryException,
@@ -49,6 +51,7 @@ __all__ = [
     "InstructorHooks",
     "InstructorSource",
     "Link",
+    "Mode",
     "Partial",
     "PartialBase",
     "Request",
@@ -87,12 +90,24 @@ class _Seam(IterableBase):
     """Mixed into a response model, it hands the live stream back instead of reading it."""
 
     @classmethod
-    def from_streaming_response(cls, completion: Any, stream_extractor: Any = None, **_: Any) -> Any:
+    def from_streaming_response(  # type: ignore[override]
+        cls, completion: Any, stream_extractor: Any = None, **_: Any
+    ) -> Any:
         return _Live(completion, stream_extractor)
 
     @classmethod
-    def from_streaming_response_async(cls, completion: Any, stream_extractor: Any = None, **_: Any) -> Any:
+    def from_streaming_response_async(  # type: ignore[override]
+        cls, completion: Any, stream_extractor: Any = None, **_: Any
+    ) -> Any:
         return _Live(completion, stream_extractor)
+
+    @classmethod
+    def tasks_from_chunks(cls, json_chunks: Any, **_: Any) -> Any:
+        return _Live(json_chunks, None)  # instructor's xAI client reads its stream itself and hands on the text
+
+    @classmethod
+    def tasks_from_chunks_async(cls, json_chunks: Any, **_: Any) -> Any:
+        return _Live(json_chunks, None)
 
 
 @functools.cache
@@ -100,7 +115,8 @@ def _seam(wire: type[BaseModel]) -> type[BaseModel]:
     """The class to send in place of `wire`: the same schema under the same name."""
     # _Seam comes first so that its from_streaming_response wins over a wire model that is itself an IterableBase
     namespace = {"__module__": wire.__module__, "__qualname__": wire.__qualname__, "__doc__": wire.__doc__}
-    return cast("type[BaseModel]", type(wire)(wire.__name__, (_Seam, wire), namespace))
+    kind: Any = type(wire)
+    return cast("type[BaseModel]", kind(wire.__name__, (_Seam, wire), namespace))
 
 
 class Link:
@@ -131,14 +147,45 @@ class Link:
                 f"{self.provider.value} in mode {self.mode.name} cannot stream: instructor refuses parallel tools on "
                 f"streams; use Mode.TOOLS with create_iterable"
             )
+        if self.provider is Provider.XAI and self.mode is Mode.MD_JSON:
+            raise ClientNotSupported(
+                "xai in mode MD_JSON cannot stream: instructor asks for the whole answer there; use Mode.JSON_SCHEMA"
+            )
 
     @functools.cached_property
-    def function(self) -> Callable[..., Any]:
-        """The SDK's function under instructor's `create_fn`."""
-        function = getattr(self.client.create_fn, "__wrapped__", None)
-        if not callable(function):
-            raise ClientNotSupported(f"the create function of {self.client!r} was not made by instructor")
-        return cast("Callable[..., Any]", function)
+    def create_fn(self) -> Callable[..., Any]:
+        """What prepares and sends: instructor's own; for Bedrock one like it, over the streaming call it leaves out."""
+        if self.provider is not Provider.BEDROCK:
+            return self.client.create_fn
+        converse = self.client.client.converse_stream  # type: ignore[union-attr]
+
+        def stream(*, stream: bool = True, **kwargs: Any) -> Any:  # noqa: ARG001
+            return converse(**kwargs)["stream"]
+
+        async def astream(*, stream: bool = True, **kwargs: Any) -> Any:  # noqa: ARG001
+            return _InThread(iter((await asyncio.to_thread(converse, **kwargs))["stream"]))
+
+        return patch_v2(astream if self.is_async else stream, self.provider, self.mode, self._default_model)
+
+    @functools.cached_property
+    def _default_model(self) -> str | None:
+        model: str | None = inspect.getclosurevars(self.client.create_fn).nonlocals.get("default_model")
+        return model
+
+    @functools.cached_property
+    def function(self) -> Callable[..., Any] | None:
+        """The SDK's function under instructor's; None where the client has none, as xAI's."""
+        return cast("Callable[..., Any] | None", getattr(self.create_fn, "__wrapped__", None))
+
+    def expect_stream(self, seam: Any) -> None:
+        """Tell instructor's handler, right before it looks, that this class is streamed.
+
+        Some handlers note that when they prepare a request, once per class, and forget it with the first answer: two
+        requests at a time for one class would lose it.
+        """
+        handler = getattr(mode_registry.get_handlers(self.provider, self.mode).response_parser, "__self__", None)
+        if isinstance(mark := getattr(handler, "mark_streaming_model", None), types.MethodType):
+            mark(seam, True)  # noqa: FBT003
 
     @functools.cached_property
     def _sdk_client(self) -> Any:
@@ -151,6 +198,8 @@ class Link:
     def is_litellm(self) -> bool:
         """Whether litellm answers."""
         function: Any = self.function
+        if function is None:
+            return False
         while isinstance(function, functools.partial):
             function = function.func
         function = inspect.unwrap(function)
@@ -166,12 +215,12 @@ class Link:
         return self.is_litellm or type(self._sdk_client).__module__.partition(".")[0] == "openai"
 
     @functools.cached_property
-    def _impatient(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def _impatient(self) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
         """`create_fn` and the function below it, with the SDK's own retries off; shares the SDK's connections."""
         client = self._sdk_client
         with_options = getattr(client, "with_options", None)
         if with_options is None:
-            return self.client.create_fn, self.function
+            return self.create_fn, self.function
         hurried = with_options(max_retries=0)
         if isinstance(self.function, functools.partial):
             function: Callable[..., Any] = functools.partial(
@@ -180,12 +229,11 @@ class Link:
         else:
             method = cast("Any", self.function)
             function = getattr(type(method.__self__)(hurried), method.__name__)
-        default_model = inspect.getclosurevars(self.client.create_fn).nonlocals.get("default_model")
-        return patch_v2(function, self.provider, self.mode, default_model), function
+        return patch_v2(function, self.provider, self.mode, self._default_model), function
 
-    def functions(self, *, hurried: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def functions(self, *, hurried: bool) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
         """`create_fn` and the SDK's function, for a request that may take its time or one that may not."""
-        return self._impatient if hurried else (self.client.create_fn, self.function)
+        return self._impatient if hurried else (self.create_fn, self.function)
 
     def hurry(self, seconds: float, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Arguments that make the SDK give up after so many seconds without headers."""
@@ -196,6 +244,27 @@ class Link:
         if hasattr(self._sdk_client, "with_options"):
             return {"timeout": timeout}
         return {}
+
+
+class _InThread:
+    """A blocking iterator for an event loop: each step is taken in a worker thread."""
+
+    def __init__(self, chunks: Iterator[Any]) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> _InThread:
+        return self
+
+    async def __anext__(self) -> Any:
+        end = object()
+        chunk = await asyncio.to_thread(next, self._chunks, end)
+        if chunk is end:
+            raise StopAsyncIteration
+        return chunk
+
+    def close(self) -> None:
+        """Close the stream below."""
+        closing.close(self._chunks)
 
 
 class Request(NamedTuple):
@@ -243,9 +312,16 @@ class InstructorConnection:
             extractor=handlers.stream_extractor,
         )
         self._responses = closing.responses_under(live.completion) if link.is_litellm else []
+        self._generators: list[Any] = []
+
+    def flows(self) -> None:
+        if self._link.is_async:
+            self._generators = closing.generators_under(self._stream)
 
     def close(self) -> Any:
-        return closing.aclose(self._stream) if self._link.is_async else closing.close(self._stream)
+        if self._link.is_async:
+            return closing.aclose(self._stream, self._generators)
+        return closing.close(self._stream)
 
     def socket(self) -> Any:
         return closing.socket_of(self._stream)
@@ -284,12 +360,13 @@ class InstructorSource:
         self._max_attempts = max_attempts
         self._sent: dict[str, Any] | None = None
         self._reasked = False
+        self._reminders: list[Any] = []
+        self._live: _Live | None = None
         self._awaited: list[Any] = []
         self.usage_total: Any = None
         self._usage_known = True
         self._counted: Reader | None = None
         self.failed_attempts: list[Any] = []
-        self.last_reader: Reader | None = None
 
     # ------------------------------------------------------------------ the request
 
@@ -313,35 +390,31 @@ class InstructorSource:
 
     def _connect(self, seconds: float | None) -> InstructorConnection:
         try:
-            answer = self._send(seconds, self._wants_usage)()
-        except Exception as error:
-            if not self._usage_is_refused(error):
+            answer = self._send(seconds)()
+        except Exception as error:  # noqa: BLE001  instructor wraps what the SDK raised
+            if self._live is not None:
+                answer = self._live
+            elif self._usage_is_refused(error):
+                return self._connect(seconds)
+            else:
                 raise _cause(error) from _cause(error).__cause__
-            answer = self._again(lambda: self._send(seconds, False))
         return self._connected(answer)
 
     async def _aconnect(self) -> InstructorConnection:
         try:
-            answer = await self._send(None, self._wants_usage)()
-        except Exception as error:
-            if not self._usage_is_refused(error):
+            answer = await self._send(None)()
+        except Exception as error:  # noqa: BLE001  instructor wraps what the SDK raised
+            if self._live is not None:
+                answer = self._live
+            elif self._usage_is_refused(error):
+                return await self._aconnect()
+            else:
                 raise _cause(error) from _cause(error).__cause__
-            try:
-                answer = await self._send(None, False)()
-            except Exception as again:
-                raise _cause(again) from _cause(again).__cause__
         connected = self._connected(answer)
         awaited, self._awaited = self._awaited, []
         for hook in awaited:
             await hook
         return connected
-
-    @staticmethod
-    def _again(send: Callable[[], Callable[[], Any]]) -> Any:
-        try:
-            return send()()
-        except Exception as again:
-            raise _cause(again) from _cause(again).__cause__
 
     @property
     def _wants_usage(self) -> bool:
@@ -358,13 +431,14 @@ class InstructorSource:
         self._link.usage_refused = True
         return True
 
-    def _send(self, seconds: float | None, usage: bool) -> Callable[[], Any]:
+    def _send(self, seconds: float | None) -> Callable[[], Any]:
         """The call that sends the request: through instructor the first time, below it for a re-ask."""
+        self._live = None
         link, request = self._link, self._request
         create_fn, function = link.functions(hurried=seconds is not None)
         hurry = {} if seconds is None else link.hurry(seconds, request.kwargs)
-        options = {"stream_options": {"include_usage": True}} if usage else {}
-        if self._reasked:
+        options = {"stream_options": {"include_usage": True}} if self._wants_usage else {}
+        if self._reasked and function is not None:
             assert self._sent is not None  # noqa: S101
             kwargs = {**self._sent, **hurry}
             if link.usage_refused:
@@ -385,7 +459,7 @@ class InstructorSource:
         return functools.partial(
             create_fn,
             response_model=_seam(request.wire),
-            messages=request.messages,
+            messages=[*request.messages, *self._reminders] if self._reminders else request.messages,
             max_retries=0,
             context=request.context,
             strict=request.strict,
@@ -398,12 +472,19 @@ class InstructorSource:
         """Hooks for instructor's part: they note the request and pass it on; all others are told by the script."""
         hooks = InstructorHooks()
         hooks.on("completion:kwargs", self._note_request)
+        hooks.on("completion:response", self._note_stream)
         for handler in _handlers(self._hooks, "completion:kwargs"):
             hooks.on("completion:kwargs", functools.partial(self._tell_request, handler))
         return hooks
 
     def _note_request(self, *_: Any, **kwargs: Any) -> None:
         self._sent = kwargs
+
+    def _note_stream(self, stream: Any) -> None:
+        """The live stream, before instructor looks at it: some of its handlers take none in some modes."""
+        self._live = _Live(stream, None)
+        if self._request.wire is not None:
+            self._link.expect_stream(_seam(self._request.wire))
 
     def _tell_request(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         told = handler(*args, **kwargs)
@@ -414,16 +495,17 @@ class InstructorSource:
         is_text = self._request.wire is None
         if self._sent is None:
             self._sent = {**self._request.kwargs, "messages": self._request.messages}
+        if not (is_text or self._reasked or isinstance(answer, _Live)):
+            raise ClientNotSupported(
+                f"{self._link.provider.value} in mode {self._link.mode.name} gave no stream but {type(answer).__name__}"
+            )
         live = answer if isinstance(answer, _Live) else _Live(answer, None)
-        connection = InstructorConnection(self._link, live, self._sent, is_text=is_text)
-        self.last_reader = connection.reader
-        return connection
+        return InstructorConnection(self._link, live, self._sent, is_text=is_text)
 
     # ------------------------------------------------------------------ what instructor's hooks are told
 
     def answered(self, reader: Reader) -> Iterable[Do]:
         """The assembled completion and the usage so far."""
-        self.last_reader = reader
         wants_usage = _handlers(self._hooks, "completion:usage")
         wants_response = _handlers(self._hooks, "completion:response")
         if not (wants_usage or wants_response or self._request.token_budget):
@@ -479,10 +561,16 @@ class InstructorSource:
 
     # ------------------------------------------------------------------ the next request
 
-    def reask(self, error: Exception) -> None:
+    def reask(self, error: Exception, text: str) -> None:
         """Make the next request from the failed one, with the model's own bad answer in it."""
         last = self.failed_attempts[-1].completion
         self._check_budget(last)
+        if self._link.function is None:
+            self._reminders += [
+                {"role": "assistant", "content": text},
+                {"role": "user", "content": f"That answer is not valid:\n{error}\nAnswer again and mend these errors."},
+            ]
+            return
         handlers = mode_registry.get_handlers(self._link.provider, self._link.mode)
         kwargs = dict(self.create_kwargs)
         for key in ("messages", "contents", "chat_history"):

@@ -94,6 +94,10 @@ class Connection(Protocol):
     model: str | None
     provider: str | None
 
+    def flows(self) -> None:
+        """The first chunk has come: the time to note what has to be closed at the end."""
+        ...
+
     def close(self) -> Any:
         """Close the HTTP connection (a coroutine if async)."""
         ...
@@ -153,8 +157,8 @@ class Source(Protocol):
         """No further attempt will be made: whom to tell."""
         ...
 
-    def reask(self, error: Exception) -> None:
-        """Make the next request from the failed one.
+    def reask(self, error: Exception, text: str) -> None:
+        """Make the next request from the failed one, whose text this was.
 
         Raises:
             TokenBudgetError: No tokens are left for it.
@@ -192,11 +196,12 @@ class ItemTaker(Protocol):
         """Whether this is the place of an item of the list."""
         ...
 
-    def take(self, item: str) -> Any:
+    def take(self, path: tuple[str | int, ...], document: str) -> Any:
         """The validated item.
 
         Args:
-            item: Its JSON.
+            path: Its place.
+            document: The document as far as it has come.
 
         Raises:
             ValidationError: It does not validate.
@@ -214,6 +219,17 @@ class _Rejected(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
         self.error = error
+
+
+_NOT_CONNECTED = frozenset({"ClientConnectorError", "ConnectError", "ConnectTimeout"})
+"""The errors of aiohttp, httpx and httpx2 for a connection that never was."""
+
+
+def _is_before_the_first_byte(error: Exception) -> bool:
+    """Whether an SDK that connects only when it is first read, as google-genai's, got no stream at all."""
+    if isinstance(getattr(error, "status_code", getattr(error, "code", None)), int):
+        return True
+    return any(kind.__name__ in _NOT_CONNECTED for kind in type(error).__mro__)
 
 
 Effect: TypeAlias = "Do | Open | _Word | StreamEvent"
@@ -326,7 +342,7 @@ class Script:
                 assert self.reader is not None  # noqa: S101
                 yield from self._tell_all(source.rejected(self.reader, error, machine.attempt))
                 ticket = yield from self._next_ticket(ticket, error)
-                source.reask(error)
+                source.reask(error, machine.text)
                 restarted = machine.restart(self.clock(), RestartReason.REASK, error)
             except Exception as error:
                 recovery = source.recover(error)
@@ -465,7 +481,10 @@ class Script:
 
     @property
     def _is_quiet(self) -> bool:
-        return self._dispatch.silent and self._stop_when is None and self._items is None and self.machine.is_quiet
+        machine = self.machine
+        if self._items is not None or machine.parser is None:  # items and text are picked from events
+            return False
+        return self._dispatch.silent and self._stop_when is None and machine.is_quiet
 
     def _glancer(self, reader: Reader) -> Callable[[Any], Any]:
         """The short way of a delta, for the common case: no event is made, and the script is not resumed."""
@@ -476,6 +495,8 @@ class Script:
                 return LOOK
             text = read(chunk)
             self._chunks += 1
+            if self._chunks == 1 and self.connection is not None:
+                self.connection.flows()
             if reader.aside or reader.switched is not None or reader.error is not None or self._leaving:
                 self._stash = text
                 return LOOK
@@ -496,15 +517,20 @@ class Script:
         if self._stash is not None:
             text, self._stash = self._stash, None
             return text
-        self._chunks += 1
+        self._count_chunk()
         return reader.read(chunk)
+
+    def _count_chunk(self) -> None:
+        self._chunks += 1
+        if self._chunks == 1 and self.connection is not None:
+            self.connection.flows()
 
     def _take(self, event: ItemCompleted) -> None:
         """Validate an item of the stream's list, once, as it is closed."""
         items = self._items
         if items is not None and items.is_item(event.path):
             try:
-                self._taken = items.take(self.machine.item_json(event.path))
+                self._taken = items.take(event.path, self.machine.json_text)
             except (ValidationError, InvalidJSON) as error:
                 raise _Rejected(error) from error
 
@@ -551,8 +577,8 @@ class Script:
         yield from self._tell_all(self._source.errored(error, self.machine.attempt))
         if isinstance(error, StreamError):
             raise error
-        if not self._chunks and isinstance(getattr(error, "status_code", getattr(error, "code", None)), int):
-            raise error  # an SDK that connects on the first read: this is an answer before the first byte
+        if not self._chunks and _is_before_the_first_byte(error):
+            raise error
         said = str(error) or type(error).__name__
         raise StreamInterrupted(f"the stream broke after {self._chunks} chunks: {said}") from error
 
@@ -572,6 +598,8 @@ class Script:
             )
             result = self._gate.open(document, machine.text)
         except (ValidationError, NoOutput, InvalidJSON) as error:
+            if isinstance(error, NoOutput) and end is None and machine.buffer.length:
+                raise machine.no_output() from None  # prose that just stopped may have been going to bring JSON
             raise _Rejected(error) from error
         for check in self._gate.checks:
             try:
