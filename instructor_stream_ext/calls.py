@@ -17,6 +17,7 @@ from instructor_stream_ext._instructor import (
     InstructorHooks,
     InstructorSource,
     Link,
+    Mode,
     PartialBase,
     Request,
     instructor_takes,
@@ -245,6 +246,9 @@ class CallMaker:
         kwargs = {name: value for name, value in kwargs.items() if name not in _ON}
         messages = as_messages(messages, kwargs)
         _, theirs = split_hooks(kwargs.pop("hooks", None), {})
+        if stream_kind(response_model) == "items" and self.link.mode not in Mode.parallel_modes():
+            (item,) = get_args(response_model)
+            response_model = list[item]  # the same request; for Iterable the async client would stream in its own way
         shape = _adapted(response_model)
         call = PlainCall(shape)
         hooks = self.instructor_hooks + theirs

@@ -91,12 +91,18 @@ def _guarded(cached: Callable[[Any], Shape], plain: Callable[[Any], Shape], resp
 
 @functools.lru_cache(maxsize=1024)
 def _shape_cached(response_model: Any) -> Shape:
-    return _shape(response_model)
+    return _sendable(_shape(response_model))
 
 
 @functools.lru_cache(maxsize=1024)
 def _items_cached(item: Any) -> Shape:
-    return _item_shape(item)
+    return _sendable(_item_shape(item))
+
+
+def _sendable(shape: Shape) -> Shape:
+    """The shape, if its type has a JSON schema at all; pydantic's error otherwise, before anything is sent."""
+    shape.wire.model_json_schema()
+    return shape
 
 
 def _shape(response_model: Any) -> Shape:
@@ -124,7 +130,18 @@ def _complete(partial: type[Any]) -> type[BaseModel]:
 
 def _dataclass_shape(cls: type[Any]) -> Shape:
     root: Any = RootModel[cls]
-    wire = type(cls.__name__, (root,), {"__doc__": cls.__doc__, "__module__": cls.__module__})
+
+    def inlined(_: type[Any], core_schema: Any, handler: Any) -> Any:
+        """The fields themselves: providers want an object at the root, not a reference to one."""
+        return handler.resolve_ref_schema(handler(core_schema))
+
+    says_nothing = (cls.__doc__ or "").startswith(f"{cls.__name__}(")  # the dataclass decorator's own words
+    namespace = {
+        "__doc__": None if says_nothing else cls.__doc__,
+        "__module__": cls.__module__,
+        "__get_pydantic_json_schema__": classmethod(inlined),
+    }
+    wire = type(cls.__name__, (root,), namespace)
     return Shape(wire=prepare_response_model(wire), adapter=TypeAdapter(cls), plan=compile_plan(cls))
 
 

@@ -151,12 +151,14 @@ class _Lens:
     Attributes:
         pick: The decision; replaced when the stream is read as events or as text.
         first: The first event, while the stream was entered and is not yet read.
+        left: Whether an async loop over the stream was left before the end; the loop will close the stream in a moment.
     """
 
     def __init__(self, pick: Pick) -> None:
         self.pick = pick
         self.priming = False
         self.first: Event | None = None
+        self.left = False
 
     def __call__(self, event: Event) -> Any:
         if self.priming:
@@ -329,12 +331,13 @@ class TextStream(_SyncStream[str]):
 class _Pass(Generic[T]):
     """One loop over an async stream. When it is dropped before the end, the stream is closed by the loop it ran in."""
 
-    __slots__ = ("_driver", "_loop", "_next", "_seen")
+    __slots__ = ("_driver", "_lens", "_loop", "_next", "_seen")
 
-    def __init__(self, driver: AsyncGenerator[Any, None], seen: Any) -> None:
+    def __init__(self, driver: AsyncGenerator[Any, None], lens: _Lens) -> None:
         self._driver = driver
+        self._lens = lens
         self._next = driver.__anext__
-        self._seen = seen
+        self._seen = NOTHING if lens.first is None else lens.pick(lens.first)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __aiter__(self) -> Self:
@@ -356,12 +359,13 @@ class _Pass(Generic[T]):
 
     def __del__(self) -> None:
         driver, loop = self._driver, self._loop
+        self._lens.left = driver.ag_frame is not None
         if driver.ag_frame is not None and not driver.ag_running and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(_close_soon, loop, driver)
 
 
 def _close_soon(loop: asyncio.AbstractEventLoop, driver: AsyncGenerator[Any, None]) -> None:
-    if driver.ag_frame is not None:
+    if driver.ag_frame is not None and not driver.ag_running:
         task = loop.create_task(_close(driver))
         _closing.add(task)
         task.add_done_callback(_closing.discard)
@@ -386,8 +390,7 @@ class _AsyncStream(_Stream[T]):
         return self._driver
 
     def _pass(self) -> AsyncIterator[Any]:
-        first = self._lens.first
-        return _Pass(self._drive(), NOTHING if first is None else self._lens.pick(first))
+        return _Pass(self._drive(), self._lens)
 
     def __aiter__(self) -> AsyncIterator[T]:
         self._claim("values")
@@ -429,7 +432,9 @@ class _AsyncStream(_Stream[T]):
             StreamError: As the stream ended; asked again, the same error.
             StreamStopped: It was left early.
         """
-        if self._script.error is None and not self._closed:
+        if self._lens.left:
+            await self.aclose()
+        elif self._script.error is None and not self._closed:
             async for _ in self._drive():
                 pass
         return self._result()  # type: ignore[no-any-return]

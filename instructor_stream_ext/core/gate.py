@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from instructor_stream_ext.core.errors import InvalidJSON, NoOutput, Path
+from instructor_stream_ext.core.items import ItemCutter
 from instructor_stream_ext.core.partials import last_values
 
 __all__ = ["ItemGate", "ModelGate", "TextGate", "validate_document"]
@@ -146,6 +147,7 @@ class ItemGate:
         self.checks = checks
         self.items: list[Any] = []
         self._place = place
+        self._cutter = ItemCutter(str(place[-1]))
         self._adapter = adapter
         self._strict = strict
         self._context = context
@@ -154,12 +156,21 @@ class ItemGate:
         """Whether this is the place of an item of the list."""
         return path[:-1] == self._place
 
-    def take(self, item: str) -> Any:
-        """Validate one item's JSON and keep it.
+    def take(self, path: Path, document: str) -> Any:
+        """Validate an item that is complete, and keep it.
+
+        Args:
+            path: Its place.
+            document: The document as far as it has come.
 
         Raises:
             ValidationError: It does not validate.
         """
+        index = path[-1]
+        assert isinstance(index, int)  # noqa: S101
+        if index == 0:  # the key may come twice, and the last one counts
+            self.items = []
+        item = self._cutter.cut(document, index)
         valid = validate_document(self._adapter, item, strict=self._strict, context=self._context)
         self.items.append(valid)
         return valid
@@ -167,6 +178,7 @@ class ItemGate:
     def restart(self) -> None:
         """The items so far are void."""
         self.items = []
+        self._cutter = ItemCutter(str(self._place[-1]))
 
     def open(self, document: str | None, text: str) -> list[Any]:
         """All items.

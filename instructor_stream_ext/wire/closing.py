@@ -7,26 +7,27 @@ to keep them, and are closed as well; closing twice does no harm.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import inspect
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-__all__ = ["aclose", "close", "error_under", "responses_under", "socket_of"]
+__all__ = ["aclose", "close", "error_under", "generators_under", "responses_under", "socket_of"]
 
 # Which attributes of a package's own objects lead nearer to the response.
 _HOLDERS: dict[str, tuple[str, ...]] = {
-    "anthropic": ("response", "_raw_stream"),
+    "anthropic": ("response", "_raw_stream", "_iterator"),
     "botocore": ("_raw_stream",),
-    "cerebras": ("response",),
+    "cerebras": ("response", "_iterator"),
     "google": ("response_stream", "segment_iterator"),
-    "groq": ("response",),
+    "groq": ("response", "_iterator"),
     "litellm": ("completion_stream", "streaming_response", "response_iterator", "response"),
     "mistralai": ("response",),
-    "openai": ("response",),
-    "writerai": ("response",),
+    "openai": ("response", "_iterator"),
+    "writerai": ("response", "_iterator"),
 }
 _CLOSED_BY_READER = "ClientConnectionError"
 """aiohttp's error in a response that its reader closed; where the network failed it is one derived from it."""
@@ -44,31 +45,49 @@ def close(stream: Any) -> None:
         if _is_response(held):
             held.close()
     for held in below:
-        if isinstance(held, GeneratorType):
+        if isinstance(held, GeneratorType) and not held.gi_running:  # another thread may be reading
             held.close()
     closing = getattr(stream, "close", None)
     if callable(closing):
         closing()
 
 
-async def aclose(stream: Any) -> None:
+def generators_under(stream: Any) -> list[AsyncGeneratorType[Any, Any]]:
+    """The async generators a stream reads through; to be asked between two reads, as `socket_of`.
+
+    openai drops some of them half read when the answer ends. The loop then closes each in a task of its own, which is
+    never done if the loop stops first. Whoever holds them can close them.
+
+    Args:
+        stream: What the SDK handed out.
+    """
+    return [held for held in _below(stream) if isinstance(held, AsyncGeneratorType)]
+
+
+async def aclose(stream: Any, generators: Iterable[AsyncGeneratorType[Any, Any]] = ()) -> None:
     """Close an async stream and the connection below it.
 
     Args:
         stream: What the SDK handed out; a sync stream that an async client gave is closed as well.
+        generators: From `generators_under`.
     """
-    below = list(_below(stream))
+    below = [*_below(stream), *generators]
     for held in below:
         if _is_response(held):
             await _ended(held.aclose() if hasattr(held, "aclose") else held.close())
     for held in below:
         if isinstance(held, AsyncGeneratorType):
-            await held.aclose()
+            if not held.ag_running:  # another task may be reading
+                await held.aclose()
         elif isinstance(held, GeneratorType):
             held.close()
     closing = getattr(stream, "aclose", None) or getattr(stream, "close", None)
     if callable(closing):
         await _ended(closing())
+    if _package(stream) == "litellm":
+        # litellm drops a generator with each chunk; the loop begins to close it in one turn and ends it in the next
+        for _ in range(2):
+            await asyncio.sleep(0)
 
 
 def socket_of(stream: Any) -> socket.socket | None:
