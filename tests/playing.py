@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,7 +104,7 @@ class Played:
     def comparable(self) -> list[Any]:
         """The events, with errors as their type and message, which can be compared."""
         return [
-            dataclasses.replace(event, error=(type(event.error), str(event.error)))
+            ("failed", event.at, event.attempt, type(event.error), str(event.error))
             if type(event) is StreamFailed
             else event
             for event in self.events
@@ -138,7 +137,7 @@ async def play(stream: Any) -> Played:
                 played.events.append(event)
         else:
             for event in stream.events():
-                played.events.append(event)  # noqa: PERF402  kept although it may end with an error
+                played.events.append(event)
     except Exception as error:  # noqa: BLE001  whatever it is, it is looked at
         played.error = error
     if played.events:
