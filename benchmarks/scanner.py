@@ -21,7 +21,26 @@ from pydantic import BaseModel, create_model
 from instructor_stream_ext.core.partials import PartialParser
 from instructor_stream_ext.core.plans import Plan, compile_plan
 
-WORDS = "amber basil cedar dune echo fjord grove heron iris jade kelp lilac maple noon opal pine quill reed".split()
+WORDS = [
+    "amber",
+    "basil",
+    "cedar",
+    "dune",
+    "echo",
+    "fjord",
+    "grove",
+    "heron",
+    "iris",
+    "jade",
+    "kelp",
+    "lilac",
+    "maple",
+    "noon",
+    "opal",
+    "pine",
+    "quill",
+    "reed",
+]
 
 
 class Entry(BaseModel):
@@ -57,9 +76,7 @@ class Level(BaseModel):
     below: Level | None = None
 
 
-Wide = create_model(
-    "Wide", **{f"field_{i:02d}": ((str, str, str, int, float, bool)[i % 6], ...) for i in range(30)}
-)  # type: ignore[call-overload]
+Wide = create_model("Wide", **{f"field_{i:02d}": ((str, str, str, int, float, bool)[i % 6], ...) for i in range(30)})  # type: ignore[call-overload]
 
 DEPTH = 8
 
@@ -77,7 +94,8 @@ def prose(rng: random.Random, length: int) -> str:
 
 
 def catalogue(rng: random.Random, size: int) -> Any:
-    entries = []
+    """The text of a `Catalogue`, of about `size` characters."""
+    entries: list[Any] = []
     total = 60
     while total < size:
         entry = {
@@ -92,10 +110,12 @@ def catalogue(rng: random.Random, size: int) -> Any:
 
 
 def essay(rng: random.Random, size: int) -> Any:
+    """The text of an `Essay`."""
     return {"title": "At length", "body": prose(rng, size), "done": True}
 
 
 def wide(rng: random.Random, size: int) -> Any:
+    """The text of a `Wide`."""
     values: list[Any] = []
     for i in range(30):
         text = prose(rng, size // 15 + 4) if i % 6 < 3 else ""  # noqa: PLR2004
@@ -104,6 +124,7 @@ def wide(rng: random.Random, size: int) -> Any:
 
 
 def deep(rng: random.Random, size: int) -> Any:
+    """The text of a `Level`, with its levels."""
     each = max(1, (size // DEPTH - 60) // 34)
 
     def level(depth: int) -> Any:

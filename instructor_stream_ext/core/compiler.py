@@ -7,7 +7,6 @@ import collections.abc
 import dataclasses
 import enum
 import inspect
-import sys
 import types
 import typing
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
@@ -23,7 +22,6 @@ from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.markers import Done, NotNull, Streamed, WithState
 from instructor_stream_ext.core.shapes import (
-    ALL_KINDS,
     ANYTHING,
     ATOMIC,
     ObjectPlan,
@@ -54,7 +52,7 @@ _DICTS = {dict, collections.abc.Mapping, collections.abc.MutableMapping}
 _FINISHED_DICTS: dict[Any, Callable[[dict[Any, Any]], Any]] = {
     collections.OrderedDict: collections.OrderedDict,
     collections.defaultdict: lambda data: collections.defaultdict(None, data),
-    collections.Counter: lambda data: collections.OrderedDict(data),
+    collections.Counter: dict,
 }
 _SKIPPED = tuple(
     form
@@ -63,11 +61,7 @@ _SKIPPED = tuple(
     if (form := getattr(module, name, None)) is not None
 )
 _ALIAS_TYPES = tuple(
-    {
-        alias
-        for module in (typing, typing_extensions)
-        if (alias := getattr(module, "TypeAliasType", None)) is not None
-    }
+    {alias for module in (typing, typing_extensions) if (alias := getattr(module, "TypeAliasType", None)) is not None}
 )
 _STRINGS = {str, typing_extensions.LiteralString, getattr(typing, "LiteralString", str)}
 _UNION_ORIGINS = {Union, types.UnionType}
@@ -175,7 +169,9 @@ class Compiler:
 
     # ------------------------------------------------------------------ types
 
-    def _bare(self, tp: Any, metadata: tuple[Any, ...], scope: Mapping[Any, Any] | None) -> ValuePlan:
+    def _bare(  # noqa: C901, PLR0911  one case per kind of type
+        self, tp: Any, metadata: tuple[Any, ...], scope: Mapping[Any, Any] | None
+    ) -> ValuePlan:
         origin, args = get_origin(tp), get_args(tp)
         if tp in (Any, object) or isinstance(tp, (str, typing.ForwardRef)):
             return _twin(ANYTHING)
@@ -203,7 +199,9 @@ class Compiler:
         # A class that brings its own schema may run a user's code: shown as the text has it, when whole.
         return _twin(ATOMIC)
 
-    def _container(self, base: Any, tp: Any, args: tuple[Any, ...], scope: Any) -> ValuePlan | None:
+    def _container(  # noqa: PLR0911  one case per kind of container
+        self, base: Any, tp: Any, args: tuple[Any, ...], scope: Any
+    ) -> ValuePlan | None:
         try:
             hash(base)
         except TypeError:
@@ -558,7 +556,7 @@ def _extra_annotation(cls: type[BaseModel]) -> Any:
     for base in cls.__mro__:
         if base is BaseModel:
             return None
-        annotation = base.__dict__.get("__annotations__", {}).get("__pydantic_extra__")
+        annotation = inspect.get_annotations(base).get("__pydantic_extra__")
         if annotation is None:
             continue
         if isinstance(annotation, str):
@@ -604,7 +602,7 @@ def _of_variable(variable: Any) -> Any:
     if not any(default is none for none in no_default):
         return default
     if variable.__constraints__:
-        return Union[variable.__constraints__]
+        return Union[variable.__constraints__]  # noqa: UP007  of a tuple
     return variable.__bound__ if variable.__bound__ is not None else Any
 
 

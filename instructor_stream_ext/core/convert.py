@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import enum
 import functools
@@ -23,12 +23,12 @@ Convert: TypeAlias = "Callable[[Any], Any]"
 
 # Types that only add a constraint to a bare one: the constraint is the gate's business.
 _BARE: dict[Any, Any] = {
-    pydantic.PastDate: datetime.date,
-    pydantic.FutureDate: datetime.date,
-    pydantic.AwareDatetime: datetime.datetime,
-    pydantic.NaiveDatetime: datetime.datetime,
-    pydantic.PastDatetime: datetime.datetime,
-    pydantic.FutureDatetime: datetime.datetime,
+    pydantic.PastDate: dt.date,
+    pydantic.FutureDate: dt.date,
+    pydantic.AwareDatetime: dt.datetime,
+    pydantic.NaiveDatetime: dt.datetime,
+    pydantic.PastDatetime: dt.datetime,
+    pydantic.FutureDatetime: dt.datetime,
 }
 
 _STANDARD = (
@@ -38,9 +38,9 @@ _STANDARD = (
     bytes,
     bytearray,
     decimal.Decimal,
-    datetime.date,
-    datetime.time,
-    datetime.timedelta,
+    dt.date,
+    dt.time,
+    dt.timedelta,
     uuid.UUID,
     enum.Enum,
     pathlib.PurePath,

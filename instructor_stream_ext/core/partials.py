@@ -113,7 +113,7 @@ class PartialParser(Scanner):
 
     # ------------------------------------------------------------------ snapshots
 
-    def _build(self) -> Any:
+    def _build(self) -> Any:  # noqa: C901  the hot path, in one piece
         self._dirty = False
         stack = self._stack
         child: Any = self._open_string() if self._shown else _NOTHING
@@ -203,10 +203,8 @@ class PartialParser(Scanner):
 
     def _show_dict(self, frame: Frame, plan: Any, child: Any) -> Any:
         data = frame.data
-        if len(data) < REUSE_FROM or frame.repeated or plan.make is not None:
-            shown = data.copy()
-        else:
-            shown = _grown_dict(frame)
+        is_plain = len(data) < REUSE_FROM or frame.repeated or plan.make is not None
+        shown = data.copy() if is_plain else _grown_dict(frame)
         if child is not _NOTHING:
             shown[frame.name] = child
         return shown if plan.make is None else plan.make(shown, None, None, None)
@@ -283,7 +281,7 @@ def _state_in(value: Any, path: Path) -> FieldState:
     return FieldState.COMPLETE
 
 
-def _child(value: Any, step: Any) -> Any:
+def _child(value: Any, step: Any) -> Any:  # noqa: PLR0911  one case per type
     if isinstance(value, BaseModel):
         if "root" in type(value).__pydantic_fields__ and type(value).__pydantic_root_model__:
             return _child(value.__dict__["root"], step)

@@ -60,7 +60,7 @@ def _below(plan: ValuePlan, step: str | int) -> list[ValuePlan]:
     if "object" in plan.kinds:
         for obj in plan.obj.candidates or (plan.obj,):
             if step in obj.names:
-                found.append(obj.names[step])  # type: ignore[index]
+                found.append(obj.names[step])
             elif obj.other is not None and (isinstance(step, str) or obj.keys is not None):
                 found.append(obj.other)
     if "array" in plan.kinds and isinstance(step, int) and step >= 0:

@@ -81,6 +81,8 @@ def _compile(tp: Any) -> Plan:
     if root.with_state:
         raise StreamMisuse("WithState() cannot stand on the response type itself: ask the stream for state(()) instead")
     kinds = root.kinds & {"object", "array", "string", "number", "literal"}
-    kind: Literal["object", "array", "any"] = "object" if kinds == {"object"} else "array" if kinds == {"array"} else "any"
+    kind: Literal["object", "array", "any"] = (
+        "object" if kinds == {"object"} else "array" if kinds == {"array"} else "any"
+    )
     openers = "".join(chars for name, chars in _OPENERS.items() if name in kinds)
     return Plan(tp, root, kind, openers or "{[", _compiler.shells.get(tp, tp) if isinstance(tp, type) else tp)

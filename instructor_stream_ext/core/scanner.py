@@ -38,9 +38,7 @@ _ESCAPE_OPEN = re.compile(
 ).match
 _LONE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}").match
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)((?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)").match
-_NUMBER_OPEN = re.compile(
-    r"-?(?:(?:0|[1-9][0-9]*)(?:\.(?:[0-9]+(?:[eE][-+]?[0-9]*)?)?|[eE][-+]?[0-9]*)?)?\Z"
-).match
+_NUMBER_OPEN = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.(?:[0-9]+(?:[eE][-+]?[0-9]*)?)?|[eE][-+]?[0-9]*)?)?\Z").match
 _KEY_COLON = re.compile(r'[ \t\n\r]*"([^"\\]*)"[ \t\n\r]*:[ \t\n\r]*').match
 _SPACES = re.compile(r"[ \t\n\r]+").match
 _SURROGATE = re.compile("[\ud800-\udfff]").search
@@ -221,7 +219,7 @@ class Scanner:
         """Characters fed and not scanned yet; those of an incomplete token count as scanned."""
         return sum(map(len, self._pending))
 
-    def advance(self) -> bool:
+    def advance(self) -> bool:  # noqa: C901  the hot path, in one piece
         """Scan what was fed.
 
         Returns:
@@ -419,9 +417,7 @@ class Scanner:
                             state = DONE
                             break
                         continue
-                    raise self._fault(
-                        f"expected ',' or {']' if frame.is_list else '}'!r}, found {char!r}", pos
-                    )
+                    raise self._fault(f"expected ',' or {']' if frame.is_list else '}'!r}, found {char!r}", pos)
                 if state in (VALUE, FIRST_VALUE):
                     if state == FIRST_VALUE:
                         if char == "]":
@@ -566,7 +562,7 @@ class Scanner:
 
     # ------------------------------------------------------------------ numbers, true, false, null
 
-    def _token(self, frame: Frame, text: str, pos: int, char: str) -> int:
+    def _token(self, frame: Frame, text: str, pos: int, char: str) -> int:  # noqa: C901  one case per kind
         """Take a number or a literal: where it ends; `pos` itself if it waits for more text."""
         if char in _NUMERIC and not text.startswith("-I", pos):
             number = _NUMBER(text, pos)
@@ -725,7 +721,7 @@ class Scanner:
             else:
                 parent.data.append(None)
 
-    def _store(self, frame: Frame, value: Any, *, changed: bool) -> None:
+    def _store(self, frame: Frame, value: Any, *, changed: bool) -> None:  # noqa: C901  the hot path
         """Enter a finished value in its parent's frame."""
         name = frame.name
         if name is None:

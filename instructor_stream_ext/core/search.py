@@ -37,7 +37,7 @@ class StartFinder:
         self._first = True
         self._thinking = False
 
-    def find(self, text: str) -> tuple[bool, int]:
+    def find(self, text: str) -> tuple[bool, int]:  # noqa: C901, PLR0911  one case per thing that can be found
         """Look at `text`, which begins where the last look said.
 
         Returns:
@@ -79,7 +79,7 @@ class StartFinder:
         return False, size
 
 
-def _fits(plan: ValuePlan, text: str, pos: int) -> bool | None:
+def _fits(plan: ValuePlan, text: str, pos: int) -> bool | None:  # noqa: PLR0911  one case per kind
     """Whether a value of this plan begins at `pos`; None if more text must tell."""
     char = text[pos]
     if char == "{":

@@ -7,10 +7,11 @@ comparing, copying and pickling it never fail, although required values may be m
 from __future__ import annotations
 
 from abc import ABCMeta
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pydantic_core
-from pydantic import BaseModel
+from pydantic import BaseModel, PlainSerializer, WrapSerializer
 from pydantic_core import PydanticUndefined
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ def partial_class(model: type) -> type:
     """The class of a model's partials, as compiled; what unpickling needs."""
     from instructor_stream_ext.core.plans import compile_plan
 
-    return compile_plan(model).partial_type
+    found: type = compile_plan(model).partial_type
+    return found
 
 
 def _restore(model: type, state: Any) -> Any:
     cls = partial_class(model)
-    shown = object.__new__(cls)
+    shown: Any = object.__new__(cls)
     if isinstance(shown, BaseModel):
         shown.__setstate__(state)
     else:
@@ -64,7 +66,7 @@ class _Shield:
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         import copy
 
-        state = copy.deepcopy(self.__reduce__()[1][1], memo)  # type: ignore[index]
+        state = copy.deepcopy(self.__reduce__()[1][1], memo)
         return _restore(full_model(type(self)), state)
 
 
@@ -74,7 +76,7 @@ class _PartialModel(_Shield):
     def __repr__(self) -> str:
         try:
             return super().__repr__()
-        except Exception:  # noqa: BLE001  a computed field, or a user's repr, that met a missing value
+        except Exception:  # noqa: BLE001  a user's repr that met a missing value
             return f"{type(self).__name__}({_shown(self)})"
 
     def __eq__(self, other: object) -> bool:
@@ -124,10 +126,8 @@ def _shown(model: Any) -> str:
         field = fields.get(name)
         if field is not None and not field.repr:
             continue
-        try:
+        with suppress(Exception):  # a value that cannot be printed is left out
             parts.append(f"{name}={value!r}")
-        except Exception:  # noqa: BLE001  a value that cannot be printed is left out
-            continue
     return ", ".join(parts)
 
 
@@ -170,7 +170,7 @@ def _dump_value(model: Any, name: str, options: dict[str, Any], dumped: dict[str
         return  # a computed field
     plain = {k: v for k, v in options.items() if k not in {"include", "exclude"}}
     field = type(model).__pydantic_fields__.get(name)
-    if field is not None and field.exclude:
+    if field is not None and (field.exclude or _has_serialiser(type(model), name, field)):
         return
     key = name
     if options.get("by_alias") and field is not None and field.serialization_alias:
@@ -179,6 +179,14 @@ def _dump_value(model: Any, name: str, options: dict[str, Any], dumped: dict[str
         dumped[key] = _plain(value, plain)
     except Exception:  # noqa: BLE001  a value that cannot be dumped is left out
         return
+
+
+def _has_serialiser(cls: Any, name: str, field: Any) -> bool:
+    """Whether it was a user's serialiser of this very field that failed."""
+    written = cls.__pydantic_decorators__.field_serializers.values()
+    return any(name in one.info.fields or "*" in one.info.fields for one in written) or any(
+        isinstance(item, (PlainSerializer, WrapSerializer)) for item in field.metadata
+    )
 
 
 def _plain(value: Any, options: dict[str, Any]) -> Any:
@@ -246,10 +254,9 @@ def private_maker(model: type[BaseModel]) -> Callable[[], dict[str, Any]] | None
         private = {}
         for name, attribute in attributes.items():
             factory: Any = attribute.default_factory
-            try:
+            value: Any = PydanticUndefined
+            with suppress(Exception):  # a user's factory
                 value = attribute.get_default() if factory is None else factory()
-            except Exception:  # noqa: BLE001  a user's factory
-                continue
             if value is not PydanticUndefined:
                 private[name] = value
         return private
@@ -300,7 +307,7 @@ def dataclass_shell(model: type) -> type:
     }
     meta = type(model)
     make = ABCMeta.__new__ if issubclass(meta, ABCMeta) else type.__new__
-    return make(meta, f"Partial{model.__name__}", (_PartialDataclass, model), namespace)  # type: ignore[no-any-return, type-var]
+    return make(meta, f"Partial{model.__name__}", (_PartialDataclass, model), namespace)
 
 
 def dataclass_maker(cls: type) -> Callable[[Any, Any, Any, Any], Any]:
@@ -308,7 +315,7 @@ def dataclass_maker(cls: type) -> Callable[[Any, Any, Any, Any], Any]:
     new, put = object.__new__, object.__setattr__
 
     def make(fields: Any, fields_set: Any, _extra: Any, _private: Any) -> Any:
-        made = new(cls)
+        made: Any = new(cls)
         for name, value in fields.items():
             put(made, name, value)
         put(made, "__arrived__", fields_set)

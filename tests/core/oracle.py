@@ -4,6 +4,7 @@ Nothing here uses the package: `complete` closes a prefix textually, `json.loads
 annotations. `view` brings both sides into plain tuples that can be compared.
 """
 
+# ruff: noqa: UP007, UP045  Union and Optional are what many models are written with
 from __future__ import annotations
 
 import enum
@@ -95,7 +96,7 @@ _CUT_ESCAPE = re.compile(
 )
 
 
-def complete(prefix: str) -> Open | None:
+def complete(prefix: str) -> Open | None:  # noqa: C901, PLR0912, PLR0915  slow, plain, in one piece
     """Close a prefix of valid JSON, dropping what is not whole; None if nothing is there yet."""
     closers: list[str] = []
     keys: list[Any] = []
@@ -233,7 +234,7 @@ def _object(options: list[Any], raw: dict[str, Any], path: tuple[Any, ...], done
     models = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
     if len(models) > 1:
         tag = None if done.string == (*path, "kind") else raw.get("kind")
-        models = [m for m in models if m.model_fields["kind"].annotation.__args__[0] == tag]
+        models = [m for m in models if get_args(m.model_fields["kind"].annotation)[0] == tag]
         if not models:
             known = {key: typed(Any, value, (*path, key), done) for key, value in raw.items() if key != "unknown"}
             if done.string == (*path, "kind"):
@@ -344,7 +345,7 @@ def _value(tp: Any, rng: random.Random, depth: int, chance: float) -> Any:  # no
         options = get_args(tp)
         return _value(rng.choice(options), rng, depth, chance)
     origin, args = get_origin(tp), get_args(tp)
-    many = range(rng.randrange(3 if depth < 2 else 2))  # noqa: PLR2004
+    many = range(rng.randrange(3 if depth < 2 else 2))
     if tp is type(None):
         return None
     if tp in (str, SecretStr):
@@ -354,7 +355,7 @@ def _value(tp: Any, rng: random.Random, depth: int, chance: float) -> Any:  # no
     if tp in (float, Decimal):
         return rng.choice([0, 1.5, -2e10, 3])
     if tp is bool:
-        return rng.random() < 0.5  # noqa: PLR2004
+        return rng.random() < 0.5
     if tp is date:
         return rng.choice(["2024-02-29", "soon"])
     if tp is UUID:
@@ -366,7 +367,7 @@ def _value(tp: Any, rng: random.Random, depth: int, chance: float) -> Any:  # no
     if origin in (list, set) or (origin is tuple and args[-1] is Ellipsis):
         return [_value(args[0], rng, depth + 1, chance) for _ in many]
     if origin is tuple:
-        return [_value(arg, rng, depth + 1, chance) for arg in args] + ["beyond"] * (rng.random() < 0.2)  # noqa: PLR2004
+        return [_value(arg, rng, depth + 1, chance) for arg in args] + ["beyond"] * (rng.random() < 0.2)
     if origin is dict:
         keys = [rng.choice(["a", "b c", "\u00e9", "1"]) if args[0] is str else str(rng.randrange(9)) for _ in many]
         return {key: _value(args[1], rng, depth + 1, chance) for key in keys}
@@ -376,10 +377,10 @@ def _value(tp: Any, rng: random.Random, depth: int, chance: float) -> Any:  # no
     fields = list(tp.model_fields.items())
     rng.shuffle(fields)
     for name, field in fields:
-        too_deep = depth > 2 and tp is Node and name != "name"  # noqa: PLR2004
+        too_deep = depth > 2 and tp is Node and name != "name"
         if rng.random() < chance and not too_deep:
             made[field.alias or name] = _value(field.annotation, rng, depth + 1, chance)
-        if rng.random() < 0.03 and tp not in (Cat, Dog):  # noqa: PLR2004
+        if rng.random() < 0.03 and tp not in (Cat, Dog):
             made["unknown"] = rng.choice(["skip", [1, {"x": "y"}], {"z": [None]}, 12])
     return made
 
@@ -391,8 +392,8 @@ def dumps(value: Any, rng: random.Random) -> str:
         return rng.choice(["", "", "", " ", "\n  ", "\t"])
 
     if isinstance(value, str):
-        written = json.dumps(value, ensure_ascii=rng.random() < 0.5)  # noqa: PLR2004
-        return written.replace("/", "\\/") if rng.random() < 0.3 else written  # noqa: PLR2004
+        written = json.dumps(value, ensure_ascii=rng.random() < 0.5)
+        return written.replace("/", "\\/") if rng.random() < 0.3 else written
     if isinstance(value, dict):
         inner = f",{space()}".join(
             f"{space()}{dumps(key, rng)}{space()}:{space()}{dumps(item, rng)}{space()}" for key, item in value.items()

@@ -1,5 +1,6 @@
-"""Snapshots: equal to the oracle at every prefix, whatever the cuts; never changing; safe to print, dump and compare."""
+"""Snapshots: equal to the oracle at every prefix and cut, never changing, safe to print, dump and compare."""
 
+# ruff: noqa: UP045  Union and Optional are what many models are written with
 from __future__ import annotations
 
 import copy
@@ -156,7 +157,7 @@ def test_instructor_shows_the_same_where_it_means_the_same(seed: int) -> None:
 # ---------------------------------------------------------------------- nothing changes, nothing is taken back
 
 
-def grows(before: Any, after: Any) -> bool:
+def grows(before: Any, after: Any) -> bool:  # noqa: PLR0911  one case per type
     """Whether `after` takes nothing back of `before`."""
     if isinstance(before, BaseModel) and isinstance(after, BaseModel):
         assert before.model_fields_set <= after.model_fields_set
@@ -172,8 +173,8 @@ def grows(before: Any, after: Any) -> bool:
     if isinstance(before, (list, tuple)):
         return len(after) >= len(before) and all(map(grows, before, after))
     if isinstance(before, set):
-        return before <= after
-    return before == after or before is None
+        return bool(before <= after)
+    return bool(before == after) or before is None
 
 
 @pytest.mark.parametrize("seed", range(300, 320))
@@ -244,11 +245,13 @@ class Long(BaseModel):
 @pytest.mark.parametrize("hold", [0, 1, 2, 3, 10**9])
 def test_a_long_list_a_long_dict_and_a_long_string_whoever_holds_what(hold: int) -> None:
     size = 700
-    text = json.dumps({
-        "items": [f"item {i}" for i in range(size)],
-        "by_key": {f"k{i}": i for i in range(size)},
-        "text": "abc" * size,
-    })
+    text = json.dumps(
+        {
+            "items": [f"item {i}" for i in range(size)],
+            "by_key": {f"k{i}": i for i in range(size)},
+            "text": "abc" * size,
+        }
+    )
     parser = parser_of(Long)
     kept: list[tuple[Long, int, int, int, str]] = []
     for at in range(0, len(text), 9):
@@ -327,7 +330,11 @@ def test_transitions_and_items_in_document_order() -> None:
     assert isinstance(item.item, Tag)
     assert item.item is parser.snapshot().tags[0]
     parser.feed("l], ")
-    assert [(r.path, r.kind) for r in parser.drain()] == [(("tags", 1), "field"), (("tags", 1), "item"), (("tags",), "field")]
+    assert [(r.path, r.kind) for r in parser.drain()] == [
+        (("tags", 1), "field"),
+        (("tags", 1), "item"),
+        (("tags",), "field"),
+    ]
     parser.feed('"count": 1')
     assert parser.drain() == [FieldChanged(("count",), *begun)]
     parser.feed("2")
@@ -455,7 +462,7 @@ class Sum(BaseModel):
 
     @field_serializer("two")
     def _double(self, value: int) -> int:
-        return value * 2 + 0 if value is not None else 1 // 0
+        return value * 2
 
     def __repr__(self) -> str:
         return f"Sum({self.one + self.two})"
@@ -487,7 +494,7 @@ def test_what_fails_in_a_dump_is_left_out() -> None:
         dumped = partial.model_dump()
         assert dumped == {
             "title": "t",
-            "items": [{"one": 1, "two": 4, "total": 3}, {"one": 3, "two": None}],
+            "items": [{"one": 1, "two": 4, "total": 3}, {"one": 3}],
             "by_name": {},
             "last": None,
         }
@@ -510,7 +517,9 @@ def test_a_model_serialiser_that_fails_gives_the_plain_fields() -> None:
 
 
 def test_dumping_never_warns() -> None:
-    partial = parser_of(Record, '{"count": "x", "when": 12, "matrix": {"a": 1}, "tags": 7, "pet": 3, "node": "n", ').snapshot()
+    partial = parser_of(
+        Record, '{"count": "x", "when": 12, "matrix": {"a": 1}, "tags": 7, "pet": 3, "node": "n", '
+    ).snapshot()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         partial.model_dump()
@@ -573,7 +582,7 @@ def test_partials_can_be_copied_and_pickled(tp: Any, text: str) -> None:
         assert hash(partial) == hash(twins[0])
         assert twins[1]._note == "n"
     if isinstance(partial, BaseModel) and not isinstance(partial, RootModel):
-        assert partial.model_copy(update={"name": "x"}).name == "x"
+        assert vars(partial.model_copy(update={"name": "x"}))["name"] == "x"
     if isinstance(partial, Record):
         assert twins[1].tags[0] is not partial.tags[0]
 

@@ -1,11 +1,11 @@
 """What is JSON and what is not, where it begins, and that no cut makes a difference."""
 
+# ruff: noqa: UP007  Union and Optional are what many models are written with
 from __future__ import annotations
 
 import json
 import math
 import random
-import re
 import sys
 import tracemalloc
 from typing import Any, Union
@@ -47,6 +47,15 @@ def result(text: str, size: int = 0) -> Any:
     return ("value", parser.snapshot()) if whole else "incomplete"
 
 
+def mended(value: Any) -> Any:
+    """What json.loads gives, with the replacement character for what is no character."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [mended(item) for item in value]
+    return {mended(key): mended(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
 def same(one: Any, other: Any) -> bool:
     """Equal, NaN included, and of the same types."""
     return repr(one) == repr(other)
@@ -59,7 +68,7 @@ TEXTS = [
     "true", "false", "null", "NaN", "Infinity", "-Infinity",
     '""', '"a"', '"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\\u00e9\\u4E2D"', '"\\ud83d\\ude00"', '"raw \n\t\x01 \x7f \u2028"',
     "[]", "[ ]", "[1]", "[1,2]", "[[],[[]]]", "{}", "{ }", '{"a":1}', '{"a":{"b":[]}}', '{"":""}',
-    ' \t\r\n[ 1 , 2 ] ', '{"a" : 1 , "b" : [ true , null ] }', '{"a":1,"a":2}', '{"\\u0061\\n":1}',
+    " \t\r\n[ 1 , 2 ] ", '{"a" : 1 , "b" : [ true , null ] }', '{"a":1,"a":2}', '{"\\u0061\\n":1}',
     '{"a":"\\ud83d\\ude00","b":[1.5,-2]}',
 ]  # fmt: skip
 
@@ -67,7 +76,7 @@ BROKEN = [
     "]", "}", ",", ":", "x", "tru ", "truE", "nul1", "nope", "Nan", "Infinit ", "-x", "-Infinitx", "+1", ".5", "'a'",
     "[01]", "[1.]", "[1.e5]", "[1e]", "[1e+]", "[--1]", "[-]", "[1x]", "[1 2]", "[1,]", "[,1]", "[1}", "[1:2]", "[-01]",
     '["\\x"]', '["\\u12x4"]', '["\\u123"]', '["\\ud83d\\u12"]', '["a" "b"]', '["a":1]', "[tru]", "[truee]",
-    "{1:2}", "{a:1}", "{'a':1}", '{"a"}', '{"a",1}', '{"a":}', '{"a":1,}', '{,}', '{"a":1 "b":2}', '{"a":1]', '{"a" 1}',
+    "{1:2}", "{a:1}", "{'a':1}", '{"a"}', '{"a",1}', '{"a":}', '{"a":1,}', "{,}", '{"a":1 "b":2}', '{"a":1]', '{"a" 1}',
     '{"a"::1}', '{"a":1,,"b":2}', '{"a":1:2}', "[\x0b1]", "[\u00a01]", "\ufeff[]", "[\u0661]",
 ]  # fmt: skip
 
@@ -141,7 +150,12 @@ damaged = settings(max_examples=300, deadline=None, suppress_health_check=list(H
 
 
 @damaged
-@given(seed=st.integers(0, 10**6), at=st.floats(0, 0.999), what=st.sampled_from('{}[]",:\\x0-e.t n\n'), how=st.integers(0, 2))
+@given(
+    seed=st.integers(0, 10**6),
+    at=st.floats(0, 0.999),
+    what=st.sampled_from('{}[]",:\\x0-e.t n\n'),
+    how=st.integers(0, 2),
+)
 def test_damaged_documents_are_taken_or_refused_as_json_does(seed: int, at: float, what: str, how: int) -> None:
     rng = random.Random(seed)
     text = document(rng, chance=0.2)
@@ -160,7 +174,7 @@ def test_damaged_documents_are_taken_or_refused_as_json_does(seed: int, at: floa
             if done is not None:
                 json.loads(done.text, strict=False)  # there really is a way to go on
     else:
-        assert same(said, ("value", json.loads(re.sub(r"\\ud83d(?!\\ud)|(?<!\\ud83d)\\ude00", r"\\ufffd", text), strict=False)))
+        assert same(said, ("value", mended(value)))
 
 
 everything = st.recursive(
@@ -196,14 +210,14 @@ def test_a_number_is_shown_when_something_ends_it() -> None:
     assert fed('{"a": 12}').snapshot() == {"a": 12}
 
 
-@pytest.mark.parametrize(("text", "whole"), [("12", True), ("-", False), ("1.", False), ("1e", False), ("1e5", True), ("tru", False)])
+@pytest.mark.parametrize(
+    ("text", "whole"), [("12", True), ("-", False), ("1.", False), ("1e", False), ("1e5", True), ("tru", False)]
+)
 def test_a_bare_number_is_settled_by_the_end(text: str, whole: bool) -> None:
     parser = fed(text, 1)
     assert not parser.complete
     assert parser.snapshot() is None
-    assert parser.finish() is whole
-    assert parser.complete is whole
-    assert parser.finish() is whole
+    assert [parser.finish(), parser.complete, parser.finish()] == [whole] * 3
     assert parser.snapshot() == (json.loads(text) if whole else None)
     assert parser.json_text() == text
 
@@ -335,15 +349,15 @@ def test_tool_arguments_are_never_searched() -> None:
         ("", Answer),
         ("\n ", Answer),
         ("Here you are:\n```json\n", Answer),
-        ("<think>maybe {\"answer\": \"no\"} or so</think>\n", Answer),
-        ("  <think>{</think> {}, {x}, [1], {\"other\": 1}: ", Answer),
-        ("a <thin> b </think> {\"ans\": {\"answers\" ", Answer),
-        ("{\"long key" .replace("{", "x {") + "x" * 300 + "\": 1} then ", Answer),
+        ('<think>maybe {"answer": "no"} or so</think>\n', Answer),
+        ('  <think>{</think> {}, {x}, [1], {"other": 1}: ', Answer),
+        ('a <thin> b </think> {"ans": {"answers" ', Answer),
+        ('{"long key'.replace("{", "x {") + "x" * 300 + '": 1} then ', Answer),
     ],
 )
 def test_the_document_is_found_in_prose(before: str, tp: Any, size: int) -> None:
     json_text = '{ "answer" : "yes {}", "items": [1]}'
-    parser = fed(before + json_text + "\n``` and {\"answer\": \"later\"}", size, tp=tp, search=True)
+    parser = fed(before + json_text + '\n``` and {"answer": "later"}', size, tp=tp, search=True)
     assert parser.begun
     assert parser.complete
     assert parser.json_start == len(before)
@@ -381,7 +395,18 @@ def test_a_document_begins_with_what_fits(tp: Any, text: str, found: str, size: 
 
 @pytest.mark.parametrize(
     "text",
-    ["no JSON", "", "   ", "`{}` and {x}", '{"other": 1}'.join("xx"), "<think>{\"answer\": 1}", "[1, 2]", 'x {"answer', "x {", "a <"],
+    [
+        "no JSON",
+        "",
+        "   ",
+        "`{}` and {x}",
+        '{"other": 1}'.join("xx"),
+        '<think>{"answer": 1}',
+        "[1, 2]",
+        'x {"answer',
+        "x {",
+        "a <",
+    ],
 )
 def test_nothing_begins_where_nothing_fits(text: str) -> None:
     for size in (0, 1, 4):
