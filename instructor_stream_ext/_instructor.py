@@ -38,6 +38,7 @@ from instructor.v2.validation.async_validators import reject_async_validators
 from pydantic import BaseModel
 
 from instructor_stream_ext.core.errors import ClientNotSupported
+from instructor_stream_ext.hooks import refuse_coroutine
 from instructor_stream_ext.script import Do, Recovery
 from instructor_stream_ext.wire import closing, reader_for
 from instructor_stream_ext.wire.reader import Reader
@@ -58,6 +59,7 @@ __all__ = [
     "ResponseSchema",
     "instructor_takes",
     "prepare_response_model",
+    "refuse_coroutines",
     "reject_async_validators",
 ]
 
@@ -362,7 +364,7 @@ class InstructorSource:
         self._reasked = False
         self._reminders: list[Any] = []
         self._live: _Live | None = None
-        self._awaited: list[Any] = []
+        self._owed: list[Do] = []
         self.usage_total: Any = None
         self._usage_known = True
         self._counted: Reader | None = None
@@ -410,11 +412,7 @@ class InstructorSource:
                 return await self._aconnect()
             else:
                 raise _cause(error) from _cause(error).__cause__
-        connected = self._connected(answer)
-        awaited, self._awaited = self._awaited, []
-        for hook in awaited:
-            await hook
-        return connected
+        return self._connected(answer)
 
     @property
     def _wants_usage(self) -> bool:
@@ -487,9 +485,13 @@ class InstructorSource:
             self._link.expect_stream(_seam(self._request.wire))
 
     def _tell_request(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        told = handler(*args, **kwargs)
-        if inspect.isawaitable(told):
-            self._awaited.append(told)
+        told: Any
+        try:
+            told = handler(*args, **_fitting(handler, args, kwargs))
+        except Exception as error:  # noqa: BLE001  handled as the errors of all listeners are
+            told = error
+        if isinstance(told, Exception) or inspect.isawaitable(told):
+            self._owed.append(Do(_settling(handler, told)))
 
     def _connected(self, answer: Any) -> InstructorConnection:
         is_text = self._request.wire is None
@@ -503,6 +505,11 @@ class InstructorSource:
         return InstructorConnection(self._link, live, self._sent, is_text=is_text)
 
     # ------------------------------------------------------------------ what instructor's hooks are told
+
+    def owed(self) -> Iterable[Do]:
+        """What the listeners of the request have left to be awaited, and their errors."""
+        owed, self._owed = self._owed, []
+        return owed
 
     def answered(self, reader: Reader) -> Iterable[Do]:
         """The assembled completion and the usage so far."""
@@ -611,6 +618,25 @@ def _cause(error: Exception) -> Exception:
     if type(error) is InstructorRetryException and isinstance(error.__cause__, Exception):
         return error.__cause__
     return error
+
+
+def _settling(handler: Callable[..., Any], told: Any) -> Callable[[], Any]:
+    """The rest of a call that was begun: gives what is to be awaited, or raises what it raised."""
+
+    @functools.wraps(handler)
+    def settle() -> Any:
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    return settle
+
+
+def refuse_coroutines(hooks: InstructorHooks) -> None:
+    """Raise `StreamMisuse` if one of instructor's hooks is an `async def`, which a sync stream cannot await."""
+    for name in HOOK_NAMES:
+        for handler in _handlers(hooks, name):
+            refuse_coroutine(name, handler)
 
 
 def _handlers(hooks: InstructorHooks, name: str) -> list[Callable[..., Any]]:

@@ -21,6 +21,7 @@ from instructor_stream_ext._instructor import (
     PartialBase,
     Request,
     instructor_takes,
+    refuse_coroutines,
     reject_async_validators,
 )
 from instructor_stream_ext.core.errors import StreamMisuse
@@ -86,6 +87,7 @@ class CallMaker:
         self._hook_errors = HookErrors(settings.hook_errors)
         if not link.is_async:
             hooks.refuse_coroutines()
+            refuse_coroutines(instructor_hooks)
 
     @property
     def wrapped(self) -> Instructor:
@@ -162,13 +164,11 @@ class CallMaker:
     def _call_hooks(self, kwargs: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
         """The hooks of one call: the client's and its own."""
         on_hooks = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("on_") and name in _ON}
-        unknown = [name for name in kwargs if name.startswith("on_")]
-        if unknown:
-            Hooks(**{unknown[0]: None})
-            raise StreamMisuse(f"unknown hook {unknown[0]!r}; the hooks are {', '.join(sorted(_ON))}")
+        _refuse_unknown(kwargs)
         ours, theirs = split_hooks(kwargs.pop("hooks", None), on_hooks)
         if not self.link.is_async:
             ours.refuse_coroutines()
+            refuse_coroutines(theirs)
         return self.hooks + ours, self.wrapped.hooks + self.instructor_hooks + theirs
 
     def _script(
@@ -244,6 +244,7 @@ class CallMaker:
         """The call for instructor's own `create`, with the types it refuses adapted."""
         reject_async_validators(response_model)
         kwargs = {name: value for name, value in kwargs.items() if name not in _ON}
+        _refuse_unknown(kwargs)
         messages = as_messages(messages, kwargs)
         _, theirs = split_hooks(kwargs.pop("hooks", None), {})
         if stream_kind(response_model) == "items" and self.link.mode not in Mode.parallel_modes():
@@ -266,6 +267,13 @@ class CallMaker:
         if self.hooks or isinstance(kwargs.get("hooks"), Hooks):
             return True
         return any(kwargs.get(name) is not None for name in (*_ON, "final_checks", "stop_when", "timeouts", "limits"))
+
+
+def _refuse_unknown(kwargs: dict[str, Any]) -> None:
+    """Hooks that do not exist; no SDK's argument is called so."""
+    for name in kwargs:
+        if name.startswith("on_"):
+            Hooks(**{name: None})
 
 
 class PlainCall:

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeAlias
+from weakref import WeakValueDictionary
 
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import (
@@ -61,6 +62,7 @@ class Hooks:
         for name, given in on.items():
             if not name.startswith("on_"):
                 raise StreamMisuse(f"unknown hook {name!r}; {_known()}")
+            check_name(name.removeprefix("on_"))
             if given is None:
                 continue
             for handler in [given] if callable(given) else given:
@@ -162,19 +164,28 @@ class HookErrors:
         if mode not in ("warn", "raise"):
             raise StreamMisuse(f"hook_errors must be 'warn' or 'raise', not {mode!r}")
         self.mode = mode
-        self._warned: set[object] = set()
+        self._warned: WeakValueDictionary[int, object] = WeakValueDictionary()
+        self._kept: dict[int, object] = {}
 
     def handle(self, handler: Handler, error: Exception) -> None:
         """Log and warn, or raise `error`."""
         if self.mode == "raise":
             raise error
         log.error("the hook %r raised; the stream goes on", handler, exc_info=error)
-        key = getattr(handler, "__func__", handler)
-        if id(key) not in self._warned:
-            self._warned.add(id(key))
+        if self._is_news(getattr(handler, "__func__", handler)):
             warnings.warn(
                 f"the hook {handler!r} raised {error!r}; see the log for the traceback", RuntimeWarning, stacklevel=2
             )
+
+    def _is_news(self, handler: Any) -> bool:
+        """Whether this one was not warned of before; by identity, since handlers need not be hashable."""
+        if id(handler) in self._warned or id(handler) in self._kept:
+            return False
+        try:
+            self._warned[id(handler)] = handler
+        except TypeError:  # it takes no weak reference
+            self._kept[id(handler)] = handler
+        return True
 
 
 class Dispatch:

@@ -141,6 +141,10 @@ class Source(Protocol):
         """Send the request, give the `Connection` (a coroutine if async); the provider's errors pass through."""
         ...
 
+    def owed(self) -> Iterable[Do]:
+        """What the listeners of the request, who were called during `connect`, have left to be awaited or handled."""
+        ...
+
     def answered(self, reader: Reader) -> Iterable[Do]:
         """The answer is whole: whom to tell."""
         ...
@@ -389,6 +393,7 @@ class Script:
         machine = self.machine
         connection = self.connection = yield from self._connect()
         self.reader = connection.reader
+        yield from self._tell_all(self._source.owed())
         yield from self._tell(machine.start(self.clock(), connection.model, connection.provider))
         if (yield from self._read(connection)):
             return None
@@ -404,6 +409,7 @@ class Script:
         try:
             answer = yield Open(self._source.connect, machine.deadline())
         except Exception as error:
+            yield from self._tell_all(self._source.owed())
             self._overdue(error)
             yield from self._tell_all(self._source.errored(error, machine.attempt))
             raise
@@ -449,6 +455,8 @@ class Script:
             for event in events:
                 if calls(event):
                     yield from self._call(event)
+                    if type(event) is PartialEmitted:
+                        machine.shown(clock())
                 if self._items is not None and type(event) is ItemCompleted:
                     self._take(event)
                 if self._stop_when is not None and type(event) is PartialEmitted:
@@ -618,6 +626,10 @@ class Script:
     def _tell_end(self, events: Sequence[Event]) -> Steps:
         """The last events: all hooks first, so that everything is settled when the consumer sees them."""
         first: Exception | None = None
+        try:
+            yield from self._tell_all(self._source.owed())
+        except Exception as error:
+            first = error
         for event in events:
             try:
                 yield from self._call(event)
@@ -629,18 +641,21 @@ class Script:
             raise first
 
     def _call(self, event: Event) -> Steps:
-        for handler, args in self._dispatch.calls(event):
-            try:
-                yield Do(handler, args)
-            except Exception as error:
-                self._dispatch.errors.handle(handler, error)
+        yield from self._tell_all(Do(handler, args) for handler, args in self._dispatch.calls(event))
 
     def _tell_all(self, wishes: Iterable[Do]) -> Steps:
+        """Tell everybody, whoever fails; then raise the first failure, if failures are to be raised."""
+        first: Exception | None = None
         for wish in wishes:
             try:
                 yield wish
             except Exception as error:
-                self._dispatch.errors.handle(wish.fn, error)
+                try:
+                    self._dispatch.errors.handle(wish.fn, error)
+                except Exception as raised:
+                    first = first or raised
+        if first is not None:
+            raise first
 
     def _close(self, *, keep: bool = False) -> Steps:
         """Close the connection, once; an error of closing helps nobody."""

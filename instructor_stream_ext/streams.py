@@ -132,10 +132,10 @@ class _Stream(Generic[T]):
 
     def _result(self) -> Any:
         """The final object, or the error that stands in its place."""
-        if self._machine.is_final:
-            return self._machine.partial
         if self._script.error is not None:
             raise self._script.error
+        if self._machine.is_final:
+            return self._machine.partial
         stopped = StreamStopped("the stream was closed before it began: there is no final object")
         self._script.error = stopped
         raise stopped

@@ -327,6 +327,10 @@ class StreamMachine:
             return [DeltaReceived(at=now - self.began_at, attempt=self.attempt, text=text)]
         return _NOTHING
 
+    def shown(self, now: float) -> None:
+        """The listeners are through with a partial: intervals count from here, so that slow ones are not flooded."""
+        self._pending.last_emitted_at = now
+
     def poll(self, now: float) -> list[StreamEvent] | tuple[StreamEvent, ...]:
         """Look at the clock without news from the provider.
 
