@@ -1,0 +1,115 @@
+"""Recordings of real providers, which lie beside a checkout; `INDEX.tsv` says what each holds."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["CORPUS", "INDEX", "Recording", "recordings"]
+
+CORPUS = Path(__file__).parents[2] / "shared" / "wire"
+INDEX = CORPUS / "INDEX.tsv"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recorded answer.
+
+    Attributes:
+        file: Its file's name.
+        provider: Who answered.
+        api: Through which interface, as in "chat" or "messages".
+        mode: What was asked for, as in "chat-tools".
+        texts: The files with the texts it carries.
+        finish: The provider's end signal, "-" if it gave none.
+        notes: What else is to be said of it.
+    """
+
+    file: str
+    provider: str
+    api: str
+    mode: str
+    texts: tuple[str, ...]
+    finish: str
+    notes: str
+
+    @cached_property
+    def raw(self) -> bytes:
+        """The body as it went over the wire, maybe compressed."""
+        path = CORPUS / self.file
+        if path.suffix != ".yaml":
+            return path.read_bytes()
+        body = yaml.load(path.read_text(encoding="utf-8"), _LOADER)["interactions"][0]["response"]["body"]["string"]
+        return body.encode() if isinstance(body, str) else bytes(body)
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the body is under gzip."""
+        return self.raw[:2] == b"\x1f\x8b"
+
+    @property
+    def body(self) -> bytes:
+        """The body, uncompressed."""
+        return gzip.decompress(self.raw) if self.is_compressed else self.raw
+
+    @property
+    def sse(self) -> bytes:
+        """The body as server-sent events, whatever it was kept as."""
+        if self.file.endswith(".jsonl"):
+            return b"".join(b"data: " + line + b"\n\n" for line in self.body.splitlines() if line.strip())
+        if b"data:" in self.body:
+            return self.body
+        return b"".join(b"data: " + json.dumps(item).encode() + b"\n\n" for item in json.loads(self.body))
+
+    @cached_property
+    def carried(self) -> tuple[str, ...]:
+        """The texts it carries."""
+        return tuple((CORPUS / name).read_text(encoding="utf-8") for name in self.texts)
+
+    @property
+    def calls(self) -> list[tuple[str, int]]:
+        """Its tool calls: the name, and how many fragments brought the arguments."""
+        return [(name, int(count)) for name, count in re.findall(r"(\w+):(\d+)frag", self.notes)]
+
+    @property
+    def beside(self) -> int:
+        """Characters of text beside the calls."""
+        said = re.search(r"text (\d+) chars beside the calls", self.notes)
+        return int(said.group(1)) if said else 0
+
+    def says(self, note: str) -> bool:
+        """Whether this is one of the notes."""
+        return note in self.notes.split("; ")
+
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def recordings() -> list[Recording]:
+    """All recordings there are; none where the collection is not beside this checkout."""
+    if not INDEX.exists():
+        return []
+    with INDEX.open(newline="", encoding="utf-8") as lines:
+        return [_recording(row) for row in csv.DictReader(lines, delimiter="\t")]
+
+
+def _recording(row: dict[str, str]) -> Recording:
+    api, _, mode = row["api/mode"].partition("/")
+    texts = row["carried text file(s)"].split()
+    return Recording(
+        file=row["file"],
+        provider=row["provider"],
+        api=api,
+        mode=mode,
+        texts=() if texts == ["-"] else tuple(texts),
+        finish=row["finish"],
+        notes=row["notes"],
+    )

@@ -1,0 +1,320 @@
+"""Recordings of real providers, from the wire through their SDK and the wrapped client to the validated object."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from instructor import Mode
+from pydantic import BaseModel, Field, create_model
+from pydantic_core import from_json
+
+from instructor_stream_ext import (
+    NoOutput,
+    OutputRefused,
+    OutputTruncated,
+    StreamError,
+    StreamInterrupted,
+    StreamRestarted,
+)
+from tests.playing import Played, arguments_for, client_for, play
+from tests.recordings import INDEX, Recording, recordings
+from tests.server import Answer, ScriptedServer, Send, Start, Step, sends
+
+pytestmark = pytest.mark.skipif(not INDEX.exists(), reason="the collection of recordings is not beside this checkout")
+
+NOT_THROUGH_THESE_SDKS = {
+    "bedrock__converse-tools__cities-114.yaml": "AWS's binary frames, read by botocore alone",
+    "bedrock__invoke-tools__claude35-two-calls.yaml": "AWS's binary frames, read by botocore alone",
+    "cohere__v2-tools__command-r-two-calls.yaml": "Cohere's own events, read by its SDK alone",
+    "ollama__native-tools__same-tool-four-times.yaml": "Ollama's own lines of JSON; instructor uses its OpenAI-like side",
+    "replicate__sse-text__multiline-data-non-json.yaml": "bare text as events, which instructor has no client for",
+    "vllm__completions-text__opt125m-length.yaml": "the completions of old, which instructor does not use",
+    "watsonx__generate-text__granite.yaml": "IBM's own events, which instructor has no client for",
+}
+"""What the wrapped clients cannot read, and why; a new recording is either read or named here."""
+
+TRUNCATED = {"length", "max_tokens"}
+BROKEN = {"groq__chat-error__tool-use-failed-mid-stream.yaml": "Tool call validation failed"}
+TWO_ANSWERS = {"cerebras__chat-tools__vercel-glm47-reasoning.jsonl"}
+
+READ = [one for one in recordings() if one.file not in NOT_THROUGH_THESE_SDKS]
+CALLS = [one for one in READ if one.calls]
+OBJECTS = [one for one in READ if not one.calls and one.texts and one.texts[0].endswith(".json")]
+TEXTS = [one for one in READ if one.texts and one.texts[0].endswith(".txt") and not one.calls]
+
+
+def _ids(of: list[Recording]) -> list[str]:
+    return [one.file.rpartition(".")[0] for one in of]
+
+
+# -- how a recording is served ---------------------------------------------------------------------------------------
+
+EVENT_END = re.compile(rb"\r?\n\r?\n")
+RANDOM_CUTS = 12
+
+
+def _at_events(body: bytes) -> list[bytes]:
+    ends = [found.end() for found in EVENT_END.finditer(body)]
+    return _cut(body, ends)
+
+
+def _at_random(body: bytes, seed: str) -> list[bytes]:
+    places = random.Random(seed).choices(range(len(body)), k=RANDOM_CUTS)
+    return _cut(body, sorted({*places}))
+
+
+def _cut(body: bytes, places: list[int]) -> list[bytes]:
+    edges = [0, *places, len(body)]
+    return [part for begin, end in itertools.pairwise(edges) if (part := body[begin:end])]
+
+
+def _ways(recording: Recording, body: bytes) -> list[list[Step]]:
+    """Whole, as it came over the wire; event by event; cut anywhere."""
+    whole: list[Step] = [Send(body)]
+    if recording.is_compressed and body == recording.body:
+        headers = {"content-type": "text/event-stream", "content-encoding": "gzip"}
+        whole = [Start(headers=headers), Send(recording.raw)]
+    return [whole, sends(_at_events(body)), sends(_at_random(body, recording.file))]
+
+
+# -- what is asked for -----------------------------------------------------------------------------------------------
+
+
+def _model(name: str, value: dict[str, Any], *more: dict[str, Any]) -> type[BaseModel]:
+    """A model that has a place for everything in these objects."""
+    values = (value, *more)
+    fields: dict[str, Any] = {}
+    for number, key in enumerate(dict.fromkeys(key for one in values for key in one)):
+        present = [one[key] for one in values if key in one]
+        default = ... if len(present) == len(values) else None
+        fields[f"f{number}"] = (_kind(f"{name}_{key}", present), Field(default, alias=key))
+    return create_model(name, **fields)
+
+
+def _kind(name: str, values: list[Any]) -> Any:
+    kinds: Any = None
+    objects = [value for value in values if isinstance(value, dict)]
+    lists = [value for value in values if isinstance(value, list)]
+    if objects:
+        kinds = _model(name, *objects)
+    if lists:
+        items = [item for value in lists for item in value]
+        kinds = _either(kinds, _list_of(_kind(name, items) if items else Any))
+    for value in values:
+        if not isinstance(value, dict | list):
+            kinds = _either(kinds, type(value))
+    return kinds
+
+
+def _list_of(kind: Any) -> Any:
+    return list[kind]
+
+
+def _either(one: Any, other: Any) -> Any:
+    return other if one is None else one | other
+
+
+def _as_sent(model: BaseModel) -> Any:
+    return model.model_dump(by_alias=True, exclude_unset=True)
+
+
+CLIENTS = {"chat": "openai", "responses": "openai", "messages": "anthropic", "generateContent": "genai"}
+
+
+def _mode(recording: Recording) -> Mode:
+    if recording.api == "responses":
+        return Mode.RESPONSES_TOOLS
+    return Mode.TOOLS if recording.calls or recording.mode == "chat-error" else Mode.JSON
+
+
+async def _play_all(
+    server: ScriptedServer, recording: Recording, body: bytes, make: Callable[[Any, dict[str, Any]], Any]
+) -> Played:
+    """Play it in every way, sync and async: each time the same must come of it."""
+    provider = CLIENTS[recording.api]
+    runs = []
+    for is_async in (False, True):
+        client = client_for(server, provider, _mode(recording), is_async=is_async)
+        for way in _ways(recording, body):
+            server.add(way)
+            played = await play(make(client, {**arguments_for(provider), "max_retries": 0}))
+            played.check_the_end()
+            runs.append(played)
+    first, *others = runs
+    for other in others:
+        assert other.comparable() == first.comparable()
+        assert other.stream.text == first.stream.text
+    assert len(server.requests) == len(runs) == 6
+    return first
+
+
+def _body(recording: Recording, name: str) -> bytes:
+    """The recording's events; google's call is renamed as instructor names a tool when it streams."""
+    if recording.api == "generateContent":
+        return recording.sse.replace(f'"name":"{name}"'.encode(), f'"name":"Partial{name}"'.encode()).replace(
+            f'"name": "{name}"'.encode(), f'"name": "Partial{name}"'.encode()
+        )
+    return recording.sse
+
+
+# -- the tests -------------------------------------------------------------------------------------------------------
+
+
+def test_every_recording_is_read_or_said_not_to_be() -> None:
+    known = {one.file for one in recordings()}
+    assert set(NOT_THROUGH_THESE_SDKS) <= known
+    covered = {one.file for one in (*CALLS, *OBJECTS, *TEXTS)} | set(BROKEN)
+    assert covered | set(NOT_THROUGH_THESE_SDKS) == known
+    assert len(covered) >= 39
+    assert {one.api for one in READ} == set(CLIENTS)
+
+
+@pytest.mark.parametrize("recording", CALLS, ids=_ids(CALLS))
+async def test_a_call_becomes_its_object(server: ScriptedServer, recording: Recording) -> None:
+    """The first call under the name that was asked for, whichever comes before it."""
+    names = [name for name, _ in recording.calls]
+    for name in dict.fromkeys(names):
+        place = names.index(name)
+        carried = recording.carried[place]
+        whole = recording.texts[place].endswith(".json")
+        value = json.loads(carried) if whole else {}
+        if not whole and recording.file not in TWO_ANSWERS:
+            value = from_json(carried, allow_partial="trailing-strings")
+        model = _model(name, value)
+
+        def make(client: Any, arguments: dict[str, Any], model: type[BaseModel] = model) -> Any:
+            return client.create_partial(model, **arguments)
+
+        played = await _play_all(server, recording, _body(recording, name), make)
+        if whole or recording.file in TWO_ANSWERS:
+            _check_whole(recording, played, model, value)
+        else:
+            _check_truncated(recording, played, value, carried)
+        _check_counts(recording, played, place)
+        server.exchanges.clear()
+
+
+def _check_whole(recording: Recording, played: Played, model: type[BaseModel], value: Any) -> None:
+    assert type(played.final) is model
+    assert _as_sent(played.final) == value
+    assert json.loads(played.stream.json_text) == value
+    if value:
+        assert _as_sent(played.partials[-1]) == value
+    assert played.stream.stats.end_signal == recording.finish
+    assert len(played.of(StreamRestarted)) == (1 if recording.file in TWO_ANSWERS else 0)
+
+
+def _check_truncated(recording: Recording, played: Played, value: Any, carried: str) -> None:
+    error = played.error
+    assert type(error) is OutputTruncated
+    assert error.text.endswith(carried)
+    assert len(error.text) == len(carried) + recording.beside
+    assert _as_sent(error.partial) == value
+    assert recording.finish in TRUNCATED
+    assert played.stream.stats.end_signal == recording.finish
+
+
+def _check_counts(recording: Recording, played: Played, place: int) -> None:
+    """The recording's pieces came one by one, and none twice."""
+    _, fragments = recording.calls[place]
+    stats = played.stream.stats
+    assert stats.deltas >= max(1, fragments - 1)
+    assert stats.deltas - fragments <= recording.beside
+    if fragments > 3:
+        assert len(played.partials) > 1
+    assert stats.chars == len(played.text)
+    usage = played.stream.usage
+    assert (usage is not None and usage.output_tokens > 0) == recording.says("usage")
+
+
+@pytest.mark.parametrize("recording", OBJECTS, ids=_ids(OBJECTS))
+async def test_json_as_text_becomes_its_object(server: ScriptedServer, recording: Recording) -> None:
+    value = json.loads(recording.carried[0])
+    is_list = isinstance(value, list)
+    model: Any = _list_of(_kind("Item", value)) if is_list else _model("Answer", value)
+
+    if recording.api == "responses":  # instructor has no mode for JSON as text there
+
+        def make(client: Any, arguments: dict[str, Any]) -> Any:
+            arguments.pop("max_retries")
+            return client.stream_text(**arguments)
+
+    else:
+
+        def make(client: Any, arguments: dict[str, Any]) -> Any:
+            return client.create_partial(model, **arguments)
+
+    played = await _play_all(server, recording, recording.sse, make)
+    if recording.api == "responses":
+        assert json.loads(played.final) == value
+    else:
+        assert [_as_sent(item) for item in played.final] == value if is_list else _as_sent(played.final) == value
+        assert json.loads(played.stream.json_text) == value
+    assert played.stream.stats.end_signal == recording.finish
+    assert len(played.partials) > 1
+    assert (played.stream.usage is not None) == recording.says("usage")
+
+
+@pytest.mark.parametrize("recording", TEXTS, ids=_ids(TEXTS))
+async def test_text_comes_whole_or_its_want_is_told(server: ScriptedServer, recording: Recording) -> None:
+    def make(client: Any, arguments: dict[str, Any]) -> Any:
+        arguments.pop("max_retries")
+        return client.stream_text(**arguments)
+
+    played = await _play_all(server, recording, recording.sse, make)
+    assert played.stream.text.strip() == recording.carried[0].strip()
+    assert played.text == played.stream.text
+    assert len(played.partials) > 1 or recording.mode == "chat-refusal"
+    if recording.mode == "chat-refusal":
+        assert type(played.error) is OutputRefused
+        assert recording.carried[0].strip() in str(played.error)
+    elif recording.finish == "-":
+        assert type(played.error) is OutputTruncated
+        assert played.error.text == played.text
+        assert played.error.partial == played.text
+    else:
+        assert played.final == played.text
+        assert played.stream.stats.end_signal == recording.finish
+
+
+@pytest.mark.parametrize("recording", CALLS, ids=_ids(CALLS))
+async def test_a_call_under_another_name_is_no_answer(server: ScriptedServer, recording: Recording) -> None:
+    server.add(_at_events(recording.sse))
+    client = client_for(server, CLIENTS[recording.api], _mode(recording), is_async=False)
+    arguments = arguments_for(CLIENTS[recording.api])
+    played = await play(client.create_partial(_model("another_name", {"a": 1}), **arguments, max_retries=0))
+    assert isinstance(played.error, StreamError)
+    assert type(played.error) is (OutputTruncated if recording.finish in TRUNCATED else NoOutput)
+    assert len(played.error.text) == recording.beside
+    assert played.partials == []
+
+
+async def test_an_array_in_place_of_events_is_told(server: ScriptedServer) -> None:
+    """google's SDK asks for events and cannot read the array that its API gives otherwise."""
+    recording = next(one for one in READ if one.says("json-array"))
+    for is_async in (False, True):
+        server.add(Answer(recording.raw, headers={"content-type": "application/json", "content-encoding": "gzip"}))
+        client = client_for(server, "genai", Mode.JSON, is_async=is_async)
+        played = await play(client.create_partial(_list_of(_model("Dog", {"name": ""})), **arguments_for("genai")))
+        assert type(played.error) is StreamInterrupted
+        assert "Failed to parse" in str(played.error)
+        assert type(played.error.__cause__).__name__ == "UnknownApiResponseError"
+
+
+@pytest.mark.parametrize("file", BROKEN)
+async def test_an_error_in_mid_stream_is_raised(server: ScriptedServer, file: str) -> None:
+    recording = next(one for one in READ if one.file == file)
+    model = _model("get_something_by_name", {"name": "x"})
+    played = await _play_all(
+        server, recording, recording.sse, lambda client, arguments: client.create_partial(model, **arguments)
+    )
+    assert type(played.error) is StreamInterrupted
+    assert BROKEN[file] in str(played.error)
+    assert type(played.error.__cause__).__name__ == "APIError"
+    assert played.error.text == ""
