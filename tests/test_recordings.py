@@ -32,7 +32,7 @@ NOT_THROUGH_THESE_SDKS = {
     "bedrock__converse-tools__cities-114.yaml": "AWS's binary frames, read by botocore alone",
     "bedrock__invoke-tools__claude35-two-calls.yaml": "AWS's binary frames, read by botocore alone",
     "cohere__v2-tools__command-r-two-calls.yaml": "Cohere's own events, read by its SDK alone",
-    "ollama__native-tools__same-tool-four-times.yaml": "Ollama's own lines of JSON; instructor uses its OpenAI-like side",
+    "ollama__native-tools__same-tool-four-times.yaml": "Ollama's own lines; instructor uses its OpenAI-like side",
     "replicate__sse-text__multiline-data-non-json.yaml": "bare text as events, which instructor has no client for",
     "vllm__completions-text__opt125m-length.yaml": "the completions of old, which instructor does not use",
     "watsonx__generate-text__granite.yaml": "IBM's own events, which instructor has no client for",
