@@ -6,20 +6,38 @@ import collections
 import collections.abc
 import dataclasses
 import enum
-import inspect
 import types
 import typing
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import pydantic
 import typing_extensions
 from pydantic import BaseModel, RootModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from instructor_stream_ext.core import convert, shells
+from instructor_stream_ext.core.annotations import (
+    bind,
+    discriminator_of,
+    is_alias,
+    is_named_tuple,
+    is_typed_dict,
+    name_of,
+    parameters,
+    strip,
+    tag_of,
+)
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import FieldState
+from instructor_stream_ext.core.fields import (
+    Declared,
+    complete,
+    dataclass_fields,
+    extra_annotation,
+    field_metadata,
+    model_field,
+    named_tuple_fields,
+    typed_dict_fields,
+)
 from instructor_stream_ext.core.markers import Done, NotNull, Streamed, WithState
 from instructor_stream_ext.core.shapes import (
     ANYTHING,
@@ -54,29 +72,8 @@ _FINISHED_DICTS: dict[Any, Callable[[dict[Any, Any]], Any]] = {
     collections.defaultdict: lambda data: collections.defaultdict(None, data),
     collections.Counter: dict,
 }
-_SKIPPED = tuple(
-    form
-    for name in ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
-    for module in (typing, typing_extensions)
-    if (form := getattr(module, name, None)) is not None
-)
-_ALIAS_TYPES = tuple(
-    {alias for module in (typing, typing_extensions) if (alias := getattr(module, "TypeAliasType", None)) is not None}
-)
 _STRINGS = {str, typing_extensions.LiteralString, getattr(typing, "LiteralString", str)}
 _UNION_ORIGINS = {Union, types.UnionType}
-
-
-class _Field(NamedTuple):
-    """One field of an object, wherever it was declared."""
-
-    name: str
-    annotation: Any
-    metadata: tuple[Any, ...]
-    keys: tuple[str, ...]
-    required: bool
-    default: Maker | None
-    value: Any
 
 
 def _new_list(_cache: Cache) -> Any:
@@ -126,8 +123,8 @@ class Compiler:
 
     def value(self, tp: Any, metadata: Iterable[Any] = (), scope: Mapping[Any, Any] | None = None) -> ValuePlan:
         """The plan of the type `tp` with the metadata its place gives it; `scope` binds type variables."""
-        tp, metadata = _strip(tp, tuple(metadata), scope)
-        plan = self._alias(tp, scope) if _is_alias(tp) else self._bare(tp, metadata, scope)
+        tp, metadata = strip(tp, tuple(metadata), scope)
+        plan = self._alias(tp, scope) if is_alias(tp) else self._bare(tp, metadata, scope)
         if any(m is pydantic.Json or isinstance(m, pydantic.Json) for m in metadata):
             plan = _twin(ATOMIC)
         marks = {type(m) if not isinstance(m, type) else m for m in metadata} & {Done, NotNull, WithState}
@@ -151,7 +148,7 @@ class Compiler:
     def _alias(self, tp: Any, scope: Mapping[Any, Any] | None) -> ValuePlan:
         """A `type X = ...`, which may mention itself."""
         origin = get_origin(tp) or tp
-        arguments = tuple(_bind(a, scope) for a in get_args(tp))
+        arguments = tuple(bind(a, scope) for a in get_args(tp))
         key = (origin, arguments)
         if key in self._aliases:
             return self._aliases[key]
@@ -190,10 +187,10 @@ class Compiler:
                 return made
         elif tp in self._classes:
             return self._classes[tp]
-        elif isinstance(origin, type) and (dataclasses.is_dataclass(origin) or _is_typed_dict(origin)):
-            return self._record(tp, origin, _parameters(origin, args, scope))
-        elif isinstance(origin, type) and _is_named_tuple(origin):
-            return self._named_tuple(tp, origin, _parameters(origin, args, scope))
+        elif isinstance(origin, type) and (dataclasses.is_dataclass(origin) or is_typed_dict(origin)):
+            return self._record(tp, origin, parameters(origin, args, scope))
+        elif isinstance(origin, type) and is_named_tuple(origin):
+            return self._named_tuple(tp, origin, parameters(origin, args, scope))
         if convert.is_scalar(tp):
             return _scalar(tp)
         # A class that brings its own schema may run a user's code: shown as the text has it, when whole.
@@ -237,7 +234,7 @@ class Compiler:
             # A growing item would be one item after the other: the items of a set appear when they are whole.
             item = self._marked(item, {Done})
         self._refuse_not_null(item, "an item of a list")
-        return ValuePlan(seq=SequencePlan(item, None, finish, _name(tp)), kinds=["array"], missing=missing, sig=tp)
+        return ValuePlan(seq=SequencePlan(item, None, finish, name_of(tp)), kinds=["array"], missing=missing, sig=tp)
 
     def _tuple(self, tp: Any, args: tuple[Any, ...], scope: Any) -> ValuePlan:
         missing: Maker = lambda _cache: ()  # noqa: E731
@@ -248,7 +245,7 @@ class Compiler:
         items = tuple(self.value(arg, (), scope) for arg in args if arg != ())
         for item in items:
             self._refuse_not_null(item, "an item of a tuple")
-        seq = SequencePlan(ANYTHING, items, tuple, _name(tp))
+        seq = SequencePlan(ANYTHING, items, tuple, name_of(tp))
         return ValuePlan(seq=seq, kinds=["array"], missing=missing, sig=tp)
 
     def _mapping(
@@ -256,7 +253,7 @@ class Compiler:
     ) -> ValuePlan:
         key, item = (self.value(args[0], (), scope), self.value(args[1], (), scope)) if len(args) > 1 else (None, None)
         self._refuse_not_null(item, "a value of a dict")
-        obj = ObjectPlan(_name(tp), item or _twin(ANYTHING))
+        obj = ObjectPlan(name_of(tp), item or _twin(ANYTHING))
         if key is not None:
             self._last.append(lambda: setattr(obj, "keys", key.string))
         missing = _new_dict
@@ -275,13 +272,13 @@ class Compiler:
 
     def _union(self, tp: Any, args: tuple[Any, ...], metadata: tuple[Any, ...], scope: Any) -> ValuePlan:
         plan = ValuePlan(sig=tp)
-        members = [(_tag(arg), self.value(arg, (), scope)) for arg in args if arg not in (None, type(None))]
+        members = [(tag_of(arg), self.value(arg, (), scope)) for arg in args if arg not in (None, type(None))]
         optional = any(arg in (None, type(None)) for arg in args)
 
         def fill() -> None:
             for _, member in members:
                 member.settle()
-            merge(plan, members, _discriminator(metadata), optional=optional)
+            merge(plan, members, discriminator_of(metadata), optional=optional)
 
         plan.later = fill
         self._open.append(plan)
@@ -299,9 +296,9 @@ class Compiler:
             return self._root_model(cls)
         if issubclass(cls, BaseModel):
             return self._model(cls)
-        if dataclasses.is_dataclass(cls) or _is_typed_dict(cls):
+        if dataclasses.is_dataclass(cls) or is_typed_dict(cls):
             return self._record(cls, cls, {})
-        if _is_named_tuple(cls):
+        if is_named_tuple(cls):
             return self._named_tuple(cls, cls, {})
         return None
 
@@ -310,7 +307,7 @@ class Compiler:
         self._new.append(cls)
 
     def _model(self, cls: type[BaseModel]) -> ValuePlan:
-        _complete(cls)
+        complete(cls)
         obj = ObjectPlan(cls.__name__)
         plan = ValuePlan(obj=obj, kinds=["object"], missing=obj.empty, sig=cls)
         self._remember(cls, plan)
@@ -321,20 +318,20 @@ class Compiler:
         obj.make = shells.model_maker(shell)
         obj.private = shells.private_maker(cls)
         if obj.extra:
-            annotation = _extra_annotation(cls)
+            annotation = extra_annotation(cls)
             obj.other = self.value(annotation) if annotation is not None else _twin(ANYTHING)
-        self._fields(obj, [_model_field(name, info, config) for name, info in cls.__pydantic_fields__.items()], {})
+        self._fields(obj, [model_field(name, info, config) for name, info in cls.__pydantic_fields__.items()], {})
         return plan
 
     def _root_model(self, cls: type[RootModel[Any]]) -> ValuePlan:
-        _complete(cls)
+        complete(cls)
         plan = ValuePlan(sig=cls)
         self._remember(cls, plan)
         shell = self.shells[cls] = shells.model_shell(cls)
         make, private = shells.model_maker(shell), shells.private_maker(cls)
         info = cls.__pydantic_fields__["root"]
-        field = _model_field("root", info, cls.model_config)
-        inner = self.value(info.annotation, _metadata(info))
+        field = model_field("root", info, cls.model_config)
+        inner = self.value(info.annotation, field_metadata(info))
 
         def wrap(value: Any) -> Any:
             return make({"root": value}, {"root"}, None, None if private is None else private())
@@ -363,12 +360,12 @@ class Compiler:
     def _record(self, tp: Any, cls: Any, scope: Mapping[Any, Any]) -> ValuePlan:
         """A dataclass or a typed dict."""
         obj = ObjectPlan(cls.__name__)
-        typed_dict = _is_typed_dict(cls)
+        typed_dict = is_typed_dict(cls)
         plan = ValuePlan(obj=obj, kinds=["object"], missing=_new_dict if typed_dict else obj.empty, sig=tp)
         self._remember(tp, plan)
         config = getattr(cls, "__pydantic_config__", {}) or {}
         if typed_dict:
-            self._fields(obj, _typed_dict_fields(cls, config), scope, shown=False)
+            self._fields(obj, typed_dict_fields(cls, config), scope, shown=False)
             if config.get("extra") == "allow":
                 obj.other = _twin(ANYTHING)
             return plan
@@ -376,7 +373,7 @@ class Compiler:
             self.shells[cls] = shells.dataclass_shell(cls)
         obj.typed = True
         obj.make = shells.dataclass_maker(self.shells[cls])
-        self._fields(obj, _dataclass_fields(cls, config), scope)
+        self._fields(obj, dataclass_fields(cls, config), scope)
         return plan
 
     def _named_tuple(self, tp: Any, cls: Any, scope: Mapping[Any, Any]) -> ValuePlan:
@@ -387,7 +384,7 @@ class Compiler:
         if cls not in self.shells:
             self.shells[cls] = shells.named_tuple_shell(cls)
         shell = self.shells[cls]
-        fields = _named_tuple_fields(cls)
+        fields = named_tuple_fields(cls)
         self._fields(obj, fields, scope)
         seq.items = tuple(obj.names[field.name] for field in fields)
         obj.make = lambda data, _set, _extra, _private: tuple.__new__(shell, data.values())
@@ -399,7 +396,7 @@ class Compiler:
         plan.missing = lambda cache: tuple.__new__(shell, obj.new_data(cache).values())
         return plan
 
-    def _fields(self, obj: ObjectPlan, fields: list[_Field], scope: Mapping[Any, Any], *, shown: bool = True) -> None:
+    def _fields(self, obj: ObjectPlan, fields: list[Declared], scope: Mapping[Any, Any], *, shown: bool = True) -> None:
         """Compile the fields of an object; what is shown while they are missing is settled at the end."""
         for field in fields:
             plan = self.value(field.annotation, field.metadata, scope)
@@ -410,7 +407,7 @@ class Compiler:
         self._last.append(lambda: _template(obj, fields if shown else []))
 
 
-def _template(obj: ObjectPlan, fields: list[_Field]) -> None:
+def _template(obj: ObjectPlan, fields: list[Declared]) -> None:
     """What an object shows of the fields that have not arrived, and which of them it waits for."""
     obj.waits = frozenset(name for name, plan in obj.names.items() if plan.not_null)
     template: dict[str, Any] = {}
@@ -434,210 +431,6 @@ def _with_state(maker: Maker | None, value: Any) -> Maker:
         nothing: Streamed[Any] = Streamed(value, FieldState.MISSING)
         return lambda _cache: nothing
     return lambda cache: Streamed(maker(cache), FieldState.MISSING)
-
-
-# ---------------------------------------------------------------------- fields, wherever they were declared
-
-
-def _model_field(name: str, info: FieldInfo, config: Mapping[str, Any]) -> _Field:
-    maker, value = _default(info)
-    return _Field(name, info.annotation, _metadata(info), _keys(name, info, config), info.is_required(), maker, value)
-
-
-def _metadata(info: FieldInfo) -> tuple[Any, ...]:
-    """A field's metadata, and the discriminator, which pydantic keeps apart."""
-    if info.discriminator is None:
-        return tuple(info.metadata)
-    return (*info.metadata, info)
-
-
-def _keys(name: str, info: FieldInfo, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The JSON keys a field is known by."""
-    alias = info.validation_alias if info.validation_alias is not None else info.alias
-    if alias is None:
-        return (name,)
-    keys: list[str] = []
-    if config.get("validate_by_alias", True) is not False:
-        choices = alias.choices if isinstance(alias, pydantic.AliasChoices) else [alias]
-        keys = [choice for choice in choices if isinstance(choice, str)]
-    if config.get("populate_by_name") or config.get("validate_by_name"):
-        keys.append(name)
-    return tuple(dict.fromkeys(keys))
-
-
-_IMMUTABLE = (str, int, float, bool, bytes, type(None), enum.Enum, frozenset)
-
-
-def _default(info: FieldInfo) -> tuple[Maker | None, Any]:
-    """The default of a field: a maker where each object needs its own, else the value."""
-    if info.default_factory is not None:
-        return _factory(info.default_factory, takes_data=info.default_factory_takes_validated_data or False), None
-    default = info.default
-    if default is PydanticUndefined or default is ...:
-        return None, None
-    if isinstance(default, _IMMUTABLE) or default == ():
-        return None, default
-    return lambda _cache: info.get_default(call_default_factory=False), None
-
-
-def _factory(factory: Callable[..., Any], *, takes_data: bool) -> Maker | None:
-    if takes_data:
-        return None
-
-    def make(_cache: Cache) -> Any:
-        try:
-            return factory()
-        except Exception:  # noqa: BLE001  a user's factory that fails: the field is missing
-            return None
-
-    return make
-
-
-def _dataclass_fields(cls: Any, config: Mapping[str, Any]) -> list[_Field]:
-    infos = getattr(cls, "__pydantic_fields__", None)
-    hints = _hints(cls)
-    fields = []
-    for field in dataclasses.fields(cls):
-        info = (infos or {}).get(field.name)
-        if info is None and isinstance(field.default, FieldInfo):
-            info = field.default
-        annotation = hints.get(field.name, field.type)
-        if info is not None:
-            made = _model_field(field.name, info, config)
-            fields.append(made._replace(annotation=annotation, keys=made.keys if field.init else ()))
-            continue
-        info = next((m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, FieldInfo)), None)
-        keys = _keys(field.name, info, config) if info is not None else (field.name,)
-        maker, value, required = _plain_default(field)
-        fields.append(_Field(field.name, annotation, (), keys if field.init else (), required, maker, value))
-    return fields
-
-
-def _plain_default(field: dataclasses.Field[Any]) -> tuple[Maker | None, Any, bool]:
-    if field.default_factory is not dataclasses.MISSING:
-        return _factory(field.default_factory, takes_data=False), None, False
-    if field.default is not dataclasses.MISSING:
-        return None, field.default, False
-    return None, None, field.init
-
-
-def _typed_dict_fields(cls: Any, config: Mapping[str, Any]) -> list[_Field]:
-    fields = []
-    for name, annotation in _hints(cls).items():
-        info = next((m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, FieldInfo)), None)
-        keys = _keys(name, info, config) if info is not None else (name,)
-        fields.append(_Field(name, annotation, (), keys, name in cls.__required_keys__, None, None))
-    return fields
-
-
-def _named_tuple_fields(cls: Any) -> list[_Field]:
-    hints, defaults = _hints(cls), cls._field_defaults
-    return [
-        _Field(name, hints.get(name, Any), (), (name,), name not in defaults, None, defaults.get(name))
-        for name in cls._fields
-    ]
-
-
-def _hints(cls: Any) -> dict[str, Any]:
-    """The annotations of a class, as far as their names can be resolved."""
-    try:
-        return typing_extensions.get_type_hints(cls, include_extras=True)
-    except Exception:  # noqa: BLE001  a name defined in a function: what pydantic found out, or the bare names
-        infos = getattr(cls, "__pydantic_fields__", {})
-        return {
-            name: infos[name].annotation if name in infos else annotation
-            for base in reversed(cls.__mro__)
-            for name, annotation in getattr(base, "__annotations__", {}).items()
-        }
-
-
-def _extra_annotation(cls: type[BaseModel]) -> Any:
-    """The type of the extra values, from an annotation of `__pydantic_extra__`."""
-    for base in cls.__mro__:
-        if base is BaseModel:
-            return None
-        annotation = inspect.get_annotations(base).get("__pydantic_extra__")
-        if annotation is None:
-            continue
-        if isinstance(annotation, str):
-            annotation = _hints(cls).get("__pydantic_extra__")
-        args = get_args(annotation)
-        return args[1] if len(args) == 2 else None  # noqa: PLR2004
-    return None
-
-
-def _complete(cls: type[BaseModel]) -> None:
-    """Let pydantic resolve forward references, as it would at the first validation."""
-    if not cls.__pydantic_complete__:
-        cls.model_rebuild(raise_errors=False, _parent_namespace_depth=0)
-
-
-# ---------------------------------------------------------------------- small things about types
-
-
-def _strip(tp: Any, metadata: tuple[Any, ...], scope: Mapping[Any, Any] | None) -> tuple[Any, tuple[Any, ...]]:
-    """Take off what says nothing about the bare type, collecting the metadata."""
-    while True:
-        tp = _bind(tp, scope)
-        origin = get_origin(tp)
-        if origin is Annotated:
-            metadata = (*tp.__metadata__, *metadata)
-            tp = tp.__origin__
-        elif origin in _SKIPPED:
-            tp = get_args(tp)[0]
-        elif isinstance(tp, (typing.NewType, typing_extensions.NewType)):
-            tp = tp.__supertype__
-        elif isinstance(tp, TypeVar):
-            tp = _of_variable(tp)
-        elif isinstance(tp, dataclasses.InitVar):
-            tp = tp.type
-        else:
-            return tp, metadata
-
-
-def _of_variable(variable: Any) -> Any:
-    """What an unbound type variable stands for."""
-    default = getattr(variable, "__default__", None)
-    no_default = (None, getattr(typing, "NoDefault", None), typing_extensions.NoDefault)
-    if not any(default is none for none in no_default):
-        return default
-    if variable.__constraints__:
-        return Union[variable.__constraints__]  # noqa: UP007  of a tuple
-    return variable.__bound__ if variable.__bound__ is not None else Any
-
-
-def _bind(tp: Any, scope: Mapping[Any, Any] | None) -> Any:
-    """Put in the arguments of a generic."""
-    if not scope:
-        return tp
-    if isinstance(tp, TypeVar):
-        return scope.get(tp, tp)
-    parameters = getattr(tp, "__parameters__", ())
-    if parameters and get_origin(tp) is not None and not isinstance(tp, type):
-        bound = tuple(scope.get(p, p) for p in parameters)
-        if bound != tuple(parameters):
-            return tp[bound if len(bound) > 1 else bound[0]]
-    return tp
-
-
-def _parameters(origin: Any, args: tuple[Any, ...], scope: Mapping[Any, Any] | None) -> dict[Any, Any]:
-    return dict(zip(getattr(origin, "__parameters__", ()), (_bind(a, scope) for a in args), strict=False))
-
-
-def _is_alias(tp: Any) -> bool:
-    return isinstance(tp, _ALIAS_TYPES) or isinstance(get_origin(tp), _ALIAS_TYPES)
-
-
-def _is_typed_dict(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__required_keys__")
-
-
-def _is_named_tuple(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
-
-
-def _name(tp: Any) -> str:
-    return getattr(tp, "__name__", None) or str(tp)
 
 
 def _twin(plan: ValuePlan) -> ValuePlan:
@@ -672,22 +465,6 @@ def _values(values: list[Any]) -> frozenset[Any] | None:
         return frozenset(values)
     except TypeError:
         return None
-
-
-def _tag(tp: Any) -> Any:
-    """The tag a member of a union is annotated with."""
-    return next((m.tag for m in getattr(tp, "__metadata__", ()) if isinstance(m, pydantic.Tag)), None)
-
-
-def _discriminator(metadata: tuple[Any, ...]) -> Any:
-    """The key or function a union is decided by, None if it has none."""
-    for item in metadata:
-        if isinstance(item, pydantic.Discriminator):
-            return item.discriminator
-        if isinstance(item, FieldInfo) and item.discriminator is not None:
-            found = item.discriminator
-            return found.discriminator if isinstance(found, pydantic.Discriminator) else found
-    return None
 
 
 def _finish_set(items: list[Any]) -> Any:

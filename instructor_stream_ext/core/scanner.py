@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded, Path
 from instructor_stream_ext.core.events import FieldState
+from instructor_stream_ext.core.frames import FieldChanged, Frame, ItemDone
 from instructor_stream_ext.core.markers import Streamed
 from instructor_stream_ext.core.search import StartFinder
 from instructor_stream_ext.core.shapes import ANYTHING, ObjectPlan, ValuePlan, choose, lookup, put
@@ -59,98 +60,6 @@ _FOLD: Final = 1024
 """Pieces of text kept apart before they are joined into one."""
 
 _MISSING, _STREAMING, _COMPLETE = FieldState.MISSING, FieldState.STREAMING, FieldState.COMPLETE
-
-
-class FieldChanged(NamedTuple):
-    """A field or an item started or is complete."""
-
-    path: Path
-    before: FieldState
-    after: FieldState
-    kind: Literal["field"] = "field"
-
-
-class ItemDone(NamedTuple):
-    """A list item is complete."""
-
-    path: Path
-    item: Any
-    kind: Literal["item"] = "item"
-
-
-class Frame:
-    """One open container.
-
-    Attributes:
-        is_list: An array, else an object.
-        plan: Its plan.
-        data: The finished children: a list, or attribute to value.
-        target: Where the open child goes: `data`, or `extra`.
-        arrived: Attributes that have arrived; None for a dict.
-        extra: Unknown keys of a model that keeps them, else None.
-        private: Private attributes of a model, else None.
-        name: Under what the open child goes; None to forget it. Of no meaning in a list.
-        key: The child's name in paths.
-        slot: The child's plan.
-        known: Whether the type has a place for it at all.
-        base: Whether it would be shown if it waited for nothing.
-        visible: Whether it is shown.
-        waiting: Attributes it waits for before it is shown, else None.
-        left: Of an undecided union, the members still possible; else None.
-        dropped: Items that ended without being shown.
-        repeated: A key came twice.
-        path: Its path, while transitions are asked for.
-        older, newer: The containers handed out in the last two snapshots, and how much of `data` each has.
-    """
-
-    __slots__ = (
-        "arrived",
-        "base",
-        "data",
-        "dropped",
-        "extra",
-        "is_list",
-        "key",
-        "known",
-        "left",
-        "name",
-        "newer",
-        "newer_size",
-        "older",
-        "older_size",
-        "path",
-        "plan",
-        "private",
-        "repeated",
-        "slot",
-        "target",
-        "visible",
-        "waiting",
-    )
-
-    plan: Any
-    data: Any
-    slot: ValuePlan
-    path: Path
-
-    def __init__(self, plan: Any, data: Any, *, is_list: bool, known: bool, visible: bool) -> None:
-        self.is_list = is_list
-        self.plan = plan
-        self.data = self.target = data
-        self.arrived: set[str] | None = None
-        self.extra: dict[str, Any] | None = None
-        self.private: dict[str, Any] | None = None
-        self.name: Any = ""
-        self.key: Any = None
-        self.known = known
-        self.base = self.visible = visible
-        self.waiting: set[str] | None = None
-        self.left: Any = None
-        self.dropped = 0
-        self.repeated = False
-        self.older: Any = None
-        self.newer: Any = None
-        self.older_size = self.newer_size = 0
 
 
 class Scanner:
@@ -733,7 +642,7 @@ class Scanner:
             changed = True
         if self._events is not None and frame.known:
             path = self._child_path(frame)
-            self._events.append(FieldChanged(path, _STREAMING, _COMPLETE))
+            self._events.append(FieldChanged(path, _STREAMING, _COMPLETE, "field", value))
             if frame.is_list and frame.path is not _ROOT_PATH and frame.plan.items is None:
                 self._events.append(ItemDone(path, value))
         if frame.is_list:

@@ -340,7 +340,7 @@ def test_transitions_and_items_in_document_order() -> None:
     parser.feed("2")
     assert parser.drain() == []
     parser.feed("}")
-    assert parser.drain() == [FieldChanged(("count",), *done), FieldChanged((), *done)]
+    assert [r[:3] for r in parser.drain()] == [(("count",), *done), ((), *done)]
     assert parser.drain() == []
 
 
@@ -354,7 +354,7 @@ def test_transitions_of_a_bare_number_and_without_being_asked() -> None:
     parser = parser_of(int, "12", transitions=True)
     assert parser.drain() == [FieldChanged((), MISSING, STREAMING)]
     assert parser.finish()
-    assert parser.drain() == [FieldChanged((), STREAMING, COMPLETE)]
+    assert parser.drain() == [FieldChanged((), STREAMING, COMPLETE, value=12)]
     parser = parser_of(int, "12")
     assert not parser.transitions
     assert parser.drain() == []
