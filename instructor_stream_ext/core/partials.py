@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.markers import Streamed
 from instructor_stream_ext.core.paths import check_path, parse_path
@@ -60,6 +61,7 @@ class PartialParser(Scanner):
         complete: The document is closed.
         json_start: Offset in the text of its first character.
         error: The fault found, if any.
+        pending_chars: Characters fed and not scanned yet.
     """
 
     def __init__(
@@ -235,6 +237,34 @@ class PartialParser(Scanner):
                 continue
             return _state_in_frame(frame, step, path[depth:])
         return FieldState.STREAMING
+
+    def check_text(self, path: Path) -> None:
+        """Refuse a path that cannot lead to a string.
+
+        Raises:
+            StreamMisuse: There is no such place, or no plain string can stand there.
+        """
+        if not any("string" in plan.kinds and plan.string is None for plan in check_path(self.plan.root, path)):
+            raise StreamMisuse(f"there is no text at {'.'.join(map(str, path))!r}: the field is no string")
+
+    def text_at(self, path: Path) -> str:
+        """The string at a place as far as it has come; empty before, and where something else stands."""
+        value = self.last
+        for step in path:
+            value = _child(_bare(value), step)
+        value = _bare(value)
+        return value if isinstance(value, str) else ""
+
+
+def _bare(value: Any) -> Any:
+    """A value without what markers and root models put around it."""
+    while True:
+        if isinstance(value, Streamed):
+            value = value.value
+        elif isinstance(value, BaseModel) and type(value).__pydantic_root_model__:
+            value = value.__dict__.get("root")
+        else:
+            return value
 
 
 def _names(frame: Frame) -> tuple[Any, ...]:

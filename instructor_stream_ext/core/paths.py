@@ -41,8 +41,11 @@ def parse_path(path: str) -> Path:
     return tuple(steps)
 
 
-def check_path(plan: ValuePlan, path: Path) -> None:
+def check_path(plan: ValuePlan, path: Path) -> list[ValuePlan]:
     """Refuse a path that no document of this type can have.
+
+    Returns:
+        What may stand there.
 
     Raises:
         StreamMisuse: Which step is wrong, and what there is instead.
@@ -53,6 +56,7 @@ def check_path(plan: ValuePlan, path: Path) -> None:
         if not below:
             raise StreamMisuse(f"there is no {_said(path[: depth + 1])!r} in the response model: {_there(plans)}")
         plans = below
+    return plans
 
 
 def _below(plan: ValuePlan, step: str | int) -> list[ValuePlan]:

@@ -88,6 +88,7 @@ class Scanner:
         self.begun = False
         self.complete = False
         self.error: StreamError | None = None
+        self.pending_chars = 0  # fed and not scanned yet; those of an incomplete token count as scanned
         self._max_depth = max_depth
         self._max_items = max_items
         self._events: list[FieldChanged | ItemDone] | None = [] if transitions else None
@@ -100,7 +101,6 @@ class Scanner:
         self._frame = root
         self._state = START
         self._pending: list[str] = []
-        self._fed = 0
         self._base = 0  # offset in the text of what is scanned next, the tail included
         self._tail = ""
         self._half = ""  # a high surrogate that came without its low one
@@ -119,14 +119,9 @@ class Scanner:
         """Take text; nothing is looked at yet. O(1)."""
         pending = self._pending
         pending.append(text)
-        self._fed += len(text)
+        self.pending_chars += len(text)
         if len(pending) > _FOLD:
             pending[:] = ["".join(pending)]
-
-    @property
-    def pending_chars(self) -> int:
-        """Characters fed and not scanned yet; those of an incomplete token count as scanned."""
-        return sum(map(len, self._pending))
 
     def advance(self) -> bool:  # noqa: C901  the hot path, in one piece
         """Scan what was fed.
@@ -141,11 +136,13 @@ class Scanner:
         pending = self._pending
         if self.error is not None:
             pending.clear()
+            self.pending_chars = 0
             raise self.error
         if not pending:
             return self._dirty
         text = pending[0] if len(pending) == 1 else "".join(pending)
         pending.clear()
+        self.pending_chars = 0
         ascii_only = text.isascii()
         if self._half or not (ascii_only or _SURROGATE(text) is None):
             text = self._glue(text)

@@ -36,7 +36,10 @@ def partial_class(model: type) -> type:
 
 
 def _restore(model: type, state: Any) -> Any:
-    cls = partial_class(model)
+    return _fill(partial_class(model), state)
+
+
+def _fill(cls: type, state: Any) -> Any:
     shown: Any = object.__new__(cls)
     if isinstance(shown, BaseModel):
         shown.__setstate__(state)
@@ -66,8 +69,7 @@ class _Shield:
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         import copy
 
-        state = copy.deepcopy(self.__reduce__()[1][1], memo)
-        return _restore(full_model(type(self)), state)
+        return _fill(type(self), copy.deepcopy(self.__reduce__()[1][1], memo))
 
 
 class _PartialModel(_Shield):
