@@ -48,18 +48,23 @@ def drive(script: Script, pick: Pick) -> Generator[Any, None, None]:
         while True:
             try:
                 if wish is READ:
-                    if watchdog is not None:
-                        watchdog.guard(machine.deadline())
-                    try:
-                        answer: Any = next(chunks, END)
-                    finally:
-                        if watchdog is not None:
-                            watchdog.release()
                     glance = script.glance
-                    while glance is not None and (partial := glance(answer)) is not LOOK:
+                    while True:
+                        deadline = machine.deadline()
+                        if deadline < math.inf and deadline <= clock():
+                            answer: Any = TICK
+                        else:
+                            if watchdog is not None:
+                                watchdog.guard(deadline)
+                            try:
+                                answer = next(chunks, END)
+                            finally:
+                                if watchdog is not None:
+                                    watchdog.release()
+                        if glance is None or (partial := glance(answer)) is LOOK:
+                            break
                         if partial is not None:
                             yield partial
-                        answer = next(chunks, END)
                 elif type(wish) is Do or type(wish) is Close:
                     answer = wish.fn(*wish.args, **wish.kwargs)
                     if inspect.iscoroutine(answer):
@@ -83,17 +88,18 @@ def drive(script: Script, pick: Pick) -> Generator[Any, None, None]:
     except StopIteration:
         return
     except BaseException:
-        _settle(run)
+        _settle(script, run)
         raise
     finally:
         if watchdog is not None:
             watchdog.stop()
 
 
-def _settle(run: Generator[Any, Any, None]) -> None:
+def _settle(script: Script, run: Generator[Any, Any, None]) -> None:
     """The consumer has left: let the script close the connection and tell the end, with nobody to yield to."""
     with contextlib.suppress(StopIteration, Departed):
-        wish = run.throw(Departed())
+        # the garbage collector may have ended the script before its driver
+        wish = run.throw(Departed()) if run.gi_frame else next(run := script.depart())
         while True:
             try:
                 answer = wish.fn(*wish.args, **wish.kwargs) if isinstance(wish, Do) else None
@@ -167,14 +173,14 @@ async def adrive(script: Script, pick: Pick) -> AsyncGenerator[Any, None]:
     except BaseException:
         if reading is not None:
             await _abandon(reading)
-        await _asettle(run)
+        await _asettle(script, run)
         raise
 
 
-async def _asettle(run: Generator[Any, Any, None]) -> None:
+async def _asettle(script: Script, run: Generator[Any, Any, None]) -> None:
     """As `_settle`, awaiting."""
     with contextlib.suppress(StopIteration, Departed):
-        wish = run.throw(Departed())
+        wish = run.throw(Departed()) if run.gi_frame else next(run := script.depart())
         while True:
             try:
                 answer = wish.fn(*wish.args, **wish.kwargs) if isinstance(wish, Do) else None
@@ -240,6 +246,7 @@ class Watchdog:
         self._deadline = math.inf
         self._planned = math.inf
         self._changed = threading.Condition()
+        self._connection: Connection | None = None
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -247,12 +254,14 @@ class Watchdog:
     def watch(self, connection: Connection) -> None:
         """Guard this connection from now on."""
         with self._changed:
-            self._socket = connection.socket()
+            self._connection, self._socket = connection, None
 
     def guard(self, deadline: float) -> None:
         """A read begins that may last until `deadline`."""
         with self._changed:
             self._deadline = deadline
+            if self._socket is None and self._connection is not None:  # there is none before some SDKs' first read
+                self._socket = self._connection.socket()
             if self._thread is None and deadline < math.inf and self._socket is not None:
                 self._thread = threading.Thread(target=self._watch, name="instructor_stream_ext watchdog", daemon=True)
                 self._thread.start()
@@ -268,7 +277,7 @@ class Watchdog:
         """End the thread."""
         with self._changed:
             self._stopped = True
-            self._socket = None
+            self._connection = self._socket = None
             self._changed.notify()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()

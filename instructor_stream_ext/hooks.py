@@ -6,7 +6,7 @@ import inspect
 import logging
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 from weakref import WeakValueDictionary
 
 from instructor_stream_ext.core.errors import StreamMisuse
@@ -18,17 +18,27 @@ from instructor_stream_ext.core.events import (
     PartialEmitted,
     StreamCompleted,
     StreamEnded,
+    StreamEvent,
     StreamFailed,
     StreamRestarted,
     StreamStarted,
 )
 
-__all__ = ["HOOK_NAMES", "Dispatch", "HookErrors", "Hooks"]
+__all__ = ["HOOK_NAMES", "Dispatch", "HookErrors", "Hooks", "Sink"]
 
 log = logging.getLogger("instructor_stream_ext")
 
 Handler: TypeAlias = Callable[..., object]
 """What can be registered: a plain function, or on async streams also an `async def`."""
+
+@runtime_checkable
+class Sink(Protocol):
+    """An `on_event` callback that keeps something per stream: it is asked for a fresh consumer for each."""
+
+    def for_stream(self) -> Callable[[StreamEvent], object]:
+        """A consumer of the events of one stream."""
+        ...
+
 
 HOOK_NAMES = ("start", "delta", "partial", "transition", "item", "restart", "final", "error", "end", "event")
 
@@ -60,9 +70,8 @@ class Hooks:
     def __init__(self, **on: Handler | Iterable[Handler] | None) -> None:
         self._handlers: dict[str, list[Handler]] = {}
         for name, given in on.items():
-            if not name.startswith("on_"):
+            if not name.startswith("on_") or name.removeprefix("on_") not in HOOK_NAMES:
                 raise StreamMisuse(f"unknown hook {name!r}; {_known()}")
-            check_name(name.removeprefix("on_"))
             if given is None:
                 continue
             for handler in [given] if callable(given) else given:
@@ -193,7 +202,7 @@ class Dispatch:
 
     def __init__(self, hooks: Hooks, errors: HookErrors) -> None:
         self.errors = errors
-        self._all = hooks.handlers("event")
+        self._all = [sink.for_stream() if isinstance(sink, Sink) else sink for sink in hooks.handlers("event")]
         self._table = {kind: (hooks.handlers(name), args) for kind, (name, args) in _CALLS.items()}
         self.deltas = bool(self._all) or "delta" in hooks
         self.transitions = bool(self._all) or "transition" in hooks or "item" in hooks

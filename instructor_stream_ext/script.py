@@ -28,6 +28,7 @@ from instructor_stream_ext.core.events import (
     ItemCompleted,
     PartialEmitted,
     RestartReason,
+    SkippedItem,
     StreamEvent,
 )
 from instructor_stream_ext.core.machine import State, StreamMachine
@@ -194,14 +195,26 @@ class Gate(Protocol):
 
 
 class ItemTaker(Protocol):
-    """Validation of list items, one by one."""
+    """Validation of list items, one by one.
+
+    Attributes:
+        skipped: The items that did not validate and were left out.
+        reasks: Whether an item that does not validate and is not skipped has all begin anew.
+        is_full: Whether no further item is wanted.
+    """
+
+    skipped: list[SkippedItem]
+    reasks: bool
+
+    @property
+    def is_full(self) -> bool: ...
 
     def is_item(self, path: tuple[str | int, ...]) -> bool:
         """Whether this is the place of an item of the list."""
         ...
 
-    def take(self, path: tuple[str | int, ...], document: str) -> Any:
-        """The validated item.
+    def take(self, path: tuple[str | int, ...], document: str) -> tuple[Any, ...]:
+        """The validated item, alone in a tuple; an empty one if it is left out.
 
         Args:
             path: Its place.
@@ -220,9 +233,10 @@ class ItemTaker(Protocol):
 class _Rejected(Exception):
     """The gate did not open; wraps the reason, so that no caller's exception is taken for it."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: Exception, *, for_good: bool = False) -> None:
         super().__init__(error)
         self.error = error
+        self.for_good = for_good
 
 
 _NOT_CONNECTED = frozenset({"ClientConnectorError", "ConnectError", "ConnectTimeout"})
@@ -276,7 +290,8 @@ class Script:
         self._retries = retries
         self._stop_when = stop_when
         self._items = items
-        self._taken: Any = None
+        self._taken: tuple[Any, ...] = ()
+        self._rejected: _Rejected | None = None
         self._leaving = False
         self._stash: str | None = None
         self._chunks = 0
@@ -302,7 +317,12 @@ class Script:
 
     def taken(self, event: ItemCompleted) -> tuple[Any, ...]:
         """The validated item of an event, alone in a tuple; none if it is no item of the stream's list."""
-        return (self._taken,) if self._items is not None and self._items.is_item(event.path) else ()
+        return self._taken if self._items is not None and self._items.is_item(event.path) else ()
+
+    @property
+    def skipped(self) -> list[SkippedItem]:
+        """The items of this attempt that did not validate and were left out."""
+        return [] if self._items is None else list(self._items.skipped)
 
     def run(self) -> Steps:
         """The stream's wishes and events.
@@ -315,9 +335,9 @@ class Script:
         try:
             result = yield from self._attempts()
         except Departed:
-            yield from self._close()
-            self._stopped("the stream was closed")
-            yield from self._tell_end(machine.cancel(self.clock()))
+            yield from self.depart()
+        except GeneratorExit:
+            raise  # collected as garbage before its driver, which will ask for `depart`
         except BaseException as error:
             yield from self._close()
             self._drop_internals(error)
@@ -329,6 +349,14 @@ class Script:
                 yield from self._tell_end(machine.complete(self.clock(), result))
             else:
                 yield from self._tell_end(machine.cancel(self.clock()))
+
+    def depart(self) -> Steps:
+        """The consumer has left: close the connection and tell the end, unless that has happened."""
+        if self.machine.state is State.ENDED:
+            return
+        yield from self._close()
+        self._stopped("the stream was closed")
+        yield from self._tell_end(self.machine.cancel(self.clock()))
 
     # ------------------------------------------------------------------ attempts
 
@@ -345,6 +373,9 @@ class Script:
                 machine.annotate(error, machine.newest_partial())
                 assert self.reader is not None  # noqa: S101
                 yield from self._tell_all(source.rejected(self.reader, error, machine.attempt))
+                if rejected.for_good:
+                    yield from self._tell_all(source.given_up(error, machine.attempt))
+                    raise self._exhausted(error) from error
                 ticket = yield from self._next_ticket(ticket, error)
                 source.reask(error, machine.text)
                 restarted = machine.restart(self.clock(), RestartReason.REASK, error)
@@ -396,7 +427,7 @@ class Script:
         yield from self._tell_all(self._source.owed())
         yield from self._tell(machine.start(self.clock(), connection.model, connection.provider))
         if (yield from self._read(connection)):
-            return None
+            return None if self.error is not None else (yield from self._check(self._gate.open("", "")))
         reader = self.reader
         machine.note_usage(reader.usage)
         yield from self._close(keep=True)
@@ -423,7 +454,7 @@ class Script:
     # ------------------------------------------------------------------ the hot loop
 
     def _read(self, connection: Connection) -> Generator[Any, Any, bool]:
-        """Read the provider's stream to its end; True if `stop_when` ended it."""
+        """Read the provider's stream to its end; True if `stop_when` or the last item wanted ended it."""
         machine, clock, reader = self.machine, self.clock, connection.reader
         feed, calls = machine.feed, self._dispatch.calls
         timed = machine.timed
@@ -457,8 +488,10 @@ class Script:
                     yield from self._call(event)
                     if type(event) is PartialEmitted:
                         machine.shown(clock())
-                if self._items is not None and type(event) is ItemCompleted:
-                    self._take(event)
+                if self._items is not None and type(event) is ItemCompleted and self._take(event):
+                    yield from self._close()
+                    yield event
+                    return True
                 if self._stop_when is not None and type(event) is PartialEmitted:
                     if (yield Do(self._stop_when, (event.partial,))):
                         yield from self._close()
@@ -468,6 +501,7 @@ class Script:
                 yield event
             if self._leaving:
                 raise Departed
+            self._raise_rejected()
             if machine.fault is not None:
                 self._raise_fault()
             if reader.error is not None:
@@ -480,9 +514,12 @@ class Script:
         if text:
             for event in feed(text, now):
                 yield from self._call(event)
-                if self._items is not None and type(event) is ItemCompleted:
-                    self._take(event)
+                is_enough = self._items is not None and type(event) is ItemCompleted and self._take(event)
                 yield event
+                if is_enough:
+                    yield from self._close()
+                    return True
+            self._raise_rejected()
             if machine.fault is not None:
                 self._raise_fault()
         return False
@@ -533,14 +570,27 @@ class Script:
         if self._chunks == 1 and self.connection is not None:
             self.connection.flows()
 
-    def _take(self, event: ItemCompleted) -> None:
-        """Validate an item of the stream's list, once, as it is closed."""
+    def _take(self, event: ItemCompleted) -> bool:
+        """Validate an item of the stream's list, once, as it is closed; True if no further one is wanted."""
         items = self._items
         if items is not None and items.is_item(event.path):
+            self._taken = ()
+            if self._rejected is not None:
+                return False  # what follows a bad item is void
             try:
                 self._taken = items.take(event.path, self.machine.json_text)
             except (ValidationError, InvalidJSON) as error:
-                raise _Rejected(error) from error
+                # raised when all that came with this delta has been told, so that no event is lost
+                self._rejected = _Rejected(error, for_good=not items.reasks)
+                return False
+            if not self._taken:
+                self._tell_skipped(items.skipped[-1])
+            return items.is_full
+        return False
+
+    def _tell_skipped(self, item: SkippedItem) -> None:
+        faults = ", ".join(f"{'.'.join(map(str, error['loc'])) or 'item'}: {error['type']}" for error in item.errors)
+        log.warning("item %d was skipped: %s", item.path[-1], faults, extra={"path": item.path, "faults": faults})
 
     def _unusual(self, connection: Connection, reader: Reader) -> Steps:
         """Prose beside the document, or another answer in the midst of this one."""
@@ -562,6 +612,12 @@ class Script:
         asides, reader.aside = reader.aside, []
         for piece in asides:
             yield from self._tell(machine.feed_aside(piece, now))
+
+    def _raise_rejected(self) -> None:
+        """Raise what was found wrong with an item."""
+        if self._rejected is not None:
+            rejected, self._rejected = self._rejected, None
+            raise rejected from rejected.error
 
     def _raise_fault(self) -> None:
         fault = self.machine.fault
@@ -609,6 +665,10 @@ class Script:
             if isinstance(error, NoOutput) and end is None and machine.buffer.length:
                 raise machine.no_output() from None  # prose that just stopped may have been going to bring JSON
             raise _Rejected(error) from error
+        return (yield from self._check(result))
+
+    def _check(self, result: Any) -> Generator[Any, Any, Any]:
+        """The result, if the caller's own checks let it pass."""
         for check in self._gate.checks:
             try:
                 yield Do(check, (result,))

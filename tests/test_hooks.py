@@ -347,9 +347,9 @@ async def test_an_unknown_name_is_refused_where_it_is_said(
 
 @both
 async def test_create_refuses_an_unknown_name_too(server: ScriptedServer, twin: Twin) -> None:
-    with pytest.raises(StreamMisuse, match="unknown hook 'partail'"):
+    with pytest.raises(StreamMisuse, match="unknown hook 'on_partail'"):
         await settled(twin.client(server).create(**ASK, on_partail=print, on_partial=print))
-    with pytest.raises(StreamMisuse, match="unknown hook 'partail'"):
+    with pytest.raises(StreamMisuse, match="unknown hook 'on_partail'"):
         await settled(twin.client(server).create(**ASK, on_partail=print))
     assert server.requests == []
 

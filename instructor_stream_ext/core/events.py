@@ -6,7 +6,7 @@ is the business of :mod:`instructor_stream_ext.core.machine`; here are only the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -24,6 +24,7 @@ __all__ = [
     "Outcome",
     "PartialEmitted",
     "RestartReason",
+    "SkippedItem",
     "StreamCancelled",
     "StreamCompleted",
     "StreamEnded",
@@ -100,12 +101,27 @@ class Usage:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SkippedItem:
+    """A list item that did not validate and was left out.
+
+    Attributes:
+        path: Its place in the document.
+        text: Its JSON.
+        errors: What was wrong with it, as pydantic's `ValidationError.errors()` tells it.
+    """
+
+    path: Path
+    text: str
+    errors: tuple[Any, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamStats:
     """Figures of one stream; all times in seconds since the stream began, None for what has not happened.
 
     `end_signal` is what the provider said at the end (its own word, such as "stop"), or None where the stream
-    just stopped after the document was closed.
+    just stopped after the document was closed. `usage` counts tokens over all attempts, None if none were told.
     """
 
     first_delta_at: float | None = None
@@ -118,6 +134,7 @@ class StreamStats:
     partials_yielded: int = 0
     attempts: int = 0
     end_signal: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +162,12 @@ class DeltaReceived(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldTransition(Event):
-    """A field or an item started or is complete."""
+    """A field or an item started or is complete; `value` is what a complete one holds, still unvalidated."""
 
     path: Path
     before: FieldState
     after: FieldState
+    value: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

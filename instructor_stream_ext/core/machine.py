@@ -134,10 +134,10 @@ class StreamMachine:
         self._make_parser = parser
         self._view = view
         self._policy = policy
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
         self._timeouts = timeouts or Timeouts()
         self.timed = self._timeouts.any
-        self._max_chars = math.inf if self._limits.max_chars is None else self._limits.max_chars
+        self._max_chars = math.inf if self.limits.max_chars is None else self.limits.max_chars
         self.wants_deltas = deltas
         self.wants_transitions = transitions
         self.state = State.NEW
@@ -207,6 +207,7 @@ class StreamMachine:
             partials_yielded=self.sequence,
             attempts=0 if self.state is State.NEW else self.attempt,
             end_signal=self.end.word if self.end else None,
+            usage=self.usage,
         )
 
     @property
@@ -229,6 +230,16 @@ class StreamMachine:
         if self.parser is None:
             raise StreamMisuse("state() needs a response model: plain text has no fields")
         return self.parser.state(path)
+
+    def check_text(self, path: Path) -> None:
+        """Refuse a path that cannot lead to a string: `StreamMisuse`."""
+        if self.parser is None:
+            raise StreamMisuse("text_of() needs a response model: plain text has no fields")
+        self.parser.check_text(path)
+
+    def text_at(self, path: Path) -> str:
+        """The string at a place of the document, as far as it has come."""
+        return "" if self.parser is None else self.parser.text_at(path)
 
     def note_usage(self, usage: Usage | None) -> None:
         """Take the usage of the running attempt; the newest word of the provider counts."""
@@ -530,8 +541,9 @@ class StreamMachine:
                 events.append(ItemCompleted(at=at, attempt=attempt, path=record.path, item=record.item))
             else:
                 pending.transitions += 1
+                path, before, after, _, value = record
                 events.append(
-                    FieldTransition(at=at, attempt=attempt, path=record.path, before=record.before, after=record.after)
+                    FieldTransition(at=at, attempt=attempt, path=path, before=before, after=after, value=value)
                 )
 
     def _is_due(self, text: str, now: float) -> bool:
