@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import RootModel
@@ -25,12 +25,12 @@ from instructor_stream_ext._instructor import (
     reject_async_validators,
 )
 from instructor_stream_ext.core.errors import StreamMisuse
-from instructor_stream_ext.core.gate import ItemGate, ModelGate, TextGate
+from instructor_stream_ext.core.gate import ItemGate, ModelGate, OnBadItem, TextGate
 from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.partials import PartialParser
 from instructor_stream_ext.core.policies import DebounceArgument, counts_transitions, policy_from
-from instructor_stream_ext.hooks import HOOK_NAMES, Dispatch, Handler, HookErrors, Hooks, refuse_coroutine
+from instructor_stream_ext.hooks import HOOK_NAMES, Dispatch, Handler, HookErrors, Hooks, Sink, refuse_coroutine
 from instructor_stream_ext.retries import Retries
 from instructor_stream_ext.script import Script
 from instructor_stream_ext.shape import Shape, item_shape, shape_of
@@ -52,6 +52,7 @@ class Settings:
     limits: Limits | None = None
     usage: bool = True
     clock: Callable[[], float] | None = None
+    log_transitions: Sink | None = None
 
 
 def split_hooks(hooks: Any, on_hooks: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
@@ -85,6 +86,7 @@ class CallMaker:
         self.hooks = hooks
         self.instructor_hooks = instructor_hooks
         self._hook_errors = HookErrors(settings.hook_errors)
+        self._log = Hooks() if settings.log_transitions is None else Hooks(on_event=settings.log_transitions)  # type: ignore[arg-type]
         if not link.is_async:
             hooks.refuse_coroutines()
             refuse_coroutines(instructor_hooks)
@@ -169,13 +171,15 @@ class CallMaker:
         if not self.link.is_async:
             ours.refuse_coroutines()
             refuse_coroutines(theirs)
-        return self.hooks + ours, self.wrapped.hooks + self.instructor_hooks + theirs
+        return self.hooks + ours + self._log, self.wrapped.hooks + self.instructor_hooks + theirs
 
     def _script(
         self,
         shape: Shape | None,
         messages: Any,
         kwargs: dict[str, Any],
+        *,
+        on_bad: OnBadItem = "reask",
     ) -> Script:
         """Everything one stream needs, from a call's arguments; nothing is sent yet."""
         self.link.check_streams()
@@ -195,10 +199,12 @@ class CallMaker:
         kwargs = link.client.handle_kwargs(kwargs)
         dispatch = Dispatch(hooks, self._hook_errors)
         retries = Retries(max_retries, is_async=link.is_async)
-        gate, items = _gate(shape, checks, strict=strict, context=context)
+        gate, items = _gate(shape, checks, strict=strict, context=context, on_bad=on_bad, most=limits.max_items)
+        # the list is read until it is full; a longer one within an item is no fault
+        within = limits if items is None else replace(limits, max_items=None)
         transitions = dispatch.transitions or counts_transitions(policy) or items is not None
         machine = StreamMachine(
-            parser=None if shape is None else _ParserMaker(shape, link.mode.value, limits),
+            parser=None if shape is None else _ParserMaker(shape, link.mode.value, within),
             view=None if shape is None else shape.view,
             policy=policy,
             limits=limits,
@@ -234,7 +240,8 @@ class CallMaker:
     def item_script(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
-        return self._script(item_shape(response_model), messages, kwargs), messages
+        on_bad = kwargs.pop("on_bad_item", "reask")
+        return self._script(item_shape(response_model), messages, kwargs, on_bad=on_bad), messages
 
     def text_script(self, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
         messages = as_messages(messages, kwargs)
@@ -264,7 +271,7 @@ class CallMaker:
 
     def streams_create(self, kwargs: dict[str, Any]) -> bool:
         """Whether `create` has to stream underneath, because somebody listens or it was asked for a stream's option."""
-        if self.hooks or isinstance(kwargs.get("hooks"), Hooks):
+        if self.hooks or self._log or isinstance(kwargs.get("hooks"), Hooks):
             return True
         return any(kwargs.get(name) is not None for name in (*_ON, "final_checks", "stop_when", "timeouts", "limits"))
 
@@ -320,11 +327,21 @@ def _budget(token_budget: Any) -> int | None:
     return token_budget
 
 
-def _gate(shape: Shape | None, checks: Sequence[Handler], *, strict: bool, context: Any) -> tuple[Any, ItemGate | None]:
+def _gate(
+    shape: Shape | None,
+    checks: Sequence[Handler],
+    *,
+    strict: bool,
+    context: Any,
+    on_bad: OnBadItem,
+    most: int | None,
+) -> tuple[Any, ItemGate | None]:
     if shape is None:
         return TextGate(checks), None
     if shape.items is not None and shape.item is not None:
-        items = ItemGate(shape.item, shape.items, checks=checks, strict=strict, context=context)
+        items = ItemGate(
+            shape.item, shape.items, checks=checks, strict=strict, context=context, on_bad=on_bad, most=most
+        )
         return items, items
     gate = ModelGate(
         shape.adapter, unwrap=shape.unwrap, checks=checks, kind=shape.plan.kind, strict=strict, context=context

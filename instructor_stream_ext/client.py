@@ -12,6 +12,7 @@ from instructor_stream_ext.calls import CallMaker, Settings, split_hooks
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, policy_from
 from instructor_stream_ext.hooks import Hooks
+from instructor_stream_ext.sinks.log import TransitionLog
 from instructor_stream_ext.sync_client import StreamClient
 
 __all__ = ["wrap"]
@@ -28,6 +29,7 @@ def wrap(
     limits: Limits | None = None,
     usage: bool = True,
     clock: Callable[[], float] | None = None,
+    log_transitions: bool | TransitionLog = False,
     **on_hooks: Any,
 ) -> AsyncStreamClient: ...
 
@@ -43,6 +45,7 @@ def wrap(
     limits: Limits | None = None,
     usage: bool = True,
     clock: Callable[[], float] | None = None,
+    log_transitions: bool | TransitionLog = False,
     **on_hooks: Any,
 ) -> StreamClient: ...
 
@@ -57,6 +60,7 @@ def wrap(
     limits: Limits | None = None,
     usage: bool = True,
     clock: Callable[[], float] | None = None,
+    log_transitions: bool | TransitionLog = False,
     **on_hooks: Any,
 ) -> StreamClient | AsyncStreamClient:
     """Give an instructor client streams that stream, and that are never wrong in silence.
@@ -73,6 +77,7 @@ def wrap(
         limits: Bounds in size.
         usage: Whether to ask chat-completion providers for the token counts of a stream.
         clock: Gives seconds; `time.monotonic` if None.
+        log_transitions: Whether to log what happens in each stream: True, or a `TransitionLog` with its settings.
         on_hooks: Callbacks by name, such as `on_partial=show`.
 
     Returns:
@@ -85,7 +90,13 @@ def wrap(
         ValueError: A time or a size is out of range.
     """
     settings = Settings(
-        debounce=debounce, hook_errors=hook_errors, timeouts=timeouts, limits=limits, usage=usage, clock=clock
+        debounce=debounce,
+        hook_errors=hook_errors,
+        timeouts=timeouts,
+        limits=limits,
+        usage=usage,
+        clock=clock,
+        log_transitions=TransitionLog() if log_transitions is True else log_transitions or None,
     )
     policy_from(debounce)
     ours, theirs = split_hooks(hooks, on_hooks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -19,13 +20,19 @@ from instructor_stream_ext.core.events import (
     FieldState,
     ItemCompleted,
     PartialEmitted,
+    SkippedItem,
+    StreamCancelled,
     StreamCompleted,
     StreamEvent,
+    StreamFailed,
+    StreamRestarted,
     StreamStats,
     Usage,
 )
-from instructor_stream_ext.core.machine import State
+from instructor_stream_ext.core.machine import State, StreamMachine
+from instructor_stream_ext.core.options import Limits
 from instructor_stream_ext.core.partials import parse_path
+from instructor_stream_ext.core.pieces import Pieces
 from instructor_stream_ext.drivers import NOTHING, Pick, adrive, drive
 from instructor_stream_ext.script import Script
 
@@ -112,6 +119,18 @@ class _Stream(Generic[T]):
     def messages(self) -> list[Any]:
         """The conversation so far with this answer appended, ready for the next turn."""
         return [*self._conversation, {"role": "assistant", "content": self.text}]
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds in size that hold for this stream."""
+        return self._machine.limits
+
+    def _text_of(self, path: str | Path) -> None:
+        """Read the stream as the text of one field from here."""
+        path = parse_path(path) if isinstance(path, str) else path
+        self._machine.check_text(path)
+        self._claim("the text of a field")
+        self._listen(_growth(self._machine, path), deltas=True)
 
     def _claim(self, reading_as: str) -> None:
         """The stream is about to be read in one way; it cannot be read in another, nor twice."""
@@ -204,9 +223,48 @@ def _pieces() -> Pick:
         elif type(event) is StreamCompleted:
             whole = event.result
         else:
+            if type(event) is StreamRestarted:
+                shown = 0
             return NOTHING
         piece = whole[shown:]
         shown = len(whole)
+        return piece or NOTHING
+
+    return pick
+
+
+class _Several(list[str]):
+    """More than one value for the consumer, out of one event."""
+
+
+def _cut(pieces: Pieces) -> Pick:
+    """The text in words, sentences or lines. What is held back comes before the end, whatever the end is."""
+    grown = _pieces()
+
+    def pick(event: Event) -> Any:
+        if type(event) is StreamRestarted:
+            pieces.clear()
+        piece = grown(event)
+        cut = [] if piece is NOTHING else pieces.feed(piece)
+        if type(event) in (StreamCompleted, StreamFailed, StreamCancelled):
+            cut += pieces.finish()
+        return _Several(cut) if cut else NOTHING
+
+    return pick
+
+
+def _growth(machine: StreamMachine, path: Path) -> Pick:
+    """What was added to one string of the document."""
+    shown = 0
+
+    def pick(event: Event) -> Any:
+        nonlocal shown
+        if type(event) is StreamRestarted:
+            shown = 0
+        if type(event) not in (PartialEmitted, StreamCompleted, StreamFailed):
+            return NOTHING
+        text = machine.text_at(path)
+        piece, shown = text[shown:], len(text)
         return piece or NOTHING
 
     return pick
@@ -267,6 +325,20 @@ class _SyncStream(_Stream[T]):
         self._listen(_delta, deltas=True)
         return self._lend()
 
+    def text_of(self, path: str | Path) -> Iterator[str]:
+        """What is added to one string field, piece by piece, in place of the values.
+
+        How often a piece comes is the business of `debounce`, as with partials.
+
+        Args:
+            path: As in `state`.
+
+        Raises:
+            StreamMisuse: There is no such field, it is no string, or the stream is already being read.
+        """
+        self._text_of(path)
+        return self._lend()
+
     def get_final_response(self) -> T:
         """Read to the end and give the validated result; asked again, the same object.
 
@@ -314,7 +386,14 @@ class PartialStream(_SyncStream[T]):
         super().__init__(script, messages, _values)
 
 
-class ItemStream(_SyncStream[T]):
+class _Skipping(_Stream[T]):
+    @property
+    def skipped(self) -> list[SkippedItem]:
+        """With `on_bad_item="skip"`, the items so far that did not validate and were left out."""
+        return self._script.skipped
+
+
+class ItemStream(_SyncStream[T], _Skipping[T]):
     """List items, each validated once, as soon as it is closed; the final response is the list of all."""
 
     def __init__(self, script: Script, messages: list[Any]) -> None:
@@ -324,8 +403,33 @@ class ItemStream(_SyncStream[T]):
 class TextStream(_SyncStream[str]):
     """Plain text, piece by piece; the final response is the whole."""
 
-    def __init__(self, script: Script, messages: list[Any]) -> None:
-        super().__init__(script, messages, _pieces())
+    def __init__(self, script: Script, messages: list[Any], pieces: Pieces | None = None) -> None:
+        super().__init__(script, messages, _pieces() if pieces is None else _cut(pieces))
+        self._waiting: deque[str] | None = None if pieces is None else deque()
+
+    def _lend(self) -> Iterator[Any]:
+        values = super()._lend()
+        return values if self._waiting is None else _spread(values, self._waiting)
+
+    def __next__(self) -> str:
+        if self._waiting is None:
+            return super().__next__()
+        while not self._waiting:
+            self._waiting += super().__next__()
+        return self._waiting.popleft()
+
+
+def _spread(values: Iterator[Any], waiting: deque[str]) -> Generator[Any, None, None]:
+    """One value at a time, where one event gave several."""
+    while waiting:
+        yield waiting.popleft()
+    for value in values:
+        if type(value) is _Several:
+            waiting += value
+            while waiting:
+                yield waiting.popleft()
+        else:
+            yield value
 
 
 class _Pass(Generic[T]):
@@ -425,6 +529,20 @@ class _AsyncStream(_Stream[T]):
         self._listen(_delta, deltas=True)
         return self._pass()
 
+    def text_of(self, path: str | Path) -> AsyncIterator[str]:
+        """What is added to one string field, piece by piece, in place of the values.
+
+        How often a piece comes is the business of `debounce`, as with partials.
+
+        Args:
+            path: As in `state`.
+
+        Raises:
+            StreamMisuse: There is no such field, it is no string, or the stream is already being read.
+        """
+        self._text_of(path)
+        return self._pass()
+
     async def get_final_response(self) -> T:
         """Read to the end and give the validated result; asked again, the same object.
 
@@ -473,7 +591,7 @@ class AsyncPartialStream(_AsyncStream[T]):
         super().__init__(script, messages, _values)
 
 
-class AsyncItemStream(_AsyncStream[T]):
+class AsyncItemStream(_AsyncStream[T], _Skipping[T]):
     """List items, each validated once, as soon as it is closed; the final response is the list of all."""
 
     def __init__(self, script: Script, messages: list[Any]) -> None:
@@ -483,5 +601,36 @@ class AsyncItemStream(_AsyncStream[T]):
 class AsyncTextStream(_AsyncStream[str]):
     """Plain text, piece by piece; the final response is the whole."""
 
-    def __init__(self, script: Script, messages: list[Any]) -> None:
-        super().__init__(script, messages, _pieces())
+    def __init__(self, script: Script, messages: list[Any], pieces: Pieces | None = None) -> None:
+        super().__init__(script, messages, _pieces() if pieces is None else _cut(pieces))
+        self._waiting: deque[str] | None = None if pieces is None else deque()
+
+    def _pass(self) -> AsyncIterator[Any]:
+        values = super()._pass()
+        return values if self._waiting is None else _Spread(values, self._waiting)
+
+    async def __anext__(self) -> str:
+        if self._waiting is None:
+            return await super().__anext__()
+        while not self._waiting:
+            self._waiting += await super().__anext__()
+        return self._waiting.popleft()
+
+
+class _Spread:
+    """As `_spread`, in an event loop."""
+
+    def __init__(self, values: AsyncIterator[Any], waiting: deque[str]) -> None:
+        self._values = values
+        self._waiting = waiting
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        while not self._waiting:
+            value = await anext(self._values)
+            if type(value) is not _Several:
+                return value
+            self._waiting += value
+        return self._waiting.popleft()

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_args, overload
 from pydantic import BaseModel
 
 from instructor_stream_ext.calls import CallMaker, as_messages, stream_kind
+from instructor_stream_ext.core.pieces import By, Pieces
 from instructor_stream_ext.streams import ItemStream, PartialStream, TextStream
 
 __all__ = ["Responses", "StreamClient"]
@@ -108,10 +109,12 @@ class StreamClient(CallMaker):
         Args:
             response_model: What one item is.
             messages: As in `create_partial`; so are all others.
-            max_retries: When an item does not validate, all items begin anew.
+            max_retries: As in `create_partial`; a re-ask begins the items anew.
             context: For validators and templating.
             strict: As in pydantic.
-            kwargs: As in `create_partial`.
+            kwargs: As in `create_partial`. `on_bad_item` says what an item that does not validate does: "reask" begins
+                all items anew, "raise" ends the stream, "skip" leaves it out and notes it in the stream's `skipped`.
+                `limits=Limits(max_items=N)` ends the stream well after N valid items, and closes the connection.
 
         Raises:
             StreamMisuse: The response model or a hook cannot work; nothing has been sent.
@@ -119,14 +122,23 @@ class StreamClient(CallMaker):
         kwargs.update(max_retries=max_retries, context=context, strict=strict)
         return ItemStream(*self.item_script(response_model, messages, kwargs))
 
-    def stream_text(self, messages: Any = None, **kwargs: Any) -> TextStream:
+    def stream_text(
+        self, messages: Any = None, *, by: By = "delta", buffer: int = 1, **kwargs: Any
+    ) -> TextStream:
         """Stream a plain text answer, with the same hooks.
 
         Args:
             messages: As in `create_partial`.
+            by: What the text is given by: "delta" as it comes, or whole "word"s, "sentence"s or "line"s.
+            buffer: How many of them are given at a time.
             kwargs: As in `create_partial`.
+
+        Raises:
+            StreamMisuse: `by`, `buffer` or a hook cannot work; nothing has been sent.
         """
-        return TextStream(*self.text_script(messages, kwargs))
+        pieces = Pieces(by, buffer)
+        plain = by == "delta" and buffer == 1
+        return TextStream(*self.text_script(messages, kwargs), None if plain else pieces)
 
     @overload
     def create(

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from instructor_stream_ext.core.errors import InvalidJSON, NoOutput, Path
+from instructor_stream_ext.core.errors import InvalidJSON, NoOutput, Path, StreamMisuse
+from instructor_stream_ext.core.events import SkippedItem
 from instructor_stream_ext.core.items import ItemCutter
 from instructor_stream_ext.core.partials import last_values
 
-__all__ = ["ItemGate", "ModelGate", "TextGate", "validate_document"]
+__all__ = ["ItemGate", "ModelGate", "OnBadItem", "TextGate", "validate_document"]
+
+OnBadItem: TypeAlias = Literal["raise", "skip", "reask"]
+"""What an item that does not validate does: end the stream, be left out, or have all items begin anew."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -37,7 +41,7 @@ def validate_document(adapter: TypeAdapter[Any], document: str, *, strict: bool 
     try:
         return adapter.validate_json(document, strict=strict, context=context)
     except (ValidationError, UnicodeEncodeError) as error:
-        if isinstance(error, ValidationError) and not _is_syntax(error):
+        if isinstance(error, ValidationError) and not (_is_syntax(error) or _SURROGATE.search(document)):
             raise
     try:
         tree = json.loads(document, strict=False)
@@ -52,9 +56,11 @@ def _is_syntax(error: ValidationError) -> bool:
 
 
 def _mend(value: Any) -> Any:
-    """The same tree with lone surrogates replaced, in keys too."""
+    """The same tree with surrogate pairs joined and lone surrogates replaced, in keys too."""
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
+        if not _SURROGATE.search(value):
+            return value
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, list):
         return [_mend(item) for item in value]
     if isinstance(value, dict):
@@ -133,6 +139,11 @@ class ItemGate:
         checks: Called with the list of all items at the end.
         strict: As in pydantic.
         context: As in pydantic.
+        on_bad: What an item that does not validate does.
+        most: After how many valid items the list is full; None for no bound.
+
+    Raises:
+        StreamMisuse: `on_bad` is unknown.
     """
 
     def __init__(
@@ -143,9 +154,17 @@ class ItemGate:
         checks: Sequence[Callable[..., object]] = (),
         strict: bool | None = None,
         context: Any = None,
+        on_bad: OnBadItem = "reask",
+        most: int | None = None,
     ) -> None:
+        if on_bad not in get_args(OnBadItem):
+            raise StreamMisuse(f"on_bad_item must be one of {', '.join(get_args(OnBadItem))}, not {on_bad!r}")
         self.checks = checks
         self.items: list[Any] = []
+        self.skipped: list[SkippedItem] = []
+        self.reasks = on_bad == "reask"
+        self._skips = on_bad == "skip"
+        self._most = most
         self._place = place
         self._cutter = ItemCutter(str(place[-1]))
         self._adapter = adapter
@@ -156,28 +175,44 @@ class ItemGate:
         """Whether this is the place of an item of the list."""
         return path[:-1] == self._place
 
-    def take(self, path: Path, document: str) -> Any:
+    @property
+    def is_full(self) -> bool:
+        """Whether no further item is wanted."""
+        return self._most is not None and len(self.items) >= self._most
+
+    def take(self, path: Path, document: str) -> tuple[Any, ...]:
         """Validate an item that is complete, and keep it.
 
         Args:
             path: Its place.
             document: The document as far as it has come.
 
+        Returns:
+            The validated item, alone in a tuple; an empty one if it was skipped.
+
         Raises:
-            ValidationError: It does not validate.
+            ValidationError: It does not validate, and is not to be skipped.
         """
         index = path[-1]
         assert isinstance(index, int)  # noqa: S101
         if index == 0:  # the key may come twice, and the last one counts
             self.items = []
+            self.skipped = []
         item = self._cutter.cut(document, index)
-        valid = validate_document(self._adapter, item, strict=self._strict, context=self._context)
+        try:
+            valid = validate_document(self._adapter, item, strict=self._strict, context=self._context)
+        except ValidationError as error:
+            if not self._skips:
+                raise
+            self.skipped.append(SkippedItem(path, item, tuple(error.errors(include_url=False))))
+            return ()
         self.items.append(valid)
-        return valid
+        return (valid,)
 
     def restart(self) -> None:
         """The items so far are void."""
         self.items = []
+        self.skipped = []
         self._cutter = ItemCutter(str(self._place[-1]))
 
     def open(self, document: str | None, text: str) -> list[Any]:

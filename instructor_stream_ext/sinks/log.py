@@ -1,0 +1,261 @@
+"""A log of what matters in a stream: a line when a field is complete, none for a delta.
+
+Each line is an ordinary record of `logging` with its facts as `extra=` fields, so that formatters and other loggers that
+read them get structure: `transition` (what happened), `stream` (a number per stream), `attempt`, `at` (seconds since the
+stream began), `since_last` (seconds since the line before), and what else belongs to the kind of line.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+
+from instructor_stream_ext.core.errors import Path, StreamMisuse
+from instructor_stream_ext.core.events import (
+    DeltaReceived,
+    FieldState,
+    FieldTransition,
+    ItemCompleted,
+    Outcome,
+    StreamCompleted,
+    StreamEnded,
+    StreamEvent,
+    StreamFailed,
+    StreamRestarted,
+    StreamStarted,
+)
+from instructor_stream_ext.core.markers import Streamed
+
+__all__ = ["TransitionLog"]
+
+Change: TypeAlias = FieldTransition | ItemCompleted
+"""What `when` is asked about."""
+
+_numbers = itertools.count(1)
+
+_HIDDEN = "**********"
+
+
+class TransitionLog:
+    """Logs attempts, the first text, each field and list item that is complete, restarts, the gate, and the end.
+
+    Give it to `wrap(..., log_transitions=...)`, to a call as `on_event=`, or call it with the events of one stream after
+    the other.
+
+    Args:
+        logger: Its name, or the logger itself.
+        level: Of the lines, as a number or a name; failures are one level up from it, but not below WARNING.
+        include_values: Whether lines tell what the fields hold. A `SecretStr` is never told, nor is a field declared
+            with `repr=False`.
+        when: Asked about each complete field and item; no line where it says no.
+        max_lines: Lines about fields and items per stream; a last one says that there were more.
+        redact: Names of fields whose values are never told, wherever they stand.
+        max_value: Characters of a value that are told.
+
+    Raises:
+        StreamMisuse: An argument that cannot work.
+    """
+
+    def __init__(
+        self,
+        logger: str | logging.Logger = "instructor_stream_ext",
+        *,
+        level: int | str = logging.INFO,
+        include_values: bool = False,
+        when: Callable[[Change], bool] | None = None,
+        max_lines: int | None = 200,
+        redact: Collection[str] = (),
+        max_value: int = 200,
+    ) -> None:
+        number = logging.getLevelNamesMapping().get(level.upper()) if isinstance(level, str) else level
+        if not isinstance(number, int):
+            raise StreamMisuse(f"TransitionLog(level={level!r}): there is no such level")
+        if when is not None and not callable(when):
+            raise StreamMisuse(f"TransitionLog(when={when!r}): must be callable")
+        if isinstance(redact, str):
+            raise StreamMisuse(f"TransitionLog(redact={redact!r}): must be a collection of names")
+        self.logger = logging.getLogger(logger) if isinstance(logger, str) else logger
+        self.level = number
+        self.include_values = include_values
+        self.when = when
+        self.max_lines = max_lines
+        self.redact = frozenset(redact)
+        self.max_value = max_value
+        self._reading: _StreamLog | None = None
+
+    def for_stream(self) -> Callable[[StreamEvent], None]:
+        """A consumer of the events of one stream."""
+        return _StreamLog(self).take
+
+    def __call__(self, event: StreamEvent) -> None:
+        """Log an event of a stream that is read alone; the next one begins after its end."""
+        if self._reading is None:
+            self._reading = _StreamLog(self)
+        reading = self._reading
+        if isinstance(event, StreamEnded):
+            self._reading = None
+        reading.take(event)
+
+    def shown(self, path: Path, value: Any) -> str:
+        """A value as a line may tell it."""
+        if self.redact.intersection(path):
+            return _HIDDEN
+        text = json.dumps(self._plain(value), ensure_ascii=False, default=str)
+        return text if len(text) <= self.max_value else text[: self.max_value - 1] + "…"
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, (SecretStr, SecretBytes)):
+            return _HIDDEN
+        if isinstance(value, Streamed):
+            return self._plain(value.value)
+        if isinstance(value, BaseModel):
+            fields = type(value).model_fields
+            held = {**value.__dict__, **(value.__pydantic_extra__ or {})}
+            silent = {name for name, field in fields.items() if not field.repr}
+            return {name: _HIDDEN if name in silent else self._member(name, held[name]) for name in held}
+        if hasattr(value, "__dataclass_fields__"):
+            return {name: self._member(name, getattr(value, name, None)) for name in value.__dataclass_fields__}
+        if isinstance(value, Mapping):
+            return {str(name): self._member(name, member) for name, member in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self._plain(member) for member in value]
+        return value
+
+    def _member(self, name: object, value: Any) -> Any:
+        return _HIDDEN if name in self.redact else self._plain(value)
+
+
+class _StreamLog:
+    """The lines of one stream."""
+
+    def __init__(self, log: TransitionLog) -> None:
+        self._log = log
+        self._number = next(_numbers)
+        self._last_at = 0.0
+        self._has_text = False
+        self._lines = 0
+
+    def take(self, event: StreamEvent) -> None:
+        """Log an event, if it is one of those that matter."""
+        match event:
+            case StreamStarted(model=model, provider=provider):
+                self._has_text = False
+                self._line(event, "attempt_started", f"attempt {event.attempt} started", model=model, provider=provider)
+            case DeltaReceived() if not self._has_text:
+                self._has_text = True
+                self._line(event, "first_text", "first text")
+            case FieldTransition(path=path, after=FieldState.COMPLETE) if path and not isinstance(path[-1], int):
+                self._change(event, "field_complete", "complete", event.value)
+            case ItemCompleted(path=path):
+                self._change(event, "item_complete", f"item {path[-1]} complete", event.item)
+            case StreamRestarted(error=error):
+                if error is not None:
+                    self._failure(event, "gate_failed", "gate failed", error)
+                self._line(
+                    event,
+                    "restart",
+                    f"restart ({event.reason.value}): attempt {event.attempt} begins",
+                    reason=event.reason.value,
+                    from_model=event.from_model,
+                    to_model=event.to_model,
+                )
+            case StreamCompleted():
+                self._line(event, "gate_passed", "gate passed")
+            case StreamFailed(error=error):
+                self._failure(event, "failed", "failed", error)
+            case StreamEnded(outcome=outcome):
+                self._end(event, outcome)
+            case _:
+                pass
+
+    def _change(self, event: Change, kind: str, said: str, value: Any) -> None:
+        log = self._log
+        if not log.logger.isEnabledFor(log.level):
+            return
+        if log.max_lines is not None and self._lines > log.max_lines:
+            return
+        if log.when is not None and not log.when(event):
+            return
+        self._lines += 1
+        if log.max_lines is not None and self._lines > log.max_lines:
+            self._line(event, "lines_left_out", f"more than {log.max_lines} fields and items: no further lines")
+            return
+        facts: dict[str, Any] = {"path": _dotted(event.path)}
+        if isinstance(event, FieldTransition):
+            facts |= {"before": event.before.value, "after": event.after.value}
+            said = f"{event.before.value} -> {event.after.value}"
+        else:
+            facts |= {"item": event.path[-1]}
+        if log.include_values:
+            facts["value"] = log.shown(event.path, value)
+            said += f" = {facts['value']}"
+        self._line(event, kind, f"{facts['path']}: {said}", **facts)
+
+    def _failure(self, event: StreamEvent, kind: str, said: str, error: BaseException) -> None:
+        faults = self._faults(error)
+        named = f"{said}: {type(error).__name__}" + (f" ({'; '.join(faults)})" if faults else "")
+        level = max(self._log.level + 10, logging.WARNING)
+        self._line(event, kind, named, level=level, error=type(error).__name__, faults=faults)
+
+    def _faults(self, error: BaseException) -> list[str]:
+        """What was wrong, without what the model said: an error's message may well repeat that."""
+        cause = error if isinstance(error, ValidationError) else error.__cause__
+        if isinstance(cause, ValidationError):
+            return [self._fault(dict(fault)) for fault in cause.errors(include_url=False, include_context=False)]
+        return [str(error)[: self._log.max_value]] if self._log.include_values and not self._log.redact else []
+
+    def _fault(self, fault: dict[str, Any]) -> str:
+        place = _dotted(fault["loc"]) or "document"
+        if self._log.include_values and not self._log.redact:
+            return f"{place}: {fault['msg']}"[: self._log.max_value]
+        return f"{place}: {fault['type']}"
+
+    def _end(self, event: StreamEnded, outcome: Outcome) -> None:
+        stats = event.stats
+        usage = stats.usage
+        self._line(
+            event,
+            "end",
+            f"{outcome.value} after {event.at:.3f} s: {stats.attempts} attempt{'s' if stats.attempts > 1 else ''}, "
+            f"{stats.deltas} deltas, {stats.chars} characters, {stats.partials_yielded} partials",
+            outcome=outcome.value,
+            attempts=stats.attempts,
+            deltas=stats.deltas,
+            chars=stats.chars,
+            partials=stats.partials_yielded,
+            first_delta_at=stats.first_delta_at,
+            first_partial_at=stats.first_partial_at,
+            end_signal=stats.end_signal,
+            input_tokens=None if usage is None else usage.input_tokens,
+            output_tokens=None if usage is None else usage.output_tokens,
+        )
+
+    def _line(self, event: StreamEvent, kind: str, said: str, *, level: int | None = None, **facts: Any) -> None:
+        since_last = event.at - self._last_at
+        self._last_at = event.at
+        extra = {
+            "transition": kind,
+            "stream": self._number,
+            "attempt": event.attempt,
+            "at": event.at,
+            "since_last": since_last,
+            **facts,
+        }
+        self._log.logger.log(
+            self._log.level if level is None else level,
+            "stream %d: %s (at %.3f s, +%.3f s)",
+            self._number,
+            said,
+            event.at,
+            since_last,
+            extra=extra,
+        )
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
