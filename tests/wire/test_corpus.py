@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import base64
-import csv
-import gzip
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from instructor_stream_ext.wire import EndKind, Reader, reader_for
+from tests.recordings import INDEX, Recording, recordings
 
-CORPUS = Path(__file__).parents[3] / "shared" / "wire"
-INDEX = CORPUS / "INDEX.tsv"
 pytestmark = pytest.mark.skipif(not INDEX.exists(), reason="the collection of recordings is not beside this checkout")
 
 # Formats no SDK known to instructor speaks.
@@ -27,33 +22,8 @@ TWO_ANSWERS = ("cerebras__chat-tools__vercel-glm47-reasoning.jsonl",)
 TRUNCATED = {"length", "max_tokens"}
 
 
-def _rows() -> list[dict[str, str]]:
-    if not INDEX.exists():
-        return []
-    with INDEX.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
-    return [row for row in rows if not row["api/mode"].endswith(NOT_OURS)]
-
-
-def _body(name: str) -> bytes:
-    """The recorded response body, as it went over the wire."""
-    path = CORPUS / name
-    if path.suffix != ".yaml":
-        return path.read_bytes()
-    recorded = yaml.safe_load(path.read_text(encoding="utf-8"))["interactions"][0]["response"]["body"]
-    body = recorded["string"]
-    raw: bytes = body.encode() if isinstance(body, str) else body
-    return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-
-
-def _as_sse(name: str) -> bytes:
-    """The body as server-sent events, whatever it was kept as."""
-    body = _body(name)
-    if name.endswith(".jsonl"):
-        return b"".join(b"data: " + line + b"\n\n" for line in body.splitlines() if line.strip())
-    if b"data:" in body:
-        return body
-    return b"".join(b"data: " + json.dumps(item).encode() + b"\n\n" for item in json.loads(body))
+def _rows() -> list[Recording]:
+    return [one for one in recordings() if one.mode not in NOT_OURS]
 
 
 def _transport(body: bytes) -> Any:
@@ -65,48 +35,48 @@ def _transport(body: bytes) -> Any:
     return httpx2.Client(transport=httpx2.MockTransport(answer))
 
 
-def _chat(row: dict[str, str]) -> Iterator[Any]:
+def _chat(row: Recording) -> Iterator[Any]:
     import openai
 
-    client = openai.OpenAI(api_key="none", http_client=_transport(_as_sse(row["file"])), max_retries=0)
+    client = openai.OpenAI(api_key="none", http_client=_transport(row.sse), max_retries=0)
     yield from client.chat.completions.create(model="any", messages=[], stream=True)
 
 
-def _responses(row: dict[str, str]) -> Iterator[Any]:
+def _responses(row: Recording) -> Iterator[Any]:
     import openai
 
-    client = openai.OpenAI(api_key="none", http_client=_transport(_as_sse(row["file"])), max_retries=0)
+    client = openai.OpenAI(api_key="none", http_client=_transport(row.sse), max_retries=0)
     yield from client.responses.create(model="any", input="", stream=True)
 
 
-def _messages(row: dict[str, str]) -> Iterator[Any]:
+def _messages(row: Recording) -> Iterator[Any]:
     anthropic = pytest.importorskip("anthropic")
-    client = anthropic.Anthropic(api_key="none", http_client=_transport(_as_sse(row["file"])), max_retries=0)
+    client = anthropic.Anthropic(api_key="none", http_client=_transport(row.sse), max_retries=0)
     yield from client.messages.create(model="any", max_tokens=1, messages=[], stream=True)
 
 
-def _generate_content(row: dict[str, str]) -> Iterator[Any]:
+def _generate_content(row: Recording) -> Iterator[Any]:
     genai = pytest.importorskip("google.genai")
-    options = genai.types.HttpOptions(httpx_client=_transport(_as_sse(row["file"])))
+    options = genai.types.HttpOptions(httpx_client=_transport(row.sse))
     client = genai.Client(api_key="none", http_options=options)
     yield from client.models.generate_content_stream(model="any", contents="any")
 
 
-def _mistral(row: dict[str, str]) -> Iterator[Any]:
-    for line in _as_sse(row["file"]).splitlines():
+def _mistral(row: Recording) -> Iterator[Any]:
+    for line in row.sse.splitlines():
         if line.startswith(b"data: {"):
             yield {"data": json.loads(line[6:])}
 
 
-def _cohere(row: dict[str, str]) -> Iterator[Any]:
-    for line in _as_sse(row["file"]).splitlines():
+def _cohere(row: Recording) -> Iterator[Any]:
+    for line in row.sse.splitlines():
         if line.startswith(b"data: {"):
             yield json.loads(line[6:])
 
 
-def _event_stream(row: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _event_stream(row: Recording) -> Iterator[dict[str, Any]]:
     """The messages of AWS's binary framing: headers and a JSON payload, each between lengths and checksums."""
-    body = _body(row["file"])
+    body = row.body
     while body:
         total, head = int.from_bytes(body[:4]), int.from_bytes(body[4:8])
         headers, payload = body[12 : 12 + head], json.loads(body[12 + head : total - 4])
@@ -117,11 +87,11 @@ def _event_stream(row: dict[str, str]) -> Iterator[dict[str, Any]]:
         body = body[total:]
 
 
-def _converse(row: dict[str, str]) -> Iterator[Any]:
+def _converse(row: Recording) -> Iterator[Any]:
     yield from _event_stream(row)
 
 
-def _invoke(row: dict[str, str]) -> Iterator[Any]:
+def _invoke(row: Recording) -> Iterator[Any]:
     for event in _event_stream(row):
         yield json.loads(base64.b64decode(event["chunk"]["bytes"]))
 
@@ -136,30 +106,25 @@ SOURCES = {
 }
 
 
-def _source(row: dict[str, str]) -> tuple[str, Iterator[Any]]:
+def _source(row: Recording) -> tuple[str, Iterator[Any]]:
     """Which reader a recording is for, and its chunks."""
-    if row["provider"] == "mistral":
+    if row.provider == "mistral":
         return "mistral", _mistral(row)
-    if row["api/mode"].endswith("invoke-tools"):
+    if row.mode == "invoke-tools":
         return "anthropic", _invoke(row)
-    provider, chunks = SOURCES[row["api/mode"].partition("/")[0]]
+    provider, chunks = SOURCES[row.api]
     return provider, chunks(row)
 
 
-def _reader(row: dict[str, str], provider: str) -> Reader:
-    names = frozenset(re.findall(r"(\w+):\d+frag", row["notes"]))
-    mode = "responses_tools" if row["api/mode"].startswith("responses") else "tool_call" if names else "json_mode"
+def _reader(row: Recording, provider: str) -> Reader:
+    names = frozenset(name for name, _ in row.calls)
+    mode = "responses_tools" if row.api == "responses" else "tool_call" if names else "json_mode"
     return reader_for(provider, mode, tools=names or None)
 
 
-def _expected(row: dict[str, str]) -> str | None:
-    names = row["carried text file(s)"].split()
-    return None if names == ["-"] else (CORPUS / names[0]).read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("row", _rows(), ids=lambda row: str(row["file"]))
-def test_the_recording_carries_its_document_and_its_end(row: dict[str, str]) -> None:
-    if "chat-error" in row["api/mode"]:
+@pytest.mark.parametrize("row", _rows(), ids=lambda row: row.file)
+def test_the_recording_carries_its_document_and_its_end(row: Recording) -> None:
+    if row.mode == "chat-error":
         pytest.skip("read in the test of errors")
     provider, chunks = _source(row)
     reader = _reader(row, provider)
@@ -175,36 +140,34 @@ def test_the_recording_carries_its_document_and_its_end(row: dict[str, str]) -> 
         lived += reader.alive
     text += reader.finish()
 
-    assert switches == (1 if row["file"] in TWO_ANSWERS else 0)
-    expected = _expected(row)
-    assert expected is not None
-    if "chat-refusal" in row["api/mode"]:
+    assert switches == (1 if row.file in TWO_ANSWERS else 0)
+    expected = row.carried[0]
+    if row.mode == "chat-refusal":
         assert reader.refusal.strip() == expected.strip()
         assert aside == reader.refusal
         assert text == ""
-    elif row["carried text file(s)"].split()[0].endswith(".json"):
+    elif row.texts[0].endswith(".json"):
         assert json.loads(text) == json.loads(expected)
     else:
         assert text.strip() == expected.strip()
     assert lived > 0
-    said = re.search(r"text (\d+) chars beside the calls", row["notes"])
-    assert len(aside) == (int(said.group(1)) if said else len(reader.refusal))
-    if "usage" in row["notes"].split("; "):
+    assert len(aside) == (row.beside or len(reader.refusal))
+    if row.says("usage"):
         assert reader.usage is not None
         assert reader.usage.output_tokens > 0
     _check_end(row, reader)
     assert reader.completion() is not None
 
 
-def _check_end(row: dict[str, str], reader: Reader) -> None:
-    if row["finish"] == "-":
+def _check_end(row: Recording, reader: Reader) -> None:
+    if row.finish == "-":
         assert reader.end is None
         return
     assert reader.end is not None
-    assert reader.end.word == row["finish"]
-    if row["finish"] in TRUNCATED:
+    assert reader.end.word == row.finish
+    if row.finish in TRUNCATED:
         assert reader.end.kind is EndKind.TRUNCATED
-    elif "chat-refusal" in row["api/mode"]:
+    elif row.mode == "chat-refusal":
         assert reader.end.kind is EndKind.REFUSED
     else:
         assert reader.end.kind is EndKind.COMPLETE
@@ -217,7 +180,7 @@ def test_the_collection_is_read_whole() -> None:
 def test_an_error_in_mid_stream_is_raised_by_the_sdk_and_ends_nothing() -> None:
     import openai
 
-    row = next(row for row in _rows() if "chat-error" in row["api/mode"])
+    row = next(row for row in _rows() if row.mode == "chat-error")
     reader = reader_for("groq", "tool_call", tools=frozenset({"get_something_by_name"}))
     chunks = _chat(row)
     with pytest.raises(openai.APIError, match="Tool call validation failed"):
