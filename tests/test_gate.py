@@ -36,7 +36,8 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from instructor_stream_ext import InvalidJSON, RetriesExhausted, StreamMisuse
-from tests.server import ScriptedServer, reply
+from tests.server import ScriptedServer, reply, sends
+from tests.server.wire_format import chat_content
 from tests.twins import SYNC, Twin, both, settled
 
 RUNS: list[str] = []
@@ -611,3 +612,16 @@ async def test_four_hundred_calls_make_no_class(server: ScriptedServer, twin: Tw
     await call(200)
     assert _classes() == before
     assert len(Person.__subclasses__()) == subclasses
+
+
+@both
+async def test_a_pair_that_a_provider_cut_in_two_is_joined(server: ScriptedServer, twin: Twin) -> None:
+    """Each half is a JSON escape in a chunk of its own, so the SDK hands over two lone surrogates."""
+    chunks = chat_content('{"name": "<>!", "age": 3}', size=1)
+    halves = {b'"content": "<"': b'"content": "\\ud83d"', b'"content": ">"': b'"content": "\\ude00"'}
+    for old, new in halves.items():
+        chunks = [chunk.replace(old, new) for chunk in chunks]
+    server.always(sends(chunks))
+    values = await twin.values(twin.client(server, Mode.JSON).create_partial(Person, "x", model="m", max_retries=0))
+    assert values[-1] == Person(name="\U0001f600!", age=3)
+    assert "\ufffd" not in repr(values)
