@@ -47,7 +47,6 @@ from instructor_stream_ext.core.events import (
     StreamStats,
     Usage,
 )
-from instructor_stream_ext.core.items import ItemCutter
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.partials import PartialParser
 from instructor_stream_ext.core.policies import EmissionPolicy, Pending
@@ -170,7 +169,6 @@ class StreamMachine:
         self.parser = self._make_parser() if self._make_parser else None
         if self.parser is not None and self.wants_transitions:
             self.parser.transitions = True
-        self._cutter: ItemCutter | None = None
         self.partial = None
         self._snapshot: Any = None
         self.fault = None
@@ -214,16 +212,6 @@ class StreamMachine:
     def json_text(self) -> str:
         """The document so far; the text itself where the answer is plain text."""
         return self.text if self.parser is None else self.parser.json_text()
-
-    def item_json(self, path: Path) -> str:
-        """The JSON of the item last told by `ItemCompleted`, of a list that is a member of the document.
-
-        To be asked once for each item of that list, in their order.
-        """
-        assert self.parser is not None  # noqa: S101
-        if self._cutter is None:
-            self._cutter = ItemCutter(str(path[0]))
-        return self._cutter.cut(self.parser.json_from(self._cutter.read))
 
     def state_of(self, path: Path) -> FieldState:
         """How far a place of the document has come, by attribute names, keys and indices."""

@@ -201,15 +201,6 @@ class Scanner:
             self._kept_fold = _FOLD
         return kept[0] if kept else ""
 
-    def json_from(self, offset: int) -> str:
-        """The document from an offset in it on, as far as it was scanned; costs what it gives."""
-        kept = self._kept
-        for index, piece in enumerate(kept):
-            if offset < len(piece):
-                return "".join((piece[offset:], *kept[index + 1 :]))
-            offset -= len(piece)
-        return ""
-
     @property
     def transitions(self) -> bool:
         """Whether `drain` has anything to tell. Set before the first text."""
