@@ -1,9 +1,9 @@
 """The seam to instructor: the only module that imports it (its exceptions are also in `core/errors.py`).
 
-instructor prepares a request (schema, messages, templating, default model, hooks), and for a streamed one hands the
-provider's live stream to the response model's `from_streaming_response`. A response model of ours that hands it back
-untouched, given to the client's own `create_fn` with `stream=True, max_retries=0`, is the whole seam; nothing is
-patched. A re-ask goes to the function below `create_fn`, with the request as instructor's re-ask handler made it.
+instructor prepares a request (schema, messages, templating, default model, hooks), sends it, and tells a
+`completion:response` hook before it looks at the answer. A hook of ours, given to the client's own `create_fn` with
+`stream=True, max_retries=0`, takes the live stream from there; that is the whole seam, and nothing is patched. A re-ask
+goes to the function below `create_fn`, with the request as instructor's re-ask handler made it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import types
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, NamedTuple, cast
 
@@ -82,43 +81,43 @@ def instructor_takes(response_model: Any) -> bool:
 
 
 class _Live(NamedTuple):
-    """What the seam hands back: the provider's live stream and instructor's extractor for it."""
+    """The provider's live stream."""
 
     completion: Any
-    extractor: Any
 
 
-class _Seam(IterableBase):
-    """Mixed into a response model, it hands the live stream back instead of reading it."""
+class _Caught(BaseException):
+    """Thrown from instructor's `completion:response` hook, it carries the live stream out of instructor.
 
-    @classmethod
-    def from_streaming_response(  # type: ignore[override]
-        cls, completion: Any, stream_extractor: Any = None, **_: Any
-    ) -> Any:
-        return _Live(completion, stream_extractor)
+    Its handlers would read the stream to the end; some take none in some modes; some note once per class that one is
+    due and lose that with two requests at a time; and looking for the usage of a stream, which has none, makes it
+    import other SDKs. It is no `Exception`, as those are caught on the way.
+    """
 
-    @classmethod
-    def from_streaming_response_async(  # type: ignore[override]
-        cls, completion: Any, stream_extractor: Any = None, **_: Any
-    ) -> Any:
-        return _Live(completion, stream_extractor)
+    def __init__(self, live: _Live) -> None:
+        super().__init__()
+        self.live = live
+
+
+class _TextSeam(IterableBase):
+    """Mixed into a response model, it hands on the text that instructor's xAI client reads from its stream itself."""
 
     @classmethod
     def tasks_from_chunks(cls, json_chunks: Any, **_: Any) -> Any:
-        return _Live(json_chunks, None)  # instructor's xAI client reads its stream itself and hands on the text
+        return _Live(json_chunks)
 
     @classmethod
     def tasks_from_chunks_async(cls, json_chunks: Any, **_: Any) -> Any:
-        return _Live(json_chunks, None)
+        return _Live(json_chunks)
 
 
 @functools.cache
-def _seam(wire: type[BaseModel]) -> type[BaseModel]:
+def _with_text_seam(wire: type[BaseModel]) -> type[BaseModel]:
     """The class to send in place of `wire`: the same schema under the same name."""
-    # _Seam comes first so that its from_streaming_response wins over a wire model that is itself an IterableBase
+    # the seam comes first, so that its methods win over those of a wire model that is itself an IterableBase
     namespace = {"__module__": wire.__module__, "__qualname__": wire.__qualname__, "__doc__": wire.__doc__}
     kind: Any = type(wire)
-    return cast("type[BaseModel]", kind(wire.__name__, (_Seam, wire), namespace))
+    return cast("type[BaseModel]", kind(wire.__name__, (_TextSeam, wire), namespace))
 
 
 class Link:
@@ -179,16 +178,6 @@ class Link:
         """The SDK's function under instructor's; None where the client has none, as xAI's."""
         return cast("Callable[..., Any] | None", getattr(self.create_fn, "__wrapped__", None))
 
-    def expect_stream(self, seam: Any) -> None:
-        """Tell instructor's handler, right before it looks, that this class is streamed.
-
-        Some handlers note that when they prepare a request, once per class, and forget it with the first answer: two
-        requests at a time for one class would lose it.
-        """
-        handler = getattr(mode_registry.get_handlers(self.provider, self.mode).response_parser, "__self__", None)
-        if isinstance(mark := getattr(handler, "mark_streaming_model", None), types.MethodType):
-            mark(seam, True)  # noqa: FBT003
-
     @functools.cached_property
     def _sdk_client(self) -> Any:
         """The SDK client behind the function; None where it cannot be told."""
@@ -221,11 +210,14 @@ class Link:
         """`create_fn` and the function below it, with the SDK's own retries off; shares the SDK's connections."""
         client = self._sdk_client
         with_options = getattr(client, "with_options", None)
+        if self.is_litellm and self.function is not None:
+            function: Callable[..., Any] = functools.partial(self.function, max_retries=0, num_retries=0)
+            return patch_v2(function, self.provider, self.mode, self._default_model), function
         if with_options is None:
             return self.create_fn, self.function
         hurried = with_options(max_retries=0)
         if isinstance(self.function, functools.partial):
-            function: Callable[..., Any] = functools.partial(
+            function = functools.partial(
                 self.function.func, *self.function.args, **{**self.function.keywords, "client": hurried}
             )
         else:
@@ -236,16 +228,6 @@ class Link:
     def functions(self, *, hurried: bool) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
         """`create_fn` and the SDK's function, for a request that may take its time or one that may not."""
         return self._impatient if hurried else (self.create_fn, self.function)
-
-    def hurry(self, seconds: float, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Arguments that make the SDK give up after so many seconds without headers."""
-        given = kwargs.get("timeout")
-        timeout = min(seconds, given) if isinstance(given, (int, float)) else seconds
-        if self.is_litellm:
-            return {"timeout": timeout, "max_retries": 0, "num_retries": 0}
-        if hasattr(self._sdk_client, "with_options"):
-            return {"timeout": timeout}
-        return {}
 
 
 class _InThread:
@@ -315,10 +297,13 @@ class InstructorConnection:
         )
         self._responses = closing.responses_under(live.completion) if link.is_litellm else []
         self._generators: list[Any] = []
+        self._socket: Any = None
 
     def flows(self) -> None:
         if self._link.is_async:
             self._generators = closing.generators_under(self._stream)
+        else:
+            self._socket = closing.socket_of(self._stream)
 
     def close(self) -> Any:
         if self._link.is_async:
@@ -326,7 +311,8 @@ class InstructorConnection:
         return closing.close(self._stream)
 
     def socket(self) -> Any:
-        return closing.socket_of(self._stream)
+        # a generator that another thread is reading from does not show its socket; the one seen before is its
+        return closing.socket_of(self._stream) or self._socket
 
     def detail(self) -> str:
         response = getattr(self._stream, "response", None)
@@ -363,7 +349,6 @@ class InstructorSource:
         self._sent: dict[str, Any] | None = None
         self._reasked = False
         self._reminders: list[Any] = []
-        self._live: _Live | None = None
         self._owed: list[Do] = []
         self.usage_total: Any = None
         self._usage_known = True
@@ -382,36 +367,34 @@ class InstructorSource:
         """The conversation as last sent."""
         return extract_messages(self.create_kwargs)
 
-    def connect(self, seconds: float | None) -> Any:
+    def connect(self, *, hurried: bool) -> Any:
         """Send the request; a coroutine if the client is async.
 
         Args:
-            seconds: For sync clients, how long the SDK may wait for headers.
+            hurried: There is a bound in time, so the SDK must not try again by itself.
         """
-        return self._aconnect() if self._link.is_async else self._connect(seconds)
+        return self._aconnect() if self._link.is_async else self._connect(hurried=hurried)
 
-    def _connect(self, seconds: float | None) -> InstructorConnection:
+    def _connect(self, *, hurried: bool) -> InstructorConnection:
         try:
-            answer = self._send(seconds)()
+            answer = self._send(hurried=hurried)()
+        except _Caught as caught:
+            answer = caught.live
         except Exception as error:  # noqa: BLE001  instructor wraps what the SDK raised
-            if self._live is not None:
-                answer = self._live
-            elif self._usage_is_refused(error):
-                return self._connect(seconds)
-            else:
+            if not self._usage_is_refused(error):
                 raise _cause(error) from _cause(error).__cause__
+            return self._connect(hurried=hurried)
         return self._connected(answer)
 
     async def _aconnect(self) -> InstructorConnection:
         try:
-            answer = await self._send(None)()
+            answer = await self._send(hurried=False)()
+        except _Caught as caught:
+            answer = caught.live
         except Exception as error:  # noqa: BLE001  instructor wraps what the SDK raised
-            if self._live is not None:
-                answer = self._live
-            elif self._usage_is_refused(error):
-                return await self._aconnect()
-            else:
+            if not self._usage_is_refused(error):
                 raise _cause(error) from _cause(error).__cause__
+            return await self._aconnect()
         return self._connected(answer)
 
     @property
@@ -429,21 +412,19 @@ class InstructorSource:
         self._link.usage_refused = True
         return True
 
-    def _send(self, seconds: float | None) -> Callable[[], Any]:
+    def _send(self, *, hurried: bool) -> Callable[[], Any]:
         """The call that sends the request: through instructor the first time, below it for a re-ask."""
-        self._live = None
         link, request = self._link, self._request
-        create_fn, function = link.functions(hurried=seconds is not None)
-        hurry = {} if seconds is None else link.hurry(seconds, request.kwargs)
+        create_fn, function = link.functions(hurried=hurried)
         options = {"stream_options": {"include_usage": True}} if self._wants_usage else {}
         if self._reasked and function is not None:
             assert self._sent is not None  # noqa: S101
-            kwargs = {**self._sent, **hurry}
+            kwargs = dict(self._sent)
             if link.usage_refused:
                 kwargs.pop("stream_options", None)
             self._opening_hooks().emit_completion_arguments(**kwargs)
             return functools.partial(function, **kwargs)
-        kwargs = {**options, **request.kwargs, **hurry}
+        kwargs = {**options, **request.kwargs}
         if request.wire is None:
             return functools.partial(
                 create_fn,
@@ -456,7 +437,7 @@ class InstructorSource:
             )
         return functools.partial(
             create_fn,
-            response_model=_seam(request.wire),
+            response_model=_with_text_seam(request.wire) if link.provider is Provider.XAI else request.wire,
             messages=[*request.messages, *self._reminders] if self._reminders else request.messages,
             max_retries=0,
             context=request.context,
@@ -470,7 +451,7 @@ class InstructorSource:
         """Hooks for instructor's part: they note the request and pass it on; all others are told by the script."""
         hooks = InstructorHooks()
         hooks.on("completion:kwargs", self._note_request)
-        hooks.on("completion:response", self._note_stream)
+        hooks.on("completion:response", self._catch_stream)
         for handler in _handlers(self._hooks, "completion:kwargs"):
             hooks.on("completion:kwargs", functools.partial(self._tell_request, handler))
         return hooks
@@ -478,11 +459,9 @@ class InstructorSource:
     def _note_request(self, *_: Any, **kwargs: Any) -> None:
         self._sent = kwargs
 
-    def _note_stream(self, stream: Any) -> None:
-        """The live stream, before instructor looks at it: some of its handlers take none in some modes."""
-        self._live = _Live(stream, None)
-        if self._request.wire is not None:
-            self._link.expect_stream(_seam(self._request.wire))
+    @staticmethod
+    def _catch_stream(stream: Any) -> None:
+        raise _Caught(_Live(stream))
 
     def _tell_request(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         told: Any
@@ -501,7 +480,7 @@ class InstructorSource:
             raise ClientNotSupported(
                 f"{self._link.provider.value} in mode {self._link.mode.name} gave no stream but {type(answer).__name__}"
             )
-        live = answer if isinstance(answer, _Live) else _Live(answer, None)
+        live = answer if isinstance(answer, _Live) else _Live(answer)
         return InstructorConnection(self._link, live, self._sent, is_text=is_text)
 
     # ------------------------------------------------------------------ what instructor's hooks are told

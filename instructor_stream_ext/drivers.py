@@ -7,13 +7,14 @@ import contextlib
 import inspect
 import math
 import socket
+import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import Any, TypeAlias
 
 from instructor_stream_ext.core.events import Event
-from instructor_stream_ext.script import END, LOOK, READ, TICK, Close, Connection, Departed, Do, Open, Script
+from instructor_stream_ext.script import END, LOOK, READ, TICK, Close, Departed, Do, Open, Script
 
 __all__ = ["NOTHING", "Pick", "Watchdog", "adrive", "drive"]
 
@@ -71,11 +72,14 @@ def drive(script: Script, pick: Pick) -> Generator[Any, None, None]:
                         answer.close()
                         raise TypeError(f"{wish.fn!r} gave a coroutine, which a sync stream cannot await")
                 elif type(wish) is Open:
-                    left = wish.deadline - clock()
-                    answer = wish.connect(None if left == math.inf else max(left, 0.001))
-                    chunks = iter(answer.chunks)
                     if watchdog is not None:
-                        watchdog.watch(answer)
+                        watchdog.guard(wish.deadline)
+                    try:
+                        answer = wish.connect(hurried=wish.deadline < math.inf)
+                    finally:
+                        if watchdog is not None:
+                            watchdog.release()
+                    chunks = iter(answer.chunks)
                 else:
                     value = pick(wish)
                     if value is not NOTHING:
@@ -195,8 +199,8 @@ async def _asettle(script: Script, run: Generator[Any, Any, None]) -> None:
 async def _connect(wish: Open, clock: Callable[[], float]) -> Any:
     """Connect, or give up at the deadline."""
     if wish.deadline == math.inf:
-        return await wish.connect(None)
-    connecting = asyncio.ensure_future(wish.connect(None))
+        return await wish.connect(hurried=False)
+    connecting = asyncio.ensure_future(wish.connect(hurried=False))
     try:
         if await _arrives(connecting, wish.deadline, clock):
             return connecting.result()
@@ -232,10 +236,11 @@ async def _abandon(reading: asyncio.Task[Any]) -> None:
 
 
 class Watchdog:
-    """Ends a blocked sync read at a deadline, by shutting its socket down.
+    """Ends what a sync stream waits for at a deadline, by shutting down the socket under it.
 
-    Closing a socket from another thread does not wake a reader; shutting it down does. One thread per stream with
-    timeouts, started at the first read, gone at the end. It knows the socket, never the stream.
+    Closing a socket from another thread does not wake a reader; shutting it down does. Which socket that is, the
+    waiting thread's own stack shows: that serves a request whose headers have not come as well as a reader that an SDK
+    hides. One thread per stream with timeouts, started at the first wait, gone at the end. It never knows the stream.
 
     Args:
         clock: The stream's clock, in seconds.
@@ -246,30 +251,23 @@ class Watchdog:
         self._deadline = math.inf
         self._planned = math.inf
         self._changed = threading.Condition()
-        self._connection: Connection | None = None
-        self._socket: socket.socket | None = None
+        self._waiting = 0
         self._thread: threading.Thread | None = None
         self._stopped = False
 
-    def watch(self, connection: Connection) -> None:
-        """Guard this connection from now on."""
-        with self._changed:
-            self._connection, self._socket = connection, None
-
     def guard(self, deadline: float) -> None:
-        """A read begins that may last until `deadline`."""
+        """This thread begins to wait, until `deadline` at most."""
         with self._changed:
             self._deadline = deadline
-            if self._socket is None and self._connection is not None:  # there is none before some SDKs' first read
-                self._socket = self._connection.socket()
-            if self._thread is None and deadline < math.inf and self._socket is not None:
+            self._waiting = threading.get_ident()
+            if self._thread is None and deadline < math.inf:
                 self._thread = threading.Thread(target=self._watch, name="instructor_stream_ext watchdog", daemon=True)
                 self._thread.start()
             elif deadline < self._planned:
                 self._changed.notify()
 
     def release(self) -> None:
-        """The read has ended."""
+        """The waiting has ended."""
         with self._changed:
             self._deadline = math.inf
 
@@ -277,7 +275,6 @@ class Watchdog:
         """End the thread."""
         with self._changed:
             self._stopped = True
-            self._connection = self._socket = None
             self._changed.notify()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
@@ -286,13 +283,27 @@ class Watchdog:
         with self._changed:
             while not self._stopped:
                 left = self._deadline - self._clock()
-                if left <= 0 and self._socket is not None:
-                    with contextlib.suppress(OSError):  # it may be closed already
-                        self._socket.shutdown(socket.SHUT_RDWR)
-                    self._deadline = math.inf
-                    continue
                 self._planned = self._deadline
                 if left == math.inf:
                     self._changed.wait()
-                else:
+                elif left > 0:
                     self._changed.wait(left if self._clock is time.monotonic else min(left, _GLANCE))
+                else:  # the lock is held, so whoever waits has not come to `release`
+                    found = _socket_under(self._waiting)
+                    if found is not None:
+                        with contextlib.suppress(OSError):  # it may be closed already
+                            found.shutdown(socket.SHUT_RDWR)
+                    self._changed.wait(_GLANCE)  # it may be connecting still, or an SDK may try again
+
+
+def _socket_under(thread: int) -> socket.socket | None:
+    """The socket a thread is blocked in, below this module's own frames; None if it is in none."""
+    frame = sys._current_frames().get(thread)  # noqa: SLF001  documented, whatever its name says
+    while frame is not None and frame.f_code.co_filename != __file__:
+        seen = frame.f_locals
+        for holder in (seen.get("self"), seen.get("sock")):
+            found = holder if isinstance(holder, socket.socket) else getattr(holder, "_sock", None)
+            if isinstance(found, socket.socket):
+                return found
+        frame = frame.f_back
+    return None

@@ -72,7 +72,7 @@ class Close(Do):
 class Open(NamedTuple):
     """Wish: connect by the machine's deadline. The answer is a `Connection`, or `TICK` when the deadline has come."""
 
-    connect: Callable[[float | None], Any]
+    connect: Callable[..., Any]
     deadline: float
 
 
@@ -138,8 +138,12 @@ class Source(Protocol):
     messages: Any
     failed_attempts: list[Any]
 
-    def connect(self, seconds: float | None) -> Any:
-        """Send the request, give the `Connection` (a coroutine if async); the provider's errors pass through."""
+    def connect(self, *, hurried: bool) -> Any:
+        """Send the request, give the `Connection` (a coroutine if async); the provider's errors pass through.
+
+        Args:
+            hurried: There is a bound in time, so the SDK must not try again by itself.
+        """
         ...
 
     def owed(self) -> Iterable[Do]:
