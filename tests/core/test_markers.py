@@ -48,6 +48,7 @@ class Order(BaseModel):
     first: Line | None = None
     needed: Line
     whole: Annotated[list[Plain], Done()] = []
+    one: Annotated[Plain, Done()] | None = None
 
 
 def test_schema_and_validation_do_not_know_the_markers() -> None:
@@ -100,6 +101,8 @@ def test_done_shows_a_value_only_when_it_is_complete() -> None:
     assert "note" not in partial.lines[0].model_fields_set
     assert shown(Order, '{"lines": [{"id": 1, "note": "half"').lines[0].note == "half"
     assert shown(Order, '{"whole": [{"id": 1}, {"id": 2}').whole == []
+    assert shown(Order, '{"one": {"id": 1, "note": "x"').one is None
+    assert shown(Order, '{"one": {"id": 1, "note": "x"}').one.note == "x"
     assert [p.id for p in shown(Order, '{"whole": [{"id": 1}, {"id": 2}]').whole] == [1, 2]
 
 

@@ -719,6 +719,26 @@ def test_a_union_decided_late_is_built_anew_once() -> None:
     assert partial.lives == 3
 
 
+class Dated(BaseModel):
+    tag: Literal["dated"]
+    value: dt.date
+    inner: Item
+
+
+class Named(BaseModel):
+    tag: Literal["named"]
+    value: str
+    inner: dict[str, Any]
+
+
+def test_what_the_members_read_differently_is_built_anew() -> None:
+    text = '{"value": "2024-01-01", "inner": {"name": "a"}, "tag": '
+    dated, named = shown(Union[Dated, Named], text + '"dated"'), shown(Union[Dated, Named], text + '"named"')
+    assert (dated.value, type(dated.inner)) == (dt.date(2024, 1, 1), compile_plan(Item).partial_type)
+    assert (named.value, named.inner) == ("2024-01-01", {"name": "a"})
+    assert shown(Union[Dated, Named], '{"value": "2024-0') == {"value": "2024-0"}
+
+
 def test_a_union_is_decided_by_its_keys() -> None:
     tp = Union[Bird, Fish]
     assert shown(tp, '{"name": "n"') == {"name": "n"}

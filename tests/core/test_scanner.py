@@ -272,7 +272,7 @@ def test_a_surrogate_alone_becomes_the_replacement_character(written: str, value
 
 def test_raw_halves_that_a_provider_cut_apart_are_put_together() -> None:
     parser = PartialParser(ANY)
-    for piece in ('["a', "\ud83d", "", "\ude00", "b\ud83d", 'c", "\ude00x"', "]"):
+    for piece in ('["a', "\ud83d", "", "\ude00", "b\ud83d", "c", '", "\ude00x"', "]"):
         parser.feed(piece)
         parser.snapshot()
     assert parser.snapshot() == ["a\U0001f600b\ufffdc", "\ufffdx"]
@@ -347,6 +347,7 @@ def test_tool_arguments_are_never_searched() -> None:
     ("before", "tp"),
     [
         ("", Answer),
+        ("1 < 2 <b> <thin>: ", Answer),
         ("\n ", Answer),
         ("Here you are:\n```json\n", Answer),
         ('<think>maybe {"answer": "no"} or so</think>\n', Answer),
@@ -363,6 +364,13 @@ def test_the_document_is_found_in_prose(before: str, tp: Any, size: int) -> None
     assert parser.json_start == len(before)
     assert parser.json_text() == json_text
     assert parser.snapshot().answer == "yes {}"
+
+
+def test_what_is_held_back_while_looking_is_short() -> None:
+    parser = fed("x {" + '"' + "never closed " * 1000, 100, tp=Answer, search=True)
+    assert len(parser._tail) <= 256
+    parser = fed("<think>" + "at length " * 1000, 100, tp=Answer, search=True)
+    assert len(parser._tail) <= 256
 
 
 class Extra(BaseModel):
