@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from instructor_stream_ext.async_client import AsyncStreamClient
 from instructor_stream_ext.client import wrap
+from instructor_stream_ext.conversation import Conversation
 from instructor_stream_ext.core.errors import (
     ClientNotSupported,
     InvalidJSON,
@@ -30,6 +31,7 @@ from instructor_stream_ext.core.events import (
     ItemCompleted,
     Outcome,
     PartialEmitted,
+    SkippedItem,
     StreamCancelled,
     StreamCompleted,
     StreamEnded,
@@ -40,6 +42,7 @@ from instructor_stream_ext.core.events import (
     StreamStats,
     Usage,
 )
+from instructor_stream_ext.core.markers import Done, NotNull, Streamed, WithState
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.policies import (
     Debounce,
@@ -53,7 +56,9 @@ from instructor_stream_ext.core.policies import (
     Pending,
     Throttle,
 )
-from instructor_stream_ext.hooks import Hooks
+from instructor_stream_ext.hooks import Hooks, Sink
+from instructor_stream_ext.many import gather, merge, race
+from instructor_stream_ext.sinks.log import TransitionLog
 from instructor_stream_ext.streams import (
     AsyncItemStream,
     AsyncPartialStream,
@@ -70,8 +75,10 @@ __all__ = [
     "AsyncStreamClient",
     "AsyncTextStream",
     "ClientNotSupported",
+    "Conversation",
     "Debounce",
     "DeltaReceived",
+    "Done",
     "EmissionPolicy",
     "EveryDelta",
     "EveryN",
@@ -87,6 +94,7 @@ __all__ = [
     "Limits",
     "MissingExtra",
     "NoOutput",
+    "NotNull",
     "OnItem",
     "OnTransition",
     "Outcome",
@@ -97,6 +105,8 @@ __all__ = [
     "PartialStream",
     "Pending",
     "RetriesExhausted",
+    "Sink",
+    "SkippedItem",
     "StreamCancelled",
     "StreamClient",
     "StreamCompleted",
@@ -111,9 +121,15 @@ __all__ = [
     "StreamStats",
     "StreamStopped",
     "StreamTimeout",
+    "Streamed",
     "TextStream",
     "Throttle",
     "Timeouts",
+    "TransitionLog",
     "Usage",
+    "WithState",
+    "gather",
+    "merge",
+    "race",
     "wrap",
 ]

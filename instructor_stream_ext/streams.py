@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator,
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from instructor_stream_ext.core.errors import Path, StreamMisuse, StreamStopped
+from instructor_stream_ext.core.errors import Path, StreamError, StreamMisuse, StreamStopped
 from instructor_stream_ext.core.events import (
     DeltaReceived,
     Event,
@@ -212,45 +212,61 @@ def _items(script: Script) -> Pick:
     return pick
 
 
-def _pieces() -> Pick:
-    """The text, piece by piece; the pieces joined are the whole."""
-    shown = 0
-
-    def pick(event: Event) -> Any:
-        nonlocal shown
-        if type(event) is PartialEmitted:
-            whole = event.partial
-        elif type(event) is StreamCompleted:
-            whole = event.result
-        else:
-            if type(event) is StreamRestarted:
-                shown = 0
-            return NOTHING
-        piece = whole[shown:]
-        shown = len(whole)
-        return piece or NOTHING
-
-    return pick
-
-
 class _Several(list[str]):
     """More than one value for the consumer, out of one event."""
 
 
-def _cut(pieces: Pieces) -> Pick:
-    """The text in words, sentences or lines. What is held back comes before the end, whatever the end is."""
-    grown = _pieces()
+class _TextPick:
+    """The text, piece by piece; the pieces joined are the whole. When a stream fails, what is left comes before the error.
 
-    def pick(event: Event) -> Any:
+    Attributes:
+        seen: Characters of this attempt that the consumer was given.
+    """
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def __call__(self, event: Event) -> Any:
+        if type(event) is PartialEmitted:
+            whole = event.partial
+        elif type(event) is StreamCompleted:
+            whole = event.result
+        elif type(event) is StreamFailed and isinstance(event.error, StreamError):
+            whole = event.error.text
+        else:
+            if type(event) is StreamRestarted:
+                self.seen = 0
+            return NOTHING
+        piece = whole[self.seen :]
+        self.seen = len(whole)
+        return piece or NOTHING
+
+
+class _CutTextPick(_TextPick):
+    """The text in words, sentences or lines. What is held back comes before the end, whatever the end is."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        super().__init__()
+        self._whole = _TextPick()
+        self._pieces = pieces
+        self.waiting: deque[str] = deque()
+
+    def __call__(self, event: Event) -> Any:
         if type(event) is StreamRestarted:
-            pieces.clear()
-        piece = grown(event)
-        cut = [] if piece is NOTHING else pieces.feed(piece)
+            self._pieces.clear()
+            self.waiting.clear()
+            self.seen = 0
+        piece = self._whole(event)
+        cut = [] if piece is NOTHING else self._pieces.feed(piece)
         if type(event) in (StreamCompleted, StreamFailed, StreamCancelled):
-            cut += pieces.finish()
+            cut += self._pieces.finish()
         return _Several(cut) if cut else NOTHING
 
-    return pick
+    def next(self) -> str:
+        """The next of the pieces that wait."""
+        piece = self.waiting.popleft()
+        self.seen += len(piece)
+        return piece
 
 
 def _growth(machine: StreamMachine, path: Path) -> Pick:
@@ -404,30 +420,31 @@ class TextStream(_SyncStream[str]):
     """Plain text, piece by piece; the final response is the whole."""
 
     def __init__(self, script: Script, messages: list[Any], pieces: Pieces | None = None) -> None:
-        super().__init__(script, messages, _pieces() if pieces is None else _cut(pieces))
-        self._waiting: deque[str] | None = None if pieces is None else deque()
+        self._text_pick = _TextPick() if pieces is None else _CutTextPick(pieces)
+        super().__init__(script, messages, self._text_pick)
 
     def _lend(self) -> Iterator[Any]:
         values = super()._lend()
-        return values if self._waiting is None else _spread(values, self._waiting)
+        return _spread(values, self._text_pick) if isinstance(self._text_pick, _CutTextPick) else values
 
     def __next__(self) -> str:
-        if self._waiting is None:
+        pick = self._text_pick
+        if not isinstance(pick, _CutTextPick):
             return super().__next__()
-        while not self._waiting:
-            self._waiting += super().__next__()
-        return self._waiting.popleft()
+        while not pick.waiting:
+            pick.waiting += super().__next__()
+        return pick.next()
 
 
-def _spread(values: Iterator[Any], waiting: deque[str]) -> Generator[Any, None, None]:
+def _spread(values: Iterator[Any], pick: _CutTextPick) -> Generator[Any, None, None]:
     """One value at a time, where one event gave several."""
-    while waiting:
-        yield waiting.popleft()
+    while pick.waiting:
+        yield pick.next()
     for value in values:
         if type(value) is _Several:
-            waiting += value
-            while waiting:
-                yield waiting.popleft()
+            pick.waiting += value
+            while pick.waiting:
+                yield pick.next()
         else:
             yield value
 
@@ -602,35 +619,37 @@ class AsyncTextStream(_AsyncStream[str]):
     """Plain text, piece by piece; the final response is the whole."""
 
     def __init__(self, script: Script, messages: list[Any], pieces: Pieces | None = None) -> None:
-        super().__init__(script, messages, _pieces() if pieces is None else _cut(pieces))
-        self._waiting: deque[str] | None = None if pieces is None else deque()
+        self._text_pick = _TextPick() if pieces is None else _CutTextPick(pieces)
+        super().__init__(script, messages, self._text_pick)
 
     def _pass(self) -> AsyncIterator[Any]:
         values = super()._pass()
-        return values if self._waiting is None else _Spread(values, self._waiting)
+        return _Spread(values, self._text_pick) if isinstance(self._text_pick, _CutTextPick) else values
 
     async def __anext__(self) -> str:
-        if self._waiting is None:
+        pick = self._text_pick
+        if not isinstance(pick, _CutTextPick):
             return await super().__anext__()
-        while not self._waiting:
-            self._waiting += await super().__anext__()
-        return self._waiting.popleft()
+        while not pick.waiting:
+            pick.waiting += await super().__anext__()
+        return pick.next()
 
 
 class _Spread:
     """As `_spread`, in an event loop."""
 
-    def __init__(self, values: AsyncIterator[Any], waiting: deque[str]) -> None:
+    def __init__(self, values: AsyncIterator[Any], pick: _CutTextPick) -> None:
         self._values = values
-        self._waiting = waiting
+        self._pick = pick
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
-        while not self._waiting:
+        pick = self._pick
+        while not pick.waiting:
             value = await anext(self._values)
             if type(value) is not _Several:
                 return value
-            self._waiting += value
-        return self._waiting.popleft()
+            pick.waiting += value
+        return pick.next()

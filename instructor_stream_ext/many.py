@@ -1,0 +1,159 @@
+"""Many async streams at once: all their events as they come, all their finals, or the first final."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Hashable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.core.events import StreamEvent
+from instructor_stream_ext.streams import AsyncItemStream, AsyncPartialStream, AsyncTextStream
+
+__all__ = ["gather", "merge", "race"]
+
+L = TypeVar("L", bound=Hashable)
+AnyStream: TypeAlias = AsyncPartialStream[Any] | AsyncItemStream[Any] | AsyncTextStream
+
+
+def merge(
+    streams: Mapping[L, AnyStream], *, stop_on_error: bool = False
+) -> AsyncGenerator[tuple[L, StreamEvent], None]:
+    """The events of all streams as they come, each with its stream's label.
+
+    No stream runs ahead of the consumer by more than one event. A stream that fails says so in its `StreamFailed`; the
+    others go on. Leaving the loop closes all connections.
+
+    Args:
+        streams: Label to stream, none of them read yet.
+        stop_on_error: Whether the first failure ends all and is raised, after its events.
+
+    Returns:
+        What gives label and event, to be looped over.
+
+    Raises:
+        StreamMisuse: One of them is no async stream.
+        StreamError: In the loop: with `stop_on_error`, the first failure.
+    """
+    _check(streams)
+    return _merged(streams, stop_on_error=stop_on_error)
+
+
+async def _merged(
+    streams: Mapping[L, AnyStream], *, stop_on_error: bool
+) -> AsyncGenerator[tuple[L, StreamEvent], None]:
+    ready: asyncio.Queue[tuple[L, StreamEvent | None, Exception | None]] = asyncio.Queue(1)
+    tasks = [asyncio.ensure_future(_pump(label, stream, ready)) for label, stream in streams.items()]
+    left = len(tasks)
+    try:
+        while left:
+            label, event, error = await ready.get()
+            if event is not None:
+                yield label, event
+                continue
+            left -= 1
+            if error is not None and stop_on_error:
+                raise error
+    finally:
+        await _end(tasks, streams)
+
+
+async def _pump(
+    label: L, stream: AnyStream, ready: asyncio.Queue[tuple[L, StreamEvent | None, Exception | None]]
+) -> None:
+    error = None
+    try:
+        async for event in stream.events():
+            await ready.put((label, event, None))
+    except Exception as raised:  # noqa: BLE001  handed to whoever reads the queue
+        error = raised
+    await ready.put((label, None, error))
+
+
+async def gather(streams: Mapping[L, AnyStream], *, stop_on_error: bool = False) -> dict[L, Any]:
+    """Read all streams at once to their ends.
+
+    Args:
+        streams: Label to stream.
+        stop_on_error: Whether the first failure closes all others and is raised.
+
+    Returns:
+        Label to the final, or to the error that stands in its place.
+
+    Raises:
+        StreamMisuse: One of them is no async stream.
+        StreamError: With `stop_on_error`, the first failure.
+    """
+    _check(streams)
+    tasks = [asyncio.ensure_future(stream.get_final_response()) for stream in streams.values()]
+    try:
+        if tasks:
+            how = asyncio.FIRST_EXCEPTION if stop_on_error else asyncio.ALL_COMPLETED
+            await asyncio.wait(tasks, return_when=how)
+        failed = [error for task in tasks if task.done() and (error := task.exception()) is not None]
+        if failed and stop_on_error:
+            raise failed[0]
+        return {label: task.exception() or task.result() for label, task in zip(streams, tasks, strict=True)}
+    finally:
+        await _end(tasks, streams)
+
+
+async def race(streams: Mapping[L, AnyStream]) -> tuple[L, Any]:
+    """The first stream that passes the gate wins; the connections of all others are closed.
+
+    Args:
+        streams: Label to stream, at least one.
+
+    Returns:
+        The winner's label and final.
+
+    Raises:
+        StreamMisuse: There is none, or one of them is no async stream.
+        ExceptionGroup: None passed; with the error of each, whose note names its label.
+    """
+    _check(streams)
+    if not streams:
+        raise StreamMisuse("race() needs at least one stream")
+    labels: dict[asyncio.Future[Any], L] = {
+        asyncio.ensure_future(stream.get_final_response()): label for label, stream in streams.items()
+    }
+    running = set(labels)
+    errors: dict[L, Exception] = {}
+    try:
+        while running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in labels:  # in the order given, where several have arrived together
+                if task not in done:
+                    continue
+                error = task.exception()
+                if error is None:
+                    return labels[task], task.result()
+                if not isinstance(error, Exception):
+                    raise error
+                errors[labels[task]] = error
+    finally:
+        await _end(list(labels), streams)
+    for label, error in errors.items():
+        error.add_note(f"the stream labelled {label!r}")
+    raise ExceptionGroup("no stream passed the gate", [errors[label] for label in streams])
+
+
+def _check(streams: Mapping[L, AnyStream]) -> None:
+    for label, stream in streams.items():
+        if not isinstance(stream, (AsyncPartialStream, AsyncItemStream, AsyncTextStream)):
+            raise StreamMisuse(f"the stream labelled {label!r} is no async stream but {type(stream).__name__}")
+
+
+async def _end(tasks: list[asyncio.Future[Any]] | list[asyncio.Task[None]], streams: Mapping[L, AnyStream]) -> None:
+    """End what still runs, and close the connections, before anybody goes on."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # fetched, so that the loop does not complain that nobody did
+    for stream in streams.values():
+        with contextlib.suppress(Exception):  # an error of closing helps nobody
+            await stream.aclose()

@@ -1,0 +1,401 @@
+"""A stream in the terminal: the object filling in, then the final in full.
+
+    report = live(client.create_partial(Report, "...", model="..."))
+
+What moves goes to stderr and is gone at the end; the final goes to stdout. Where nobody looks, only the final is printed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic_core import to_jsonable_python
+
+from instructor_stream_ext.core.errors import Path, StreamMisuse
+from instructor_stream_ext.core.events import (
+    DeltaReceived,
+    FieldState,
+    FieldTransition,
+    ItemCompleted,
+    PartialEmitted,
+    StreamCompleted,
+    StreamEnded,
+    StreamEvent,
+    StreamRestarted,
+    StreamStats,
+)
+from instructor_stream_ext.core.markers import Streamed
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.live import Live
+    from rich.text import Text
+
+    from instructor_stream_ext.streams import (
+        AsyncItemStream,
+        AsyncPartialStream,
+        AsyncTextStream,
+        ItemStream,
+        PartialStream,
+        TextStream,
+    )
+
+__all__ = ["alive", "live"]
+
+T = TypeVar("T")
+
+View: TypeAlias = Literal["tree", "table", "json"]
+
+_PER_SECOND = 10
+_CHARS_PER_TOKEN = 4
+"""A rule of thumb, while the provider has not told its count; marked with a ~."""
+_MARKS = {FieldState.COMPLETE: ("✔", "green"), FieldState.STREAMING: ("▸", "yellow"), FieldState.MISSING: ("·", "dim")}
+
+
+def live(
+    stream: PartialStream[T] | ItemStream[T] | TextStream,
+    *,
+    view: View = "tree",
+    total: int | None = None,
+    console: Console | None = None,
+) -> Any:
+    """Show a stream while it is read, and print its final.
+
+    Args:
+        stream: Not yet read.
+        view: "tree", "table" (a row per item) or "json".
+        total: Number of items for the progress bar; the stream's `Limits.max_items` if None.
+        console: rich's; by default what moves goes to stderr and the final to stdout.
+
+    Returns:
+        The final.
+
+    Raises:
+        StreamMisuse: There is no such view, or the stream is already being read.
+        StreamError: As the stream ended.
+    """
+    screen = _Screen(stream, view, total, console)
+    with screen:
+        for event in stream.events():
+            screen.take(event)
+    return screen.show_final(stream.get_final_response(), stream.stats)
+
+
+async def alive(
+    stream: AsyncPartialStream[T] | AsyncItemStream[T] | AsyncTextStream,
+    *,
+    view: View = "tree",
+    total: int | None = None,
+    console: Console | None = None,
+) -> Any:
+    """As `live`, for an async stream.
+
+    Args:
+        stream: Not yet read.
+        view: As in `live`.
+        total: As in `live`.
+        console: As in `live`.
+
+    Returns:
+        The final.
+
+    Raises:
+        StreamMisuse: As in `live`.
+        StreamError: As in `live`.
+    """
+    screen = _Screen(stream, view, total, console)
+    with screen:
+        async for event in stream.events():
+            screen.take(event)
+    return screen.show_final(await stream.get_final_response(), stream.stats)
+
+
+class _Row(NamedTuple):
+    """A place of the document, as a line."""
+
+    depth: int
+    label: str
+    value: str | None
+    state: FieldState
+
+
+class _Board:
+    """What is to be seen at this moment. rich asks for it ten times a second, whatever the pace of the stream."""
+
+    def __init__(self, view: View, total: int | None) -> None:
+        self.view = view
+        self.total = total
+        self.partial: Any = None
+        self.note = ""
+        self.items = 0
+        self._items_at: Path | None = None
+        self._states: dict[Path, FieldState] = {}
+        self._tops: frozenset[Path] = frozenset()
+        self._at = 0.0
+        self._first_delta_at: float | None = None
+        self._first_partial_at: float | None = None
+        self._chars = 0
+        self._now = 0.0
+        self._since: float | None = None
+
+    def take(self, event: StreamEvent) -> None:
+        """Note what an event changes; nothing is drawn here, and drawing goes on in a thread of rich's own."""
+        self._at = event.at
+        match event:
+            case DeltaReceived(text=text):
+                self._chars += len(text)
+                self._first_delta_at = event.at if self._first_delta_at is None else self._first_delta_at
+            case FieldTransition(path=path, after=after):
+                self._states[path] = after
+                if len(path) == 1 and path not in self._tops:
+                    self._tops |= {path}
+            case ItemCompleted(path=path):
+                self._count(path)
+            case PartialEmitted(partial=partial):
+                self.partial = partial
+                self._first_partial_at = event.at if self._first_partial_at is None else self._first_partial_at
+            case StreamRestarted(reason=reason, error=error):
+                why = type(error).__name__ if error is not None else event.to_model or ""
+                self.note = f"attempt {event.attempt} after a {reason.value} ({why})"
+                self.partial = None
+                self.items = 0
+                self._items_at = None
+                self._states = {}
+            case StreamCompleted(result=result):
+                self.partial = result
+            case _:
+                pass
+
+    def _count(self, path: Path) -> None:
+        """The items of the outermost list are those that a progress bar counts."""
+        *place, number = path
+        if self._items_at is None or len(place) < len(self._items_at):
+            self._items_at = tuple(place)
+        if tuple(place) == self._items_at and isinstance(number, int):
+            self.items = number + 1
+
+    def status(self, elapsed: float) -> str:
+        """Times and pace, in one line."""
+        said = [f"{elapsed:.1f} s"]
+        if self._first_partial_at is not None:
+            said.append(f"first partial {self._first_partial_at:.2f} s")
+        if self._first_delta_at is not None and elapsed > self._first_delta_at:
+            pace = self._chars / _CHARS_PER_TOKEN / (elapsed - self._first_delta_at)
+            said.append(f"~{pace:.0f} tokens/s")
+        if self.note:
+            said.append(self.note)
+        return " · ".join(said)
+
+    # ------------------------------------------------------------------ drawing
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.segment import Segment
+        from rich.text import Text
+
+        elapsed = self._elapsed(console)
+        head: list[RenderableType] = [Text(self.status(elapsed), style="dim", no_wrap=True, overflow="ellipsis")]
+        if self.total is not None:
+            head.append(_bar(self.items, self.total))
+        yield from head
+        room = max((options.max_height or console.height) - len(head) - 1, 1)
+        body = self._body(room, options.max_width)
+        lines = console.render_lines(body, options.update(height=None), pad=False)
+        if len(lines) > room:
+            lines = lines[len(lines) - room + 1 :]
+            yield Text("… all of it is shown at the end", style="dim")
+        for line in lines:
+            yield from line
+            yield Segment.line()
+
+    def _elapsed(self, console: Console) -> float:
+        now = console.get_time()
+        if self._now != self._at or self._since is None:
+            self._now, self._since = self._at, now
+        return self._at + now - self._since
+
+    def _body(self, room: int, width: int) -> RenderableType:
+        from rich.text import Text
+
+        if self.partial is None:
+            return Text("waiting …", style="dim")
+        if isinstance(self.partial, str):
+            return Text(self.partial[-room * width :])
+        if self.view == "json":
+            lines = json.dumps(_plain(self.partial), indent=2, ensure_ascii=False).splitlines()
+            return Text("\n".join(lines[-room - 1 :]))
+        if self.view == "table" and (table := self._table(room)) is not None:
+            return table
+        rows = list(self._rows(self.partial, self._place(), "", 0))[-room - 1 :]
+        return Text("\n").join(self._line(row, room * width) for row in rows)
+
+    def _place(self) -> Path:
+        """Where in the document the partial stands: below a field, where the response type is no object."""
+        if isinstance(self.partial, (BaseModel, dict)) or len(self._tops) != 1:
+            return ()
+        (top,) = self._tops
+        return top
+
+    def _line(self, row: _Row, most: int) -> Text:
+        from rich.text import Text
+
+        mark, style = _MARKS[row.state]
+        text = Text("  " * row.depth)
+        text.append(f"{mark} ", style)
+        text.append(row.label, "bold")
+        if row.value is not None:
+            text.append(": ")
+            text.append(row.value[-most:], "dim" if row.state is FieldState.MISSING else "")
+        return text
+
+    def _rows(self, value: Any, path: Path, label: str, depth: int) -> Iterator[_Row]:
+        if isinstance(value, Streamed):
+            value = value.value
+        state = self._states.get(path, FieldState.MISSING)
+        members = _members(value)
+        if members is None:
+            yield _Row(depth, label or "value", _brief(value), state)
+            return
+        if label:
+            yield _Row(depth, label, None, state)
+            depth += 1
+        for name, member in members:
+            yield from self._rows(member, (*path, name), str(name), depth)
+
+    def _table(self, room: int) -> RenderableType | None:
+        """A row per item of the outermost list of objects; None if there is none."""
+        from rich.table import Table
+        from rich.text import Text
+
+        path, items = _rows_of(self.partial, self._place())
+        if items is None:
+            return None
+        columns = list(dict.fromkeys(name for item in items[-room:] for name, _ in _members(item) or ()))
+        table = Table(*["", *map(str, columns)], expand=False, box=None)
+        for number in range(max(0, len(items) - room), len(items)):
+            mark, style = _MARKS[self._states.get((*path, number), FieldState.MISSING)]
+            held = dict(_members(items[number]) or ())
+            cells = [Text(_brief(held.get(name)), overflow="ellipsis", no_wrap=True) for name in columns]
+            table.add_row(Text(mark, style), *cells)
+        return table
+
+
+def _bar(done: int, total: int) -> RenderableType:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(ProgressBar(total=total, completed=min(done, total), width=30), Text(f"{done}/{total}"))
+    return grid
+
+
+def _members(value: Any) -> list[tuple[Any, Any]] | None:
+    """What is in a container, None if it is none."""
+    if isinstance(value, Streamed):
+        value = value.value
+    if isinstance(value, BaseModel):
+        if type(value).__pydantic_root_model__:
+            return _members(value.__dict__.get("root"))
+        return [*value.__dict__.items(), *(value.__pydantic_extra__ or {}).items()]
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        return [(name, getattr(value, name, None)) for name in value.__dataclass_fields__]
+    if isinstance(value, dict):
+        return list(value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return list(enumerate(value))
+    return None
+
+
+def _rows_of(value: Any, path: Path) -> tuple[Path, list[Any] | None]:
+    """The first list of objects, and where it is."""
+    if isinstance(value, list):
+        return path, value
+    for name, member in _members(value) or ():
+        if isinstance(member, list) and (not member or _members(member[0]) is not None):
+            return (*path, name), member
+    return path, None
+
+
+def _brief(value: Any) -> str:
+    members = _members(value)
+    if members is not None:
+        return f"{len(members)} …" if members else ""
+    if value is None:
+        return ""
+    return "**********" if isinstance(value, (SecretStr, SecretBytes)) else str(getattr(value, "value", value))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say of a value."""
+    members = _members(value)
+    if members is not None:
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [_plain(member) for _, member in members]
+        return {str(name): _plain(member) for name, member in members}
+    return to_jsonable_python(value, fallback=str)
+
+
+class _Screen:
+    """The live display around a stream, where somebody looks at it."""
+
+    def __init__(self, stream: Any, view: View, total: int | None, console: Console | None) -> None:
+        from rich.console import Console
+
+        if view not in get_args(View):
+            raise StreamMisuse(f"view={view!r}: there are {', '.join(get_args(View))}")
+        self._moving = console or Console(stderr=True)
+        self._still = console or Console()
+        self._board = _Board(view, stream.limits.max_items if total is None else total)
+        self._live: Live | None = None
+
+    def __enter__(self) -> None:
+        if self._moving.is_terminal and not self._moving.is_dumb_terminal:
+            from rich.live import Live
+
+            self._live = Live(
+                self._board,
+                console=self._moving,
+                refresh_per_second=_PER_SECOND,
+                transient=True,
+                vertical_overflow="crop",
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._live is not None:
+            self._live.transient = kind is None  # what had come stays to be seen beside the error
+            self._live.stop()
+
+    def take(self, event: StreamEvent) -> None:
+        """Note an event."""
+        self._board.take(event)
+
+    def show_final(self, final: T, stats: StreamStats) -> T:
+        """Print the final in full, and the figures."""
+        said = final if isinstance(final, str) else json.dumps(_plain(final), indent=2, ensure_ascii=False)
+        if self._still.is_terminal:
+            if isinstance(final, str):
+                self._still.print(said, markup=False, highlight=False)
+            else:
+                self._still.print_json(said, ensure_ascii=False)
+        else:
+            self._still.print(said, markup=False, highlight=False, soft_wrap=True)
+        if self._moving.is_terminal:
+            self._moving.print(f"[green]✔[/] {self._figures(stats)}", highlight=False)
+        return final
+
+    def _figures(self, stats: StreamStats) -> str:
+        said = [self._board.note] if self._board.note else []
+        if stats.first_partial_at is not None:
+            said.append(f"first partial {stats.first_partial_at:.2f} s")
+        if stats.ended_at is not None:
+            said.append(f"{stats.ended_at:.2f} s in all")
+            if stats.usage is not None and stats.first_delta_at is not None and stats.ended_at > stats.first_delta_at:
+                pace = stats.usage.output_tokens / (stats.ended_at - stats.first_delta_at)
+                said.append(f"{pace:.0f} tokens/s")
+        return " · ".join(said)
