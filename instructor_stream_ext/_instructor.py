@@ -26,6 +26,7 @@ from instructor.v2.core.hooks import HookName
 from instructor.v2.core.hooks import Hooks as InstructorHooks
 from instructor.v2.core.messages import extract_messages
 from instructor.v2.core.patch import patch_v2
+from instructor.v2.core.providers import Provider
 from instructor.v2.core.registry import mode_registry, normalize_mode
 from instructor.v2.core.response_model import prepare_response_model as _prepare
 from instructor.v2.core.retry import _initialize_usage
@@ -37,9 +38,11 @@ from instructor.v2.validation.async_validators import reject_async_validators
 from pydantic import BaseModel
 
 from instructor_stream_ext.core.errors import ClientNotSupported
+from instructor_stream_ext.core.events import Cost
 from instructor_stream_ext.hooks import refuse_coroutine
-from instructor_stream_ext.script import Do, Recovery
+from instructor_stream_ext.ports import Do, Recovery
 from instructor_stream_ext.wire import closing, reader_for
+from instructor_stream_ext.wire.openai_chat import OpenAIChatReader
 from instructor_stream_ext.wire.reader import Reader
 from instructor_stream_ext.wire.tools import tool_names
 
@@ -56,6 +59,7 @@ __all__ = [
     "PartialBase",
     "Request",
     "ResponseSchema",
+    "instructor_over",
     "instructor_takes",
     "prepare_response_model",
     "refuse_coroutines",
@@ -69,6 +73,17 @@ HOOK_NAMES = frozenset(name.value for name in HookName)
 def prepare_response_model(response_model: Any) -> Any:
     """The class instructor would send for a response model."""
     return _prepare(response_model)
+
+
+def instructor_over(function: Callable[..., Any], mode: Mode) -> Instructor:
+    """instructor's client over a function that answers as OpenAI's chat completions do; async if the function is.
+
+    Args:
+        function: Takes a request's arguments and gives a completion, or a stream of its chunks.
+        mode: How a structured answer is asked for.
+    """
+    kind = AsyncInstructor if inspect.iscoroutinefunction(function) else Instructor
+    return kind(None, patch_v2(function, Provider.OPENAI, mode), mode=mode, provider=Provider.OPENAI)
 
 
 def instructor_takes(response_model: Any) -> bool:
@@ -140,6 +155,28 @@ class Link:
         self.provider = client.provider
         self.mode = normalize_mode(client.provider, client.mode)
         self.usage_refused = False
+
+    always_streams = False
+    """Whether `create` has to stream too, as what happens in a stream is the point of the client."""
+
+    def for_call(self, kwargs: dict[str, Any]) -> Link:  # noqa: ARG002
+        """The client that a call with these arguments goes to; this one, where there is one only.
+
+        Raises:
+            StreamMisuse: The call cannot work; nothing has been sent.
+        """
+        return self
+
+    def source(
+        self, request: Request, hooks: InstructorHooks, max_attempts: int | None
+    ) -> InstructorSource:
+        """Where the attempts of one stream come from."""
+        return InstructorSource(self, request, hooks, max_attempts)
+
+    @property
+    def meter(self) -> Callable[[Any], Cost | None] | None:
+        """Says what an attempt has cost so far; None where nobody knows."""
+        return None
 
     def check_streams(self) -> None:
         """Raise `ClientNotSupported` if this mode cannot stream."""
@@ -277,8 +314,16 @@ _LITELLM_HEARD = ("received_finish_reason", "intermittent_finish_reason")
 """Where litellm's stream keeps the provider's finish reason; both are None as long as there was none."""
 
 
+_IDS_ARE_MADE_UP = ("ollama", "ollama_chat")
+"""litellm's providers that send no id, for which it makes up another one with each chunk."""
+
+
 class InstructorConnection:
-    """One attempt's open stream, as `script.Connection` describes it."""
+    """One attempt's open stream, as `script.Connection` describes it.
+
+    Attributes:
+        sent: The request.
+    """
 
     def __init__(self, link: Link, live: _Live, kwargs: dict[str, Any], *, is_text: bool) -> None:
         self._link = link
@@ -295,11 +340,18 @@ class InstructorConnection:
             tools=None if is_text else tool_names(kwargs),
             extractor=handlers.stream_extractor,
         )
+        self.sent = kwargs
         self._responses = closing.responses_under(live.completion) if link.is_litellm else []
+        self._heard = live.completion
+        if isinstance(self.reader, OpenAIChatReader):
+            self.reader.ids_count = getattr(live.completion, "custom_llm_provider", None) not in _IDS_ARE_MADE_UP
         self._generators: list[Any] = []
         self._socket: Any = None
 
     def flows(self) -> None:
+        if self._link.is_litellm:  # its Router reads through a generator, which shows nothing before it has begun
+            self._responses = closing.responses_under(self._stream)
+            self._heard = closing.innermost(self._stream, _LITELLM_HEARD[0])
         if self._link.is_async:
             self._generators = closing.generators_under(self._stream)
         else:
@@ -324,7 +376,7 @@ class InstructorConnection:
 
     def ended(self) -> Exception | None:
         # litellm says "stop" where the provider said nothing, and its async transport hides that a connection broke
-        if not self._link.is_litellm or any(getattr(self._stream, name, "") is not None for name in _LITELLM_HEARD):
+        if not self._link.is_litellm or any(getattr(self._heard, name, "") is not None for name in _LITELLM_HEARD):
             return None
         self.reader.end = None
         error = closing.error_under(self._responses)

@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from typing import Any, TypeAlias
 
 from instructor_stream_ext.core.events import Event
-from instructor_stream_ext.script import END, LOOK, READ, TICK, Close, Departed, Do, Open, Script
+from instructor_stream_ext.ports import END, LOOK, READ, TICK, Close, Departed, Do, Open
+from instructor_stream_ext.script import Script
 
 __all__ = ["NOTHING", "Pick", "Watchdog", "adrive", "drive"]
 

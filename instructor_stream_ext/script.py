@@ -10,7 +10,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
@@ -23,6 +23,7 @@ from instructor_stream_ext.core.errors import (
     StreamStopped,
 )
 from instructor_stream_ext.core.events import (
+    Cost,
     EndKind,
     Event,
     ItemCompleted,
@@ -33,205 +34,26 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.core.machine import State, StreamMachine
 from instructor_stream_ext.hooks import Dispatch, Handler
+from instructor_stream_ext.ports import (
+    END,
+    LOOK,
+    READ,
+    TICK,
+    Close,
+    Connection,
+    Departed,
+    Do,
+    Gate,
+    ItemTaker,
+    Open,
+    Source,
+)
 from instructor_stream_ext.retries import Retries
 from instructor_stream_ext.wire.reader import Reader
 
-__all__ = ["END", "LOOK", "READ", "TICK", "Close", "Connection", "Departed", "Do", "Gate", "Open", "Script", "Source"]
+__all__ = ["Script"]
 
 log = logging.getLogger("instructor_stream_ext")
-
-
-class _Word:
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-READ = _Word("READ")
-"""Wish: the provider's next chunk. The answer is a chunk, `END`, or `TICK` when the machine's deadline has come."""
-END = _Word("END")
-TICK = _Word("TICK")
-LOOK = _Word("LOOK")
-"""What `Script.glance` says of a chunk that the script itself must see."""
-
-
-class Do(NamedTuple):
-    """Wish: call this (and await what it gives, if async)."""
-
-    fn: Callable[..., Any]
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}  # noqa: RUF012  never written to
-
-
-class Close(Do):
-    """Wish: close the connection, whatever is being read from it."""
-
-
-class Open(NamedTuple):
-    """Wish: connect by the machine's deadline. The answer is a `Connection`, or `TICK` when the deadline has come."""
-
-    connect: Callable[..., Any]
-    deadline: float
-
-
-class Departed(BaseException):
-    """Thrown into a script: the consumer has left. The script closes the connection and tells the end."""
-
-
-class Connection(Protocol):
-    """An attempt's open stream.
-
-    Attributes:
-        chunks: The provider's chunks, an iterator or async iterator as the driver is.
-        reader: Reads them.
-        model: The model asked, as far as known.
-        provider: Its provider.
-    """
-
-    chunks: Any
-    reader: Reader
-    model: str | None
-    provider: str | None
-
-    def flows(self) -> None:
-        """The first chunk has come: the time to note what has to be closed at the end."""
-        ...
-
-    def close(self) -> Any:
-        """Close the HTTP connection (a coroutine if async)."""
-        ...
-
-    def socket(self) -> Any:
-        """The socket under it, for a watchdog; None where it cannot be reached."""
-        ...
-
-    def detail(self) -> str:
-        """What is known of an answer without any event, such as its content type."""
-        ...
-
-    def ended(self) -> Exception | None:
-        """The chunks are at their end: takes back what the SDK made up, and gives the error it kept to itself."""
-        ...
-
-
-class Recovery(NamedTuple):
-    """Another model takes over."""
-
-    from_model: str | None
-    to_model: str | None
-
-
-class Source(Protocol):
-    """Where attempts come from.
-
-    Attributes:
-        usage_total: In the provider's own type, for errors.
-        create_kwargs: The request as last sent.
-        messages: Its conversation.
-        failed_attempts: Those that did not pass the gate.
-    """
-
-    usage_total: Any
-    create_kwargs: dict[str, Any]
-    messages: Any
-    failed_attempts: list[Any]
-
-    def connect(self, *, hurried: bool) -> Any:
-        """Send the request, give the `Connection` (a coroutine if async); the provider's errors pass through.
-
-        Args:
-            hurried: There is a bound in time, so the SDK must not try again by itself.
-        """
-        ...
-
-    def owed(self) -> Iterable[Do]:
-        """What the listeners of the request, who were called during `connect`, have left to be awaited or handled."""
-        ...
-
-    def answered(self, reader: Reader) -> Iterable[Do]:
-        """The answer is whole: whom to tell."""
-        ...
-
-    def rejected(self, reader: Reader, error: Exception, attempt: int) -> Iterable[Do]:
-        """The gate did not open: note the attempt, and whom to tell."""
-        ...
-
-    def errored(self, error: Exception, attempt: int) -> Iterable[Do]:
-        """The provider failed: whom to tell."""
-        ...
-
-    def given_up(self, error: Exception, attempt: int) -> Iterable[Do]:
-        """No further attempt will be made: whom to tell."""
-        ...
-
-    def reask(self, error: Exception, text: str) -> None:
-        """Make the next request from the failed one, whose text this was.
-
-        Raises:
-            TokenBudgetError: No tokens are left for it.
-        """
-        ...
-
-    def recover(self, error: Exception) -> Recovery | None:
-        """Whether another model takes over after a failure that is not the gate's."""
-        ...
-
-
-class Gate(Protocol):
-    """Validation of the whole document."""
-
-    checks: Sequence[Handler]
-
-    def open(self, document: str | None, text: str) -> Any:
-        """The validated result.
-
-        Args:
-            document: The JSON; None where it has to be looked for in `text`.
-            text: All answer text.
-
-        Raises:
-            ValidationError: It does not validate.
-            NoOutput: There is no document in the text.
-        """
-        ...
-
-
-class ItemTaker(Protocol):
-    """Validation of list items, one by one.
-
-    Attributes:
-        skipped: The items that did not validate and were left out.
-        reasks: Whether an item that does not validate and is not skipped has all begin anew.
-        is_full: Whether no further item is wanted.
-    """
-
-    skipped: list[SkippedItem]
-    reasks: bool
-
-    @property
-    def is_full(self) -> bool: ...
-
-    def is_item(self, path: tuple[str | int, ...]) -> bool:
-        """Whether this is the place of an item of the list."""
-        ...
-
-    def take(self, path: tuple[str | int, ...], document: str) -> tuple[Any, ...]:
-        """The validated item, alone in a tuple; an empty one if it is left out.
-
-        Args:
-            path: Its place.
-            document: The document as far as it has come.
-
-        Raises:
-            ValidationError: It does not validate.
-        """
-        ...
-
-    def restart(self) -> None:
-        """The items so far are void."""
-        ...
 
 
 class _Rejected(Exception):
@@ -254,7 +76,6 @@ def _is_before_the_first_byte(error: Exception) -> bool:
     return any(kind.__name__ in _NOT_CONNECTED for kind in type(error).__mro__)
 
 
-Effect: TypeAlias = "Do | Open | _Word | StreamEvent"
 Steps: TypeAlias = Generator[Any, Any, None]
 
 
@@ -269,6 +90,8 @@ class Script:
         retries: How often to try.
         clock: Gives the instant, in seconds.
         stop_when: Ends the stream early when it is true of a partial.
+        items: Validates list items, for a stream of them.
+        meter: Says what an attempt has cost so far.
     """
 
     def __init__(
@@ -282,6 +105,7 @@ class Script:
         clock: Callable[[], float],
         stop_when: Handler | None = None,
         items: ItemTaker | None = None,
+        meter: Callable[[Connection], Cost | None] | None = None,
     ) -> None:
         self.machine = machine
         self.clock = clock
@@ -294,6 +118,7 @@ class Script:
         self._retries = retries
         self._stop_when = stop_when
         self._items = items
+        self._meter = meter
         self._taken: tuple[Any, ...] = ()
         self._rejected: _Rejected | None = None
         self._leaving = False
@@ -322,6 +147,13 @@ class Script:
     def taken(self, event: ItemCompleted) -> tuple[Any, ...]:
         """The validated item of an event, alone in a tuple; none if it is no item of the stream's list."""
         return self._taken if self._items is not None and self._items.is_item(event.path) else ()
+
+    @property
+    def cost(self) -> Cost | None:
+        """What all attempts have cost so far."""
+        settled, connection = self.machine.cost, self.connection
+        running = None if connection is None or self._meter is None else self._meter(connection)
+        return settled + running if settled and running else settled or running
 
     @property
     def skipped(self) -> list[SkippedItem]:
@@ -377,28 +209,40 @@ class Script:
                 machine.annotate(error, machine.newest_partial())
                 assert self.reader is not None  # noqa: S101
                 yield from self._tell_all(source.rejected(self.reader, error, machine.attempt))
-                if rejected.for_good:
-                    yield from self._tell_all(source.given_up(error, machine.attempt))
-                    raise self._exhausted(error) from error
-                ticket = yield from self._next_ticket(ticket, error)
-                source.reask(error, machine.text)
-                restarted = machine.restart(self.clock(), RestartReason.REASK, error)
+                try:
+                    if rejected.for_good:
+                        yield from self._tell_all(source.given_up(error, machine.attempt))
+                        raise self._exhausted(error) from error
+                    ticket = yield from self._next_ticket(ticket, error)
+                except StreamError as used_up:
+                    restarted = yield from self._taken_over(used_up)
+                    if not restarted:
+                        raise
+                    ticket = yield Do(self._retries.next)
+                else:
+                    source.reask(error, machine.text)
+                    restarted = machine.restart(self.clock(), RestartReason.REASK, error)
             except Exception as error:
-                recovery = source.recover(error)
-                if recovery is None:
+                restarted = yield from self._taken_over(error)
+                if not restarted:
                     raise
-                yield from self._close()
-                machine.annotate(error, machine.newest_partial())
-                restarted = machine.restart(
-                    self.clock(),
-                    RestartReason.FALLBACK,
-                    error,
-                    from_model=recovery.from_model,
-                    to_model=recovery.to_model,
-                )
+                ticket = yield Do(self._retries.next)
             if self._items is not None:
                 self._items.restart()
             yield from self._tell(restarted)
+
+    def _taken_over(self, error: Exception) -> Generator[Any, Any, list[StreamEvent]]:
+        """Have another model take over, with attempts of its own; gives the restart, nothing if there is none."""
+        machine = self.machine
+        recovery = self._source.recover(error)
+        if recovery is None:
+            return []
+        yield from self._close()
+        machine.annotate(error, machine.newest_partial())
+        self._retries.renew()
+        return machine.restart(
+            self.clock(), RestartReason.FALLBACK, error, from_model=recovery.from_model, to_model=recovery.to_model
+        )
 
     def _next_ticket(self, ticket: Any, error: Exception) -> Generator[Any, Any, Any]:
         self._retries.failed(ticket, error)
@@ -460,7 +304,7 @@ class Script:
     def _read(self, connection: Connection) -> Generator[Any, Any, bool]:
         """Read the provider's stream to its end; True if `stop_when` or the last item wanted ended it."""
         machine, clock, reader = self.machine, self.clock, connection.reader
-        feed, calls = machine.feed, self._dispatch.calls
+        feed = machine.feed
         timed = machine.timed
         self._chunks = 0
         self._stash = None
@@ -487,22 +331,8 @@ class Script:
                 if reader.switched is not None or reader.aside:
                     yield from self._unusual(connection, reader)
                 events = feed(text, now) if text else ()
-            for event in events:
-                if calls(event):
-                    yield from self._call(event)
-                    if type(event) is PartialEmitted:
-                        machine.shown(clock())
-                if self._items is not None and type(event) is ItemCompleted and self._take(event):
-                    yield from self._close()
-                    yield event
-                    return True
-                if self._stop_when is not None and type(event) is PartialEmitted:
-                    if (yield Do(self._stop_when, (event.partial,))):
-                        yield from self._close()
-                        self._stopped("stop_when ended the stream")
-                        yield event
-                        return True
-                yield event
+            if events and (yield from self._show(events)):
+                return True
             if self._leaving:
                 raise Departed
             self._raise_rejected()
@@ -516,16 +346,30 @@ class Script:
             yield from self._broken(hidden)
         text = reader.finish()
         if text:
-            for event in feed(text, now):
-                yield from self._call(event)
-                is_enough = self._items is not None and type(event) is ItemCompleted and self._take(event)
-                yield event
-                if is_enough:
-                    yield from self._close()
-                    return True
+            if (yield from self._show(feed(text, now))):
+                return True
             self._raise_rejected()
             if machine.fault is not None:
                 self._raise_fault()
+        return False
+
+    def _show(self, events: Iterable[Event]) -> Generator[Any, Any, bool]:
+        """Tell what a delta brought, validate its items; True if that was enough and the connection is closed."""
+        machine, items, stop_when = self.machine, self._items, self._stop_when
+        for event in events:
+            if self._dispatch.calls(event):
+                yield from self._call(event)
+                if type(event) is PartialEmitted:
+                    machine.shown(self.clock())
+            is_enough = items is not None and type(event) is ItemCompleted and self._take(event)
+            if stop_when is not None and type(event) is PartialEmitted and (yield Do(stop_when, (event.partial,))):
+                self._stopped("stop_when ended the stream")
+                is_enough = True
+            if is_enough:
+                yield from self._close()
+            yield event
+            if is_enough:
+                return True
         return False
 
     @property
@@ -728,6 +572,8 @@ class Script:
             return
         if not keep:
             self.machine.note_usage(connection.reader.usage)
+        if self._meter is not None:
+            self.machine.note_cost(self._meter(connection))
         try:
             yield Close(connection.close)
         except Exception as error:
