@@ -189,6 +189,22 @@ def test_types_with_their_own_validators_are_shown_raw_when_whole() -> None:
     assert shown(list[pydantic.ImportString], '["os.getcwd"') == ["os.getcwd"]  # type: ignore[type-arg]
 
 
+ran: list[Any] = []
+
+
+class Picky(int):
+    """A number with a validator of its own."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> Any:
+        return core_schema.no_info_plain_validator_function(ran.append)
+
+
+def test_the_validator_of_a_scalar_type_does_not_run() -> None:
+    assert shown(list[Picky], "[7,") == [7]
+    assert ran == []
+
+
 def test_json_in_json_is_shown_as_its_text() -> None:
     assert shown(list[Json[list[int]]], '["[1') == []
     assert shown(list[Json[list[int]]], '["[1]"') == ["[1]"]
