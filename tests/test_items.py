@@ -1,0 +1,267 @@
+"""Item streams: what an item may be, what a bad one does, and where the list ends."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field, ValidationError
+
+from instructor_stream_ext import (
+    ItemCompleted,
+    LimitExceeded,
+    Limits,
+    RetriesExhausted,
+    SkippedItem,
+    StreamCompleted,
+    StreamEnded,
+    StreamMisuse,
+    StreamRestarted,
+)
+from instructor_stream_ext.core import gate
+from tests.server import ScriptedServer, Signal, Wait, reply, sends
+from tests.twins import Recorder, Twin, both
+
+PATIENCE = 10
+
+
+class Tag(BaseModel):
+    kind: Literal["tag"] = "tag"
+    word: str
+
+
+class Person(BaseModel):
+    kind: Literal["person"] = "person"
+    name: str
+    age: int = Field(ge=0)
+
+
+def person(name: str, age: int = 1) -> dict[str, Any]:
+    return {"name": name, "age": age}
+
+
+def document(*items: Any) -> str:
+    return json.dumps({"tasks": items})
+
+
+ASK: dict[str, Any] = {"messages": "go", "model": "m"}
+BAD = person("Bob", -1)
+GOOD = [person("Ada"), person("Cleo"), person("Dan")]
+MIXED = document(GOOD[0], BAD, GOOD[1])
+
+
+@both
+@pytest.mark.parametrize(
+    ("item", "sent", "wanted"),
+    [
+        (Person, [GOOD[0]], [Person(name="Ada", age=1)]),
+        (Person | Tag, [GOOD[0], {"kind": "tag", "word": "w"}], [Person(name="Ada", age=1), Tag(word="w")]),
+        (int, [1, 22, 333], [1, 22, 333]),
+        (str, ["a", "b,]", 'c"'], ["a", "b,]", 'c"']),
+        (bool, [True, False], [True, False]),
+        (list[int], [[1, 2], [], [3]], [[1, 2], [], [3]]),
+        (list[list[Tag]], [[[{"word": "x"}]]], [[[Tag(word="x")]]]),
+        (dict[str, int], [{"a": 1}, {}], [{"a": 1}, {}]),
+        (Literal["red", "green"], ["green"], ["green"]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("size", [1, 5, None])
+async def test_whatever_an_item_is(
+    server: ScriptedServer, twin: Twin, item: Any, sent: list[Any], wanted: list[Any], size: int | None
+) -> None:
+    server.add(reply(document(*sent), size))
+    stream = twin.client(server).create_iterable(item, **ASK)
+    assert await twin.values(stream) == wanted
+    assert await twin.final(stream) == wanted
+    assert stream.skipped == []
+
+
+@both
+async def test_on_item_hears_of_items_of_all_lists(server: ScriptedServer, twin: Twin) -> None:
+    server.add(reply(document([1, 2], [3])))
+    recorder = Recorder(twin)
+    stream = twin.client(server).create_iterable(list[int], **ASK, **recorder.hooks("item"))
+    assert await twin.values(stream) == [[1, 2], [3]]
+    heard = [(item, path[1:]) for item, path in recorder.of("item")]
+    assert heard == [(1, (0, 0)), (2, (0, 1)), ([1, 2], (0,)), (3, (1, 0)), ([3], (1,))]
+
+
+@both
+async def test_a_bad_item_that_raises_ends_the_stream_without_asking_again(server: ScriptedServer, twin: Twin) -> None:
+    server.always(reply(MIXED, 1))
+    recorder = Recorder(twin)
+    stream = twin.client(server).create_iterable(Person, **ASK, on_bad_item="raise", **recorder.hooks("restart", "error"))
+    seen: list[Any] = []
+    with pytest.raises(RetriesExhausted) as caught:
+        await twin.values(stream, seen)
+    assert seen == [Person(name="Ada", age=1)]
+    assert isinstance(caught.value.__cause__, ValidationError)
+    assert len(caught.value.failed_attempts) == caught.value.n_attempts == 1
+    assert "Bob" in caught.value.text
+    assert "Cleo" not in caught.value.text
+    assert len(server.requests) == 1
+    assert recorder.calls == [("error", (caught.value,))]
+    assert server.exchanges[0].disconnected.wait(PATIENCE)
+
+
+@both
+async def test_a_bad_item_that_is_asked_for_again_begins_the_list_anew(server: ScriptedServer, twin: Twin) -> None:
+    server.add(reply(MIXED))
+    server.add(reply(document(*GOOD)))
+    stream = twin.client(server).create_iterable(Person, **ASK, on_bad_item="reask")
+    events = await twin.events(stream)
+    (restarted,) = [event for event in events if type(event) is StreamRestarted]
+    assert isinstance(restarted.error, ValidationError)
+    assert await twin.final(stream) == [Person(**each) for each in GOOD]
+    assert "Bob" in server.requests[1].body.decode()
+
+
+@both
+async def test_a_bad_item_that_is_skipped_is_reported(
+    server: ScriptedServer, twin: Twin, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.add(reply(MIXED, 3))
+    stream = twin.client(server).create_iterable(Person, **ASK, on_bad_item="skip")
+    with caplog.at_level(logging.WARNING, "instructor_stream_ext"):
+        values = await twin.values(stream)
+    wanted = [Person(name="Ada", age=1), Person(name="Cleo", age=1)]
+    assert values == wanted
+    assert await twin.final(stream) == wanted
+    (skipped,) = stream.skipped
+    assert isinstance(skipped, SkippedItem)
+    assert skipped.path[-1] == 1
+    assert json.loads(skipped.text) == BAD
+    assert [(error["type"], error["loc"], error["input"]) for error in skipped.errors] == [
+        ("greater_than_equal", ("age",), -1)
+    ]
+    assert len(server.requests) == 1
+    (record,) = caplog.records
+    assert record.getMessage() == "item 1 was skipped: age: greater_than_equal"
+    assert "Bob" not in str(record.__dict__)
+
+
+@both
+async def test_validators_run_once_for_each_item_skipped_or_not(server: ScriptedServer, twin: Twin) -> None:
+    asked: list[str] = []
+
+    class Checked(BaseModel):
+        name: str
+
+        def model_post_init(self, context: object) -> None:
+            asked.append(self.name)
+            if self.name == "bad":
+                raise ValueError("bad name")
+
+    server.add(reply(document({"name": "a"}, {"name": "bad"}, {"name": "c"}), 2))
+    stream = twin.client(server).create_iterable(Checked, **ASK, on_bad_item="skip")
+    assert [item.name for item in await twin.values(stream)] == ["a", "c"]
+    assert asked == ["a", "bad", "c"]
+
+
+@both
+async def test_an_unknown_word_for_bad_items_is_refused_before_anything_is_sent(
+    server: ScriptedServer, twin: Twin
+) -> None:
+    with pytest.raises(StreamMisuse, match="raise, skip, reask"):
+        twin.client(server).create_iterable(Person, **ASK, on_bad_item="ignore")
+    assert not server.requests
+
+
+@both
+async def test_the_list_ends_when_it_is_full_and_the_connection_closes(server: ScriptedServer, twin: Twin) -> None:
+    never = Signal()
+
+    def arrange(chunks: list[bytes]) -> Any:
+        return [sends(chunks[:-2]), Wait(never), sends(chunks[-2:])]
+
+    server.add(reply(document(*GOOD), 3, arrange=arrange))
+    stream = twin.client(server, limits=Limits(max_items=2)).create_iterable(Person, **ASK)
+    events = await twin.events(stream)
+    wanted = [Person(**each) for each in GOOD[:2]]
+    assert await twin.final(stream) == wanted
+    assert server.exchanges[0].disconnected.wait(PATIENCE)
+    assert not server.exchanges[0].completed
+    assert [event.path[-1] for event in events if type(event) is ItemCompleted] == [0, 1]
+    *_, completed, ended = events
+    assert isinstance(completed, StreamCompleted)
+    assert completed.result == wanted
+    assert isinstance(ended, StreamEnded)
+    assert ended.outcome == "completed"
+    assert ended.stats.end_signal is None
+
+
+@both
+@pytest.mark.parametrize("size", [1, 7, None])
+async def test_a_full_list_is_the_same_whatever_the_chunks(server: ScriptedServer, twin: Twin, size: int | None) -> None:
+    server.add(reply(MIXED[:-2] + f", {json.dumps(GOOD[2])}]}}", size))
+    stream = twin.client(server).create_iterable(Person, **ASK, on_bad_item="skip", limits=Limits(max_items=2))
+    assert [item.name for item in await twin.values(stream)] == ["Ada", "Cleo"]  # what is skipped does not count
+    assert len(await twin.final(stream)) == 2
+
+
+@both
+async def test_a_full_list_still_passes_the_checks(server: ScriptedServer, twin: Twin) -> None:
+    server.add(reply(document(*GOOD)))
+    server.add(reply(document(GOOD[1])))
+    seen: list[Any] = []
+
+    def check(items: list[Person]) -> None:
+        seen.append([item.name for item in items])
+        assert items[0].name == "Cleo"
+
+    stream = twin.client(server).create_iterable(
+        Person, **ASK, limits=Limits(max_items=1), final_checks=[twin.hook(check)]
+    )
+    assert [item.name for item in await twin.final(stream)] == ["Cleo"]
+    assert seen == [["Ada"], ["Cleo"]]
+
+
+@both
+async def test_the_bound_is_the_streams_own_list_not_those_within_its_items(server: ScriptedServer, twin: Twin) -> None:
+    server.add(reply(document([1, 2, 3], [4])))
+    stream = twin.client(server).create_iterable(list[int], **ASK, limits=Limits(max_items=2))
+    assert await twin.values(stream) == [[1, 2, 3], [4]]
+
+
+@both
+async def test_for_other_streams_too_many_items_are_an_error(server: ScriptedServer, twin: Twin) -> None:
+    server.add(reply(document(*GOOD)))
+    stream = twin.client(server).create_partial(list[Person], **ASK, limits=Limits(max_items=2))
+    with pytest.raises(LimitExceeded, match="max_items"):
+        await twin.final(stream)
+
+
+async def test_the_work_grows_with_the_list_and_not_with_its_square(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validated: list[int] = []
+    validate = gate.validate_document
+
+    def count(adapter: Any, text: str, **options: Any) -> Any:
+        validated.append(len(text))
+        return validate(adapter, text, **options)
+
+    monkeypatch.setattr(gate, "validate_document", count)
+    from instructor_stream_ext.core.scanner import Scanner
+
+    scanned = 0
+    advance = Scanner.advance
+
+    def counted(self: Scanner) -> None:
+        nonlocal scanned
+        scanned += len(self._tail) + sum(map(len, self._pending)) if isinstance(self._pending, list) else 0
+        advance(self)
+
+    monkeypatch.setattr(Scanner, "advance", counted)
+    people = [person(f"name {number}") for number in range(400)]
+    text = document(*people)
+    server.add(reply(text, 40))
+    twin = Twin(is_async=True)
+    stream = twin.client(server).create_iterable(Person, **ASK)
+    assert len(await twin.values(stream)) == 400
+    assert len(validated) == 400
+    assert sum(validated) < len(text)
+    assert scanned < 3 * len(text)
