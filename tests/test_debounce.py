@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -23,8 +24,8 @@ from instructor_stream_ext import (
     InvalidJSON,
     OnItem,
     OnTransition,
-    Pending,
     PartialEmitted,
+    Pending,
     Throttle,
     wrap,
 )
@@ -40,6 +41,14 @@ class Note(BaseModel):
 
 TEXT = json.dumps({"title": "x" * 60, "tags": ["one", "two", "three"]})
 ASK: dict[str, Any] = {"response_model": Note, "messages": "go", "model": "m"}
+
+
+def _wait(_: Pending) -> float:
+    return math.inf
+
+
+_never: Any = _wait
+"""`Any`, since a function's `|` is found at run time only."""
 
 
 async def _instants(server: ScriptedServer, twin: Twin, *, wrapped: Any = None, **call: Any) -> list[float]:
@@ -65,7 +74,7 @@ async def _instants(server: ScriptedServer, twin: Twin, *, wrapped: Any = None, 
 async def test_the_first_at_once_then_one_per_interval(server: ScriptedServer, twin: Twin) -> None:
     instants = await _instants(server, twin, debounce=5)
     assert instants[0] == 0
-    gaps = [after - before for before, after in zip(instants, instants[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(instants)]
     assert min(gaps) >= 5
     assert sorted(gaps)[len(gaps) // 2] == 5
     assert len(instants) == math.ceil(len(TEXT) / 2 / 5)
@@ -81,13 +90,13 @@ async def test_the_first_at_once_then_one_per_interval(server: ScriptedServer, t
         (0, EveryDelta()),
         (EveryN(1), EveryDelta()),
         (lambda pending: pending.now, EveryDelta()),
-        (lambda _: math.inf, FinalOnly()),
+        (_never, FinalOnly()),
         (Throttle(5) | FinalOnly(), Throttle(5)),
         (Throttle(5) & EveryDelta(), Throttle(5)),
         (Throttle(3) & Throttle(5), Throttle(5)),
         (Throttle(9) | Throttle(5), Throttle(5)),
-        (Throttle(5) | (lambda _: math.inf), Throttle(5)),
-        (EveryDelta().__ror__(lambda _: math.inf), EveryDelta()),
+        (Throttle(5) | _never, Throttle(5)),
+        (_never | EveryDelta(), EveryDelta()),
         (Debounce(1000, max_wait=1000), FinalOnly()),
     ],
 )
@@ -145,12 +154,13 @@ async def test_what_is_no_debounce_is_refused_before_anything_is_sent(
     server: ScriptedServer, twin: Twin, given: Any
 ) -> None:
     client = twin.client(server)
-    for call in (
+    calls: list[Callable[[], Any]] = [
         lambda: twin.client(server, debounce=given),
         lambda: client.create_partial(**ASK, debounce=given),
         lambda: client.create_iterable(**ASK, debounce=given),
         lambda: client.stream_text("x", model="m", debounce=given),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(TypeError, match="debounce"):
             call()
     for negative in (-1, timedelta(seconds=-1), math.nan):
@@ -165,7 +175,7 @@ async def test_what_is_no_debounce_is_refused_before_anything_is_sent(
 async def _until(said: Callable[[], bool]) -> None:
     """Give way to the loop until it is so; the server and the driver need turns, not time."""
     async with asyncio.timeout(20):
-        while not said():
+        while not said():  # noqa: ASYNC110  what is waited for is said by a plain list
             await asyncio.sleep(0.001)
 
 
@@ -182,7 +192,7 @@ async def test_a_due_partial_comes_although_the_provider_is_silent(server: Scrip
 
     async def read() -> None:
         async for value in stream:
-            seen.append(value)
+            seen.append(value)  # noqa: PERF401  looked at while it grows
 
     task = asyncio.create_task(read())
     await _until(lambda: len(deltas) == 10)
@@ -217,7 +227,7 @@ async def test_a_due_text_comes_although_the_provider_is_silent(server: Scripted
 
     async def read() -> None:
         async for piece in stream:
-            seen.append(piece)
+            seen.append(piece)  # noqa: PERF401  looked at while it grows
 
     task = asyncio.create_task(read())
     await _until(lambda: len(deltas) == 3)
@@ -290,4 +300,3 @@ async def test_items_are_not_debounced(server: ScriptedServer, twin: Twin) -> No
     server.always(reply('{"tasks": [{"title": "a"}, {"title": "b"}, {"title": "c"}]}', 2))
     client = twin.client(server, debounce=FinalOnly())
     assert [item.title for item in await twin.values(client.create_iterable(**ASK))] == ["a", "b", "c"]
-

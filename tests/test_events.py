@@ -18,8 +18,8 @@ from instructor_stream_ext import (
     FieldState,
     FieldTransition,
     ItemCompleted,
-    Limits,
     LimitExceeded,
+    Limits,
     NoOutput,
     OutputRefused,
     OutputTruncated,
@@ -124,9 +124,7 @@ STORIES = {
     "stopped": _left(reply(GOOD), options={"stop_when": lambda book: len(book.chapters) == 1}),
     "items": Story((reply(ITEMS),), open=_items),
     "items asked again": Story((reply(BAD_ITEMS), reply(ITEMS)), open=_items),
-    "items exhausted": _failed(
-        reply(BAD_ITEMS), error=RetriesExhausted, open=_items, options={"max_retries": 0}
-    ),
+    "items exhausted": _failed(reply(BAD_ITEMS), error=RetriesExhausted, open=_items, options={"max_retries": 0}),
     "items left": _left(reply(ITEMS), open=_items, listen=_two),
     "text": Story((reply("The sea is wide."),), open=_text),
     "text debounced": Story((reply("The sea is wide."),), open=_text, options={"debounce": 1.0}),
@@ -336,12 +334,12 @@ async def test_text_stream_gives_the_deltas(server: ScriptedServer, twin: Twin) 
 
 
 def test_events_are_frozen_and_slotted() -> None:
-    kinds = get_args(StreamEvent)
+    kinds: tuple[Any, ...] = get_args(StreamEvent)
     assert len(kinds) == 10
     for kind in kinds:
-        assert dataclasses.is_dataclass(kind)
-        assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
-        assert not hasattr(kind(**dict.fromkeys((field.name for field in dataclasses.fields(kind)), 0)), "__dict__")
+        fields = [field.name for field in dataclasses.fields(kind)]
+        assert kind.__dataclass_params__.frozen
+        assert not hasattr(kind(**dict.fromkeys(fields, 0)), "__dict__")
         assert kind.__name__ in instructor_stream_ext.__all__
 
 
@@ -363,6 +361,8 @@ def test_events_carry_what_the_contract_names() -> None:
 
 
 def test_reasons_and_outcomes_are_text() -> None:
-    restarted = StreamRestarted(at=0, attempt=2, reason=instructor_stream_ext.core.events.RestartReason.REASK, error=None)
+    restarted = StreamRestarted(
+        at=0, attempt=2, reason=instructor_stream_ext.core.events.RestartReason.REASK, error=None
+    )
     assert restarted.reason == "reask"
     assert json.dumps([restarted.reason, instructor_stream_ext.Outcome.FAILED]) == '["reask", "failed"]'

@@ -32,7 +32,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-
 from typing_extensions import TypedDict
 
 from instructor_stream_ext import InvalidJSON, RetriesExhausted, StreamMisuse
@@ -264,12 +263,12 @@ class Told(BaseModel):
     @field_validator("name")
     @classmethod
     def _told(cls, name: str, info: ValidationInfo) -> str:
+        assert info.context is not None
         return f"{name} {info.context['suffix']}"
 
 
-def _holder(annotation: Any, **config: Any) -> type[BaseModel]:
-    namespace = {"__annotations__": {"value": annotation}, "__module__": __name__, "model_config": ConfigDict(**config)}
-    return type("Holder", (BaseModel,), namespace)
+def _holder(annotation: Any) -> type[BaseModel]:
+    return type("Holder", (BaseModel,), {"__annotations__": {"value": annotation}, "__module__": __name__})
 
 
 FIELDS: dict[str, tuple[Any, Any]] = {
@@ -343,8 +342,7 @@ async def _outcome(call: Callable[[], Any]) -> Any:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, ValidationError):
             cause = cause.__cause__ or cause.__context__
-        assert isinstance(cause, ValidationError), error
-        return cause.errors(include_url=False)
+        return "no validation failed" if cause is None else cause.errors(include_url=False)
 
 
 @pytest.mark.parametrize("strict", [None, False], ids=["strict by default", "lax"])
@@ -374,6 +372,7 @@ def test_the_cases_hold_both_good_and_bad_answers() -> None:
     """The comparison above means something only if some pass and some fail."""
     good = 0
     for case in CASES:
+        model: Any
         model, value = case.values
         try:
             model.model_validate_json(json.dumps(value or {"name": "b"}), strict=True)
@@ -599,7 +598,6 @@ def _classes() -> int:
 async def test_four_hundred_calls_make_no_class(server: ScriptedServer, twin: Twin) -> None:
     server.always(reply('{"name": "Ada", "age": 36}', None))
     client = twin.client(server)
-
 
     async def call(times: int) -> None:
         for _ in range(times):

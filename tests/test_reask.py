@@ -150,9 +150,7 @@ async def test_the_callers_arguments_are_left_alone(server: ScriptedServer, twin
 @both
 async def test_other_arguments_are_sent_again(server: ScriptedServer, twin: Twin) -> None:
     server.add(reply(BAD)).add(reply(GOOD))
-    await twin.final(
-        twin.client(server).create_partial(**ASK, temperature=0.5, extra_headers={"x-trace": "t"}, seed=3)
-    )
+    await twin.final(twin.client(server).create_partial(**ASK, temperature=0.5, extra_headers={"x-trace": "t"}, seed=3))
     first, second = server.requests
     for key in ("model", "temperature", "seed", "tools", "tool_choice", "stream", "stream_options"):
         assert first.json[key] == second.json[key]
@@ -180,8 +178,10 @@ async def test_what_was_shown_is_void_and_partials_begin_anew(server: ScriptedSe
     again = [event.partial for event in events[at:] if isinstance(event, PartialEmitted)]
     assert again[0].model_fields_set == set()
     assert again[-1].age == 36
-    deltas = ["".join(event.text for event in events if isinstance(event, DeltaReceived) and event.attempt == n)
-              for n in (1, 2)]
+    deltas = [
+        "".join(event.text for event in events if isinstance(event, DeltaReceived) and event.attempt == n)
+        for n in (1, 2)
+    ]
     assert deltas == [BAD, GOOD]
     assert heard.of("restart") == [(restarted,)]
     assert [name for name in heard.names if name != "partial"] == ["start", "restart", "start", "final"]
@@ -237,7 +237,8 @@ async def test_used_up(server: ScriptedServer, twin: Twin, max_retries: int, att
     assert [failed.attempt_number for failed in error.failed_attempts or ()] == list(range(1, attempts + 1))
     for failed in error.failed_attempts or ():
         assert isinstance(failed.exception, ValidationError)
-        assert failed.completion.choices[0].message.tool_calls[0].function.arguments == BAD
+        completion: Any = failed.completion
+        assert completion.choices[0].message.tool_calls[0].function.arguments == BAD
     assert error.last_completion is (error.failed_attempts or [])[-1].completion
     assert error.create_kwargs is not None
     assert error.create_kwargs["model"] == "m"
@@ -268,7 +269,8 @@ async def test_the_last_error_counts(server: ScriptedServer, twin: Twin) -> None
         await twin.final(twin.client(server).create_partial(**ASK, max_retries=1))
     assert isinstance(caught.value.__cause__, ValidationError)
     assert caught.value.__cause__.errors()[0]["type"] == "missing"
-    kinds = [failed.exception.errors()[0]["type"] for failed in caught.value.failed_attempts or ()]
+    attempts: Any = caught.value.failed_attempts
+    kinds = [failed.exception.errors()[0]["type"] for failed in attempts]
     assert kinds == ["greater_than_equal", "missing"]
 
 

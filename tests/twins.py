@@ -63,10 +63,10 @@ class Twin:
         seen: list[Any] = [] if into is None else into
         if self.is_async:
             async for value in stream:
-                seen.append(value)
+                seen.append(value)  # noqa: PERF401  kept also when the stream raises
         else:
             for value in stream:
-                seen.append(value)
+                seen.append(value)  # noqa: PERF402
         return seen
 
     async def events(self, stream: Any, into: list[Any] | None = None) -> list[Any]:

@@ -66,16 +66,16 @@ class _Joins:
 
     __slots__ = ()
 
-    def __or__(self, other: EmissionPolicy) -> EmissionPolicy:
+    def __or__(self, other: EmissionPolicy) -> _Joined:
         return _Joined(min, (self, other))  # type: ignore[arg-type]
 
-    def __ror__(self, other: EmissionPolicy) -> EmissionPolicy:
+    def __ror__(self, other: EmissionPolicy) -> _Joined:
         return _Joined(min, (other, self))  # type: ignore[arg-type]
 
-    def __and__(self, other: EmissionPolicy) -> EmissionPolicy:
+    def __and__(self, other: EmissionPolicy) -> _Joined:
         return _Joined(max, (self, other))  # type: ignore[arg-type]
 
-    def __rand__(self, other: EmissionPolicy) -> EmissionPolicy:
+    def __rand__(self, other: EmissionPolicy) -> _Joined:
         return _Joined(max, (other, self))  # type: ignore[arg-type]
 
 
