@@ -57,7 +57,7 @@ class Close(Do):
 class Open(NamedTuple):
     """Wish: connect by the machine's deadline. The answer is a `Connection`, or `TICK` when the deadline has come."""
 
-    connect: Callable[..., Any]
+    connect: Callable[[], Any]
     deadline: float
 
 

@@ -7,7 +7,9 @@ events, which are for the consumer. `drivers.py` carries the wishes out, with or
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
+import math
 import socket
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, TypeAlias
@@ -286,7 +288,8 @@ class Script:
         machine, clock = self.machine, self.clock
         machine.waits(clock())
         try:
-            answer = yield Open(self._source.connect, machine.deadline())
+            bound = machine.bound()
+            answer = yield Open(functools.partial(self._source.connect, hurried=bound < math.inf), bound)
         except Exception as error:
             yield from self._tell_all(self._source.owed())
             self._overdue(error)
@@ -301,7 +304,7 @@ class Script:
 
     # ------------------------------------------------------------------ the hot loop
 
-    def _read(self, connection: Connection) -> Generator[Any, Any, bool]:
+    def _read(self, connection: Connection) -> Generator[Any, Any, bool]:  # noqa: C901, PLR0912  one loop, told whole
         """Read the provider's stream to its end; True if `stop_when` or the last item wanted ended it."""
         machine, clock, reader = self.machine, self.clock, connection.reader
         feed = machine.feed
@@ -506,7 +509,7 @@ class Script:
             raise failed
         try:
             document = machine.finish(
-                self.clock(), end, refusal=reader.refusal, detail="" if machine.buffer.length else connection.detail()
+                end, refusal=reader.refusal, detail="" if machine.buffer.length else connection.detail()
             )
             result = self._gate.open(document, machine.text)
         except (ValidationError, NoOutput, InvalidJSON) as error:

@@ -28,6 +28,7 @@ from instructor_stream_ext.core.errors import (
     StreamTimeout,
 )
 from instructor_stream_ext.core.events import (
+    Cost,
     DeltaReceived,
     EndKind,
     EndSignal,
@@ -55,6 +56,12 @@ __all__ = ["State", "StreamMachine", "TextBuffer"]
 
 SCAN_AT_LEAST_EVERY = 4096
 """Characters after which pending text is scanned although no partial is due (contract, section 8)."""
+
+PIECES_AT_MOST = 512
+"""Pieces a text buffer keeps apart: many small strings weigh ten times their text."""
+
+SHOWN_OF_PROSE = 200
+"""Characters of an answer without JSON that the error's message shows."""
 
 _NOTHING: tuple[StreamEvent, ...] = ()
 
@@ -93,7 +100,7 @@ class TextBuffer:
         parts = self._parts
         parts.append(text)
         self.length += len(text)
-        if len(parts) >= 512:  # many small strings weigh ten times their text
+        if len(parts) >= PIECES_AT_MOST:
             self._blocks.append("".join(parts))
             parts.clear()
 
@@ -148,6 +155,7 @@ class StreamMachine:
         self.fault: StreamError | None = None
         self.usage: Usage | None = None
         self._earlier_usage: Usage | None = None
+        self.cost: Cost | None = None
         self.end: EndSignal | None = None
         self.has_aside = False
         self._ended_at: float | None = None
@@ -206,6 +214,8 @@ class StreamMachine:
             attempts=0 if self.state is State.NEW else self.attempt,
             end_signal=self.end.word if self.end else None,
             usage=self.usage,
+            cost=self.cost.dollars if self.cost else None,
+            cost_estimated=self.cost is not None and self.cost.estimated,
         )
 
     @property
@@ -233,6 +243,11 @@ class StreamMachine:
         """Take the usage of the running attempt; the newest word of the provider counts."""
         if usage is not None:
             self.usage = usage if self._earlier_usage is None else self._earlier_usage + usage
+
+    def note_cost(self, cost: Cost | None) -> None:
+        """Take what an attempt cost that has ended."""
+        if cost is not None:
+            self.cost = cost if self.cost is None else self.cost + cost
 
     # ------------------------------------------------------------------ the way of a stream
 
@@ -270,7 +285,7 @@ class StreamMachine:
             told.append(self._emitted(partial, now))
         return told
 
-    def take(self, text: str, now: float, told: list[StreamEvent] | None = None) -> Any:
+    def take(self, text: str, now: float, told: list[StreamEvent] | None = None) -> Any:  # noqa: C901  the hot path
         """As `feed`, for when nobody listens to events: the partial that is due, or None.
 
         Args:
@@ -352,7 +367,11 @@ class StreamMachine:
 
     def deadline(self) -> float:
         """When to call `poll` at the latest; `math.inf` for never."""
-        return min(self._due, self._time_limit()[0]) if self.timed else self._due
+        return min(self._due, self.bound()) if self.timed else self._due
+
+    def bound(self) -> float:
+        """When a bound of `Timeouts` will have passed, if the provider stays silent; `math.inf` for never."""
+        return self._time_limit()[0] if self.timed else math.inf
 
     def waits(self, now: float) -> None:
         """The driver begins to wait for the provider: only from here does its time count."""
@@ -376,11 +395,10 @@ class StreamMachine:
                 self._waited += now - self._waiting_at
         self._waiting_at = None
 
-    def finish(self, now: float, end: EndSignal | None, *, refusal: str = "", detail: str = "") -> str | None:
+    def finish(self, end: EndSignal | None, *, refusal: str = "", detail: str = "") -> str | None:
         """The provider's stream has ended: may the gate open?
 
         Args:
-            now: When it ended.
             end: What the provider said, None if it said nothing.
             refusal: The refusal's text, if there was one.
             detail: What is known of an empty answer, for the message.
@@ -425,7 +443,8 @@ class StreamMachine:
             return NoOutput(f"the model sent no text{f': {detail}' if detail else ''}")
         if self.end is None:
             return OutputTruncated(f"the stream just stopped after {self.buffer.length} characters, before any JSON")
-        shown = self.text if len(self.text) <= 200 else self.text[:197] + "..."
+        text = self.text
+        shown = text if len(text) <= SHOWN_OF_PROSE else f"{text[:SHOWN_OF_PROSE]}..."
         return NoOutput(f"no JSON for the response model in the answer, only text: {shown!r}")
 
     def _finish_text(self, end: EndSignal | None, detail: str) -> str:
