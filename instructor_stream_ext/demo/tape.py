@@ -19,17 +19,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from instructor_stream_ext.testing.tape import Chunk
+
 __all__ = ["Chunk", "Tape", "demo_tape", "read_tape"]
 
 FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """One HTTP chunk of the answer and its arrival, in seconds since the request was sent."""
-
-    at: float
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

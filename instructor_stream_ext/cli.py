@@ -1,0 +1,271 @@
+"""The command `instructor-stream`: look at tapes, play them, check and scrub them, and watch the demo.
+
+Exit codes: 0 all is well; 1 the answer is no (`check` has found something, `replay` did not end in a valid object);
+2 the command was not understood; 3 a tape or a model cannot be used, as the one line on stderr says.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from instructor_stream_ext.core.errors import MissingExtra, StreamError
+from instructor_stream_ext.testing.checks import check_tape, scrub_tape
+from instructor_stream_ext.testing.payload import pieces
+from instructor_stream_ext.testing.tape import CassetteError, End, Take, load_tape, sidecar_of
+
+if TYPE_CHECKING:
+    from instructor_stream_ext.testing.payload import Piece
+
+__all__ = ["app", "main"]
+
+_CODES = """Exit codes: 0 all is well. 1 the answer is no: `check` found something, `replay` did not end in a valid object.
+2 the command was not understood. 3 a tape or a model cannot be used; one line on stderr says which, where and why."""
+
+app = typer.Typer(
+    help="Look at recorded streams, play them, check and scrub them; or watch the demo.",
+    epilog=_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+TapeArgument = Annotated[Path, typer.Argument(help="A cassette (.yaml); its sidecar is read if it is there.")]
+PathsArgument = Annotated[
+    list[Path], typer.Argument(help="Cassettes, or folders that are searched for them.", show_default=False)
+]
+NO, UNUSABLE = 1, 3
+CHART_ROWS = 12
+WIDTH = 40
+
+
+def main() -> None:
+    """Run the command; a fault is one line on stderr."""
+    try:
+        app()
+    except (CassetteError, MissingExtra) as error:
+        _give_up(error)
+
+
+def _give_up(error: Exception | str, code: int = UNUSABLE) -> NoReturn:
+    message = " ".join(str(error).split())
+    typer.echo(f"instructor-stream: {message}", err=True)
+    raise SystemExit(code)
+
+
+def _faults_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
+    """Have a command end with one line and its exit code where a tape cannot be used."""
+    import functools
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (CassetteError, MissingExtra) as error:
+            _give_up(error)
+
+    return run
+
+
+@app.command(epilog=_CODES)
+@_faults_in_one_line
+def demo(
+    speed: Annotated[float, typer.Option(help="1 is the original pace, 2 twice as fast.")] = 1.0,
+) -> None:
+    """Watch a structured answer fill in, live.
+
+    A recorded stream is served by a real HTTP server on this machine at its original pace, and read by the real openai
+    client, instructor and this package. It needs neither network nor key.
+    """
+    if speed <= 0:
+        raise typer.BadParameter("must be more than 0", param_hint="--speed")
+    from instructor_stream_ext.demo.__main__ import main as show
+
+    show(["--speed", str(speed)])
+
+
+@app.command(epilog=_CODES)
+@_faults_in_one_line
+def replay(
+    tape: TapeArgument,
+    model: Annotated[
+        str | None, typer.Option(help="A response model as module:Class; without one, the text is shown as it comes.")
+    ] = None,
+    speed: Annotated[float, typer.Option(help="1 is the original pace, 2 twice as fast, 0 without any pause.")] = 1.0,
+    take: Annotated[int, typer.Option(help="Which interaction of the tape, from 1.", min=1)] = 1,
+) -> None:
+    """Play a tape through this package, at its own pace.
+
+    With --model, each partial is a line and the last line is the validated object; a stream that does not end in one
+    is told in one line, with exit code 1. The model's text is taken from the tape, so no SDK of the provider is needed.
+    """
+    if speed < 0:
+        raise typer.BadParameter("must be 0 or more", param_hint="--speed")
+    chosen = _take(tape, take)
+    response_model = None if model is None else _model(model)
+    try:
+        _show(chosen, response_model, speed)
+    except StreamError as error:
+        typer.echo(f"instructor-stream: {type(error).__name__}: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(NO) from None
+
+
+def _show(take: Take, model: Any, speed: float) -> None:
+    from instructor_stream_ext.testing.played import played_client
+
+    client = played_client(take, speed)
+    if model is None:
+        for text in client.stream_text("replay"):
+            typer.echo(text, nl=False)
+        typer.echo()
+        return
+    began = time.monotonic()
+    for partial in client.create_partial(model, "replay", max_retries=0, debounce=0.1 if speed else None):
+        shown = partial.model_dump_json() if hasattr(partial, "model_dump_json") else repr(partial)
+        typer.echo(f"{time.monotonic() - began:7.2f} s  {shown}")
+
+
+def _model(name: str) -> Any:
+    module, colon, attribute = name.partition(":")
+    if not colon or not module or not attribute:
+        _give_up(f"--model {name}: give it as module:Class", 2)
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        _give_up(f"--model {name}: {error}")
+    return found
+
+
+def _take(tape: Path, number: int) -> Take:
+    loaded = load_tape(tape)
+    if number > len(loaded.takes):
+        _give_up(f"{tape}: has {len(loaded.takes)} interactions, so there is no number {number}")
+    return loaded.takes[number - 1]
+
+
+@app.command(epilog=_CODES)
+@_faults_in_one_line
+def inspect(tape: TapeArgument) -> None:
+    """Show what a tape holds: requests, answers, how each ended, a timeline of arrivals and of the text.
+
+    In the chart each row is a span of time: a mark for every chunk that arrived in it, and a bar for how much of the
+    model's text was there by then.
+    """
+    loaded = load_tape(tape)
+    beside = sidecar_of(tape)
+    typer.echo(f"{tape}: {len(loaded.takes)} interaction(s), {'with' if beside.exists() else 'without'} a sidecar")
+    for number, take in enumerate(loaded.takes, start=1):
+        typer.echo()
+        for line in _described(number, take):
+            typer.echo(line)
+
+
+def _described(number: int, take: Take) -> Iterator[str]:
+    body = take.body
+    found = pieces(body, take.content_type)
+    text = "".join(piece.text for piece in found)
+    words = [piece.end for piece in found if piece.end] or (["[DONE]"] if any(piece.last for piece in found) else [])
+    errors = [piece.error for piece in found if piece.error]
+    yield f"{number}  {take.method} {take.url}"
+    yield f"   HTTP {take.status} {take.content_type}".rstrip()
+    yield f"   {len(body)} bytes, {len(found)} events, {sum(bool(piece.text) for piece in found)} deltas, {len(text)} chars"
+    ending = f"   end: {take.end}" if take.timed else "   end: unknown, for there is no sidecar"
+    yield ending + (f" ({take.error})" if take.error else "") + (f"; the provider said {words[-1]!r}" if words else "")
+    if errors:
+        yield f"   error: {errors[0]}"
+    if take.timed and take.chunks:
+        first, gaps = take.chunks[0].at, [b.at - a for a, b in zip(take.chunks, take.chunks[1:], strict=False)]
+        yield (
+            f"   {len(take.chunks)} chunks from {first:.3f} s to {take.chunks[-1].at:.3f} s, "
+            f"longest gap {max(gaps, default=0.0):.3f} s"
+        )
+        yield from _chart(take, found, len(text))
+    if text:
+        shown = text if len(text) <= 2 * WIDTH else f"{text[:WIDTH]} ... {text[-WIDTH:]}"
+        yield f"   text: {shown!r}"
+
+
+def _chart(take: Take, found: list[Piece], total: int) -> Iterator[str]:
+    """Rows of time: when chunks arrived, and how much of the text was there."""
+    arrivals = []
+    place = reached = 0
+    ends = [(piece.stop, len(piece.text)) for piece in found]
+    for chunk in take.chunks:
+        place += len(chunk.data)
+        while ends and ends[0][0] <= place:
+            reached += ends.pop(0)[1]
+        arrivals.append((chunk.at, reached))
+    span = max(take.duration, 1e-9)
+    rows = min(CHART_ROWS, max(1, len(arrivals)))
+    for row in range(rows):
+        start, stop = row * span / rows, (row + 1) * span / rows
+        here = [at for at, _ in arrivals if start <= at < stop or (row == rows - 1 and at >= stop)]
+        so_far = max((chars for at, chars in arrivals if at < stop or row == rows - 1), default=0)
+        bar = "█" * round(WIDTH * so_far / total) if total else ""
+        marks = "·" * min(len(here), 9) + ("+" if len(here) > 9 else "")  # noqa: PLR2004 - what fits the column
+        yield f"   {start:8.3f} s {marks:<10} {bar:<{WIDTH}} {so_far:>6} chars".rstrip()
+
+
+@app.command(epilog=_CODES)
+@_faults_in_one_line
+def check(paths: PathsArgument) -> None:
+    """Search tapes for secrets, empty bodies and streams that do not say that they are over.
+
+    The raw bytes of each cassette and sidecar are searched for keys, tokens, e-mail addresses, ids of organizations and
+    projects, and for headers that must not be there. A body that is empty, or that lacks an end signal although its
+    sidecar says that it is complete, is found too. Each finding is one line: file, line, what.
+    """
+    tapes = list(_tapes(paths))
+    findings = 0
+    for tape in tapes:
+        for path, found in check_tape(tape):
+            findings += 1
+            typer.echo(f"{path}:{found.line}: {found}")
+    typer.echo(f"{len(tapes)} tape(s), {findings} finding(s)", err=bool(findings))
+    if findings:
+        raise typer.Exit(NO)
+
+
+@app.command(epilog=_CODES)
+@_faults_in_one_line
+def scrub(
+    paths: PathsArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be changed, and change nothing.")] = False,
+) -> None:
+    """Take secrets off tapes that were recorded without care, in place.
+
+    Headers that identify an account are dropped, keys in addresses and whatever looks like a secret in headers and
+    bodies is masked by as many characters, so that sidecars stay true. A secret that a model wrote in several pieces
+    is found by `check` and cannot be masked: delete such a tape.
+    """
+    for tape in _tapes(paths):
+        changed = scrub_tape(tape, dry_run=dry_run)
+        if changed:
+            typer.echo(f"{tape}: {'would be ' if dry_run else ''}scrubbed")
+
+
+def _tapes(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            found = sorted(path.rglob("*.yaml"))
+            if not found:
+                _give_up(f"{path}: there is no tape in this folder")
+            yield from found
+        elif path.is_file():
+            yield path
+        else:
+            _give_up(f"{path}: there is no such file")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""A testing kit: fakes without HTTP, tapes with their timing and faults, hypothesis strategies, a pytest plugin.
+
+What needs the extra `[testing]` (vcrpy, pytest-recording, hypothesis) imports it when it is used.
+"""
+
+from __future__ import annotations
+
+from instructor_stream_ext.testing.clock import FakeClock
+from instructor_stream_ext.testing.deck import use_tape
+from instructor_stream_ext.testing.fakes import FakeAnswer, fake_client, record_events
+from instructor_stream_ext.testing.faults import (
+    CutOff,
+    Drop,
+    Duplicate,
+    EndEarly,
+    ErrorEvent,
+    FailFirst,
+    Fault,
+    FirstTokenAfter,
+    Garbage,
+    Jitter,
+    Resplit,
+    ResplitAtEvents,
+    Stall,
+    TokensPerSecond,
+    Trickle,
+)
+from instructor_stream_ext.testing.scrub import Scrubber
+from instructor_stream_ext.testing.server import ReplayServer
+from instructor_stream_ext.testing.strategies import GeneratedStream, splits, streams
+from instructor_stream_ext.testing.tape import CassetteError, End, Take, Tape, load_tape
+
+__all__ = [
+    "CassetteError",
+    "CutOff",
+    "Drop",
+    "Duplicate",
+    "End",
+    "EndEarly",
+    "ErrorEvent",
+    "FailFirst",
+    "FakeAnswer",
+    "FakeClock",
+    "Fault",
+    "FirstTokenAfter",
+    "Garbage",
+    "GeneratedStream",
+    "Jitter",
+    "ReplayServer",
+    "Resplit",
+    "ResplitAtEvents",
+    "Scrubber",
+    "Stall",
+    "Take",
+    "Tape",
+    "TokensPerSecond",
+    "Trickle",
+    "fake_client",
+    "load_tape",
+    "record_events",
+    "splits",
+    "streams",
+    "use_tape",
+]

@@ -1,0 +1,112 @@
+"""Looking over tapes that are already there: what must not be on them, and taking it off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from instructor_stream_ext.testing import yaml as tape_yaml
+from instructor_stream_ext.testing.payload import has_end_signal, pieces
+from instructor_stream_ext.testing.scrub import Finding, Scrubber
+from instructor_stream_ext.testing.tape import (
+    CassetteError,
+    End,
+    Take,
+    body_of,
+    load_tape,
+    sidecar_of,
+)
+
+__all__ = ["check_tape", "scrub_tape"]
+
+_NO_BODY = frozenset({204, 304})
+
+
+def check_tape(path: Path, scrubber: Scrubber | None = None) -> Iterator[tuple[Path, Finding]]:
+    """Find what is wrong with a tape: secrets, empty bodies, ends that are missing and not declared.
+
+    Args:
+        path: Of the cassette.
+        scrubber: What must not be on it.
+
+    Yields:
+        The file and what was found in it.
+    """
+    scrubber = scrubber or Scrubber()
+    for file in (path, sidecar_of(path)):
+        if file.is_file():
+            for finding in scrubber.search(file.read_bytes()):
+                yield file, finding
+    try:
+        tape = load_tape(path)
+        lines = [one["line"] for one in tape_yaml.read_cassette(path, path.read_text(encoding="utf-8"))]
+    except CassetteError as error:
+        yield error.path, Finding(error.line, f"{error.problem}; {error.advice}")
+        return
+    for take, line in zip(tape.takes, lines, strict=True):
+        for what in _faults_of(take, scrubber):
+            yield path, Finding(line, what)
+
+
+def _faults_of(take: Take, scrubber: Scrubber) -> Iterator[str]:
+    for side, names in (("request", take.request_headers), ("response", [name for name, _ in take.headers])):
+        for name in scrubber.headers(names, sent=side == "request"):
+            yield f"the {side} header {name!r} must not be on a tape"
+    if scrubber.url(take.url) != take.url:
+        yield "a key is in the address"
+    body, kind = take.body, take.content_type
+    if not body and take.status not in _NO_BODY and take.method != "HEAD":
+        if take.end in (End.COMPLETE, End.ERROR) and "Timeout" not in take.error:
+            yield "the body is empty"
+        return
+    joined = "".join(piece.text for piece in pieces(body, kind)).encode()
+    hidden = {finding.what for finding in scrubber.search(joined)} - {finding.what for finding in scrubber.search(body)}
+    for what in sorted(hidden):
+        yield f"{what} is in the model's text, spread over several pieces; delete the tape"
+    if take.end is End.COMPLETE and _is_stream(body, kind) and not has_end_signal(body, kind):
+        yield "the stream has no end signal, and no sidecar declares it abandoned or cut"
+
+
+def _is_stream(body: bytes, content_type: str) -> bool:
+    return "stream" in content_type or body.lstrip()[:5] in (b"data:", b"event", b": kee")
+
+
+def scrub_tape(path: Path, scrubber: Scrubber | None = None, *, dry_run: bool = False) -> bool:
+    """Take secrets off a tape, in place; its sidecar stays true, for masks are as long as what they hide.
+
+    Args:
+        path: Of the cassette.
+        scrubber: What to take off.
+        dry_run: Change nothing.
+
+    Returns:
+        Whether anything was, or would be, changed.
+
+    Raises:
+        CassetteError: The tape cannot be read.
+    """
+    scrubber = scrubber or Scrubber()
+    load_tape(path)
+    text = path.read_text(encoding="utf-8")
+    content = tape_yaml.deserialize(text)
+    changed = False
+    for interaction in content["interactions"]:
+        request, response = interaction["request"], interaction["response"]
+        before = (dict(request), _frozen(response))
+        request["headers"] = {
+            name: scrubber.body(value)
+            for name, value in (request.get("headers") or {}).items()
+            if name.lower() not in scrubber.request_headers
+        }
+        request["uri"] = scrubber.url(request["uri"])
+        request["body"] = scrubber.body(request.get("body"))
+        scrubber.response(response)
+        changed = changed or (dict(request), _frozen(response)) != before
+    if changed and not dry_run:
+        path.write_text(tape_yaml.serialize(content), encoding="utf-8", newline="\n")
+    return changed
+
+
+def _frozen(response: Mapping[str, Any]) -> Any:
+    return dict(response.get("headers") or {}), body_of(response)

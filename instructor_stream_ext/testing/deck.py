@@ -1,0 +1,448 @@
+"""The deck: what stands between the SDKs and a vcrpy cassette, and records or plays it with its timing.
+
+vcrpy takes the place of each HTTP library's transport. The deck takes vcrpy's place there, for as long as it is open:
+requests are matched, filtered and stored by vcrpy's own cassette, but bodies pass piece by piece.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from unittest import mock
+
+from instructor_stream_ext.core.errors import MissingExtra
+from instructor_stream_ext.testing import yaml as tape_yaml
+from instructor_stream_ext.testing.clock import FakeClock, Pace
+from instructor_stream_ext.testing.faults import Chain, Fault, chained
+from instructor_stream_ext.testing.recording import Recorder, recorded_aiohttp, recorded_stream
+from instructor_stream_ext.testing.replay import Performance, httpx_response, played_aiohttp
+from instructor_stream_ext.testing.scrub import Scrubber
+from instructor_stream_ext.testing.tape import (
+    TIMING,
+    CassetteError,
+    Take,
+    Timing,
+    body_of,
+    load_tape,
+    read_sidecar,
+    sidecar_of,
+    sidecar_text,
+    take_of,
+)
+
+__all__ = ["PLAYED", "Deck", "TapePersister", "use_tape"]
+
+PLAYED: set[Path] = set()
+"""The tapes that were played by this process."""
+
+_TRANSPORTS = {
+    "handle_request": ("HTTPTransport", "WSGITransport", "MockTransport"),
+    "handle_async_request": ("AsyncHTTPTransport", "ASGITransport", "MockTransport"),
+}
+_FRESH = "fresh"
+"""Under this key a response recorded just now says so."""
+
+
+class TapePersister:
+    """Keeps a cassette as vcrpy does, and its sidecar beside it; timings travel within vcrpy's responses.
+
+    Args:
+        extra_paths: Further cassettes that are read and never written.
+    """
+
+    def __init__(self, extra_paths: Iterable[str] = ()) -> None:
+        self._extra_paths = tuple(extra_paths)
+
+    def load_cassette(self, cassette_path: str, serializer: Any) -> tuple[list[Any], list[Any]]:
+        """Read a cassette, the further ones, and their sidecars where they are."""
+        from vcr.persisters.filesystem import CassetteNotFoundError
+        from vcr.serialize import deserialize
+
+        requests: list[Any] = []
+        responses: list[Any] = []
+        for path in dict.fromkeys(map(str, (cassette_path, *self._extra_paths))):
+            if not Path(path).is_file() or not Path(path).stat().st_size:
+                continue
+            load_tape(path)  # says what is wrong, if something is
+            found = deserialize(Path(path).read_text(encoding="utf-8"), serializer)
+            bodies = [(body_of(response), 1) for response in found[1]]
+            for request, response, timing in zip(
+                *found[:2], read_sidecar(Path(path), bodies, required=False), strict=True
+            ):
+                requests.append(request)
+                responses.append(response if timing is None else {**response, TIMING: timing})
+        if not requests:
+            raise CassetteNotFoundError
+        return requests, responses
+
+    def save_cassette(self, cassette_path: str, cassette_dict: dict[str, Any], serializer: Any) -> None:
+        """Write a cassette and its sidecar."""
+        from vcr.serialize import serialize
+
+        path = Path(cassette_path)
+        responses = cassette_dict["responses"]
+        timings = [_that_fits(response) for response in responses]
+        bare = [{key: value for key, value in one.items() if key not in (TIMING, _FRESH)} for one in responses]
+        text = serialize({**cassette_dict, "responses": bare}, serializer)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+        sidecar_of(path).write_text(sidecar_text(timings), encoding="utf-8", newline="\n")
+
+
+def _that_fits(response: dict[str, Any]) -> Timing | None:
+    """A response's timing. A filter of the caller's may have changed the body's length: then boundaries are lost."""
+    timing: Timing | None = response.get(TIMING)
+    size = len(body_of(response))
+    if timing is None or timing.size == size:
+        return timing
+    last = timing.chunks[-1][1] if timing.chunks else timing.headers_at
+    return replace(timing, size=size, chunks=((0, last),) if size else ())
+
+
+class Deck:
+    """Records and plays the streams of one cassette. What is not set keeps its value.
+
+    Called with settings, it takes them and gives itself: `stream_cassette(speed=1, deltas=24)`.
+
+    Args:
+        cassette: vcrpy's, in use.
+        scrubber: What to keep off the tape.
+    """
+
+    def __init__(self, cassette: Any, scrubber: Scrubber | None = None) -> None:
+        self.cassette = cassette
+        self.path = Path(cassette.path)
+        self.performances: list[Performance] = []
+        self.misses: list[str] = []
+        self._scrubber = scrubber or Scrubber()
+        self._recorders: list[Recorder] = []
+        self._pace = Pace()
+        self._faults = Chain()
+        self._deltas: int | None = None
+        self._whole = True
+        self._requests = 0
+        self._stack = contextlib.ExitStack()
+
+    def __call__(
+        self,
+        *,
+        speed: float | FakeClock | None = None,
+        clock: FakeClock | None = None,
+        faults: Fault | Iterable[Fault] | None = None,
+        deltas: int | None = None,
+        whole: bool | None = None,
+    ) -> Self:
+        """Set how the tape is played.
+
+        Args:
+            speed: 1 is the original pace, 2 twice as fast, 0 (the default) without any pause; a fake clock in its place
+                is moved instead of waiting.
+            clock: The fake clock, beside a speed.
+            faults: What goes wrong, in order.
+            deltas: At least so many pieces of the model's text have to be played.
+            whole: False if the test leaves a stream, or requests, of the tape aside on purpose.
+        """
+        if speed is not None or clock is not None:
+            self._pace = Pace.of(speed, clock)
+        if faults is not None:
+            self._faults = chained(faults)
+        if deltas is not None:
+            self._deltas = deltas
+        if whole is not None:
+            self._whole = whole
+        return self
+
+    @property
+    def records(self) -> bool:
+        """Whether requests that are not on the tape go to the network."""
+        return not self.cassette.write_protected
+
+    @property
+    def takes(self) -> list[Take]:
+        """What is on the tape so far."""
+        return [_take(request, response) for request, response in self.cassette.data]
+
+    # ------------------------------------------------------------------ open and closed
+
+    def __enter__(self) -> Self:
+        self._scrub()
+        if self.cassette.write_protected:
+            PLAYED.add(self.path.resolve())
+            for _, response in self.cassette.data:
+                if response.get(TIMING) is None:
+                    read_sidecar(self.path, [], required=True)
+        for name in ("httpx", "httpx2"):
+            with contextlib.suppress(ImportError):
+                self._patch_httpx(importlib.import_module(name))
+        self._patch_aiohttp()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        self._keep()
+
+    def _scrub(self) -> None:
+        """Put the scrubber before the cassette's own filters, for what is recorded and for what is compared."""
+        cassette, scrubber = self.cassette, self._scrubber
+        before_request, before_response = cassette._before_record_request, cassette._before_record_response  # noqa: SLF001
+        cassette._before_record_request = lambda request: _then(before_request(_copied(request)), scrubber.request)  # noqa: SLF001
+        cassette._before_record_response = lambda response: _then(before_response(response), scrubber.response)  # noqa: SLF001
+
+    def _keep(self) -> None:
+        """Hand what was recorded to the cassette, in the order of the requests."""
+        recorders, self._recorders = self._recorders, []
+        for recorder in recorders:
+            if not recorder.status:
+                continue  # no answer came: there is nothing a cassette could hold
+            response, timing = recorder.interaction()
+            self.cassette.append(recorder.request, {**response, TIMING: timing, _FRESH: True})
+
+    def problems(self) -> list[str]:
+        """What a replay lacked: requests that are not on the tape, interactions not asked for, streams not played."""
+        found = [f"{self.path.name}: {miss}" for miss in self.misses]
+        found += [str(one.failure) for one in self.performances if one.failure is not None]
+        if self.records:
+            return found
+        asked, held = sum(1 for count in self.cassette.play_counts.values() if count), len(self.cassette)
+        if self._whole and asked < held:
+            found.append(f"{self.path.name}: {held - asked} of its {held} interactions were never asked for")
+        for one in self.performances:
+            take = one.take
+            if self._whole and one.left_early:
+                played = sum(len(chunk.data) for chunk in take.chunks[: one.played])
+                found.append(f"{self.path.name}: {take.method} {take.url} was left at byte {played} of {len(take.body)}")
+            elif self._whole and take.deltas is not None and take.end.value != "abandoned" and one.deltas < take.deltas:
+                found.append(f"{self.path.name}: {one.deltas} deltas were played, the tape states {take.deltas}")
+        if self._deltas is not None and (total := sum(one.deltas for one in self.performances)) < self._deltas:
+            found.append(f"{self.path.name}: {total} deltas were played, {self._deltas} were expected")
+        return found
+
+    def verify(self) -> None:
+        """Raise `AssertionError` if a replay was not what the tape and the test say."""
+        if found := self.problems():
+            raise AssertionError("; ".join(found))
+
+    # ------------------------------------------------------------------ one request
+
+    def _refusal(self) -> Take | None:
+        number, self._requests = self._requests, self._requests + 1
+        return self._faults.refuse(number)
+
+    def _perform(self, request: Any, response: dict[str, Any]) -> Performance:
+        take = self._faults(_take(request, response))
+        performance = Performance(take, self._pace, str(self.path))
+        self.performances.append(performance)
+        return performance
+
+    def _miss(self, request: Any) -> Exception:
+        from vcr.errors import CannotOverwriteExistingCassetteException
+
+        self.misses.append(f"{request.method} {self._scrubber.url(request.uri)} is not on the tape, or was played already")
+        return CannotOverwriteExistingCassetteException(cassette=self.cassette, failed_request=request)
+
+    def _record(self, request: Any) -> Recorder:
+        recorder = Recorder(request)
+        self._recorders.append(recorder)
+        return recorder
+
+    # ------------------------------------------------------------------ httpx and httpx2
+
+    def _patch_httpx(self, httpx: Any) -> None:
+        for method, classes in _TRANSPORTS.items():
+            for name in classes:
+                transport = getattr(httpx, name, None)
+                real = getattr(getattr(transport, method, None), "__wrapped__", None)  # under vcrpy's
+                if real is None:
+                    continue
+                handle = self._handle_async(httpx, real) if "async" in method else self._handle(httpx, real)
+                self._stack.enter_context(mock.patch.object(transport, method, handle))
+
+    def _handle(self, httpx: Any, real: Callable[..., Any]) -> Callable[..., Any]:
+        def handle_request(transport: Any, request: Any) -> Any:
+            body = b"".join(request.stream)
+            request.stream = httpx.ByteStream(body)
+            answer = self._answer(httpx, request, body, is_async=False)
+            if not isinstance(answer, Recorder):
+                return real(transport, request) if answer is None else answer
+            response = real(transport, request)
+            return _under_record(httpx, response, answer, is_async=False)
+
+        return handle_request
+
+    def _handle_async(self, httpx: Any, real: Callable[..., Any]) -> Callable[..., Any]:
+        async def handle_async_request(transport: Any, request: Any) -> Any:
+            body = b"".join([part async for part in request.stream])
+            request.stream = httpx.ByteStream(body)
+            answer = self._answer(httpx, request, body, is_async=True)
+            if not isinstance(answer, Recorder):
+                return await real(transport, request) if answer is None else answer
+            response = await real(transport, request)
+            return _under_record(httpx, response, answer, is_async=True)
+
+        return handle_async_request
+
+    def _answer(self, httpx: Any, request: Any, body: bytes, *, is_async: bool) -> Any:
+        """The response to play, a recorder for one to come, or None for a request that the cassette ignores."""
+        from vcr.request import Request
+
+        asked = Request(request.method, str(request.url), body, request.headers)
+        if not self.cassette.filter_request(asked):
+            return None
+        if (refusal := self._refusal()) is not None:
+            refused = Performance(refusal, self._pace, str(self.path))
+            return httpx_response(httpx, refused, is_async=is_async)
+        if self.cassette.can_play_response_for(asked):
+            performance = self._perform(asked, self.cassette.play_response(asked))
+            return httpx_response(httpx, performance, is_async=is_async)
+        if self.cassette.write_protected:
+            raise self._miss(asked)
+        return self._record(asked)
+
+    # ------------------------------------------------------------------ aiohttp
+
+    def _patch_aiohttp(self) -> None:
+        try:
+            import aiohttp
+            from vcr.stubs import aiohttp_stubs as stubs
+        except ImportError:
+            return
+        taken = aiohttp.ClientSession._request  # noqa: SLF001 - vcrpy's by now
+        real = getattr(taken, "__wrapped__", None)
+        if real is None:
+            return
+        deck, build = self, stubs.build_response
+
+        async def noted(session: Any, method: str, url: Any, **kwargs: Any) -> Any:
+            """The real request, timed from here."""
+            recorder = Recorder(stubs.Request(method, str(url), None, {}))
+            response = await real(session, method, url, **kwargs)
+            recorder.answered(response.status, response.reason or "", stubs._serialize_headers(response.headers))  # noqa: SLF001
+            recorder.decoded = bool(session._auto_decompress)  # noqa: SLF001
+            recorded_aiohttp(response, recorder)
+            response._stream_recorder = recorder  # noqa: SLF001
+            return response
+
+        async def record_responses(_cassette: Any, request: Any, response: Any) -> None:
+            recorder = response._stream_recorder  # noqa: SLF001
+            recorder.request = request
+            deck._recorders.append(recorder)  # noqa: SLF001
+
+        def build_response(request: Any, response: dict[str, Any], history: Any) -> Any:
+            performance = deck._perform(request, response)  # noqa: SLF001
+            built = build(request, {**response, "body": {"string": performance.take.body}}, history)
+            played_aiohttp(built, performance)
+            return built
+
+        play = stubs.vcr_request(self.cassette, noted)
+
+        async def request(session: Any, method: str, url: Any, **kwargs: Any) -> Any:
+            from vcr.errors import CannotOverwriteExistingCassetteException
+
+            asked = stubs.Request(method, str(url), None, {})
+            if self.cassette.filter_request(asked) and (refusal := self._refusal()) is not None:
+                performance = Performance(refusal, self._pace, str(self.path))
+                built = build(asked, _vcr_response(refusal), [])
+                played_aiohttp(built, performance)
+                return built
+            try:
+                return await play(session, method, url, **kwargs)
+            except CannotOverwriteExistingCassetteException as error:
+                self._miss(error.failed_request)
+                raise
+
+        patch = self._stack.enter_context
+        patch(mock.patch.object(aiohttp.ClientSession, "_request", request))
+        patch(mock.patch.object(stubs, "record_responses", record_responses))
+        patch(mock.patch.object(stubs, "build_response", build_response))
+
+
+def _under_record(httpx: Any, response: Any, recorder: Recorder, *, is_async: bool) -> Any:
+    headers: dict[str, list[str]] = {}
+    for name, value in response.headers.multi_items():
+        headers.setdefault(name, []).append(value)
+    reason = response.extensions.get("reason_phrase", b"").decode("ascii", "replace")
+    recorder.answered(response.status_code, reason or response.reason_phrase, headers)
+    response.stream = recorded_stream(httpx, response.stream, recorder, is_async=is_async)
+    return response
+
+
+def _take(request: Any, response: dict[str, Any]) -> Take:
+    sent = {"method": request.method, "uri": request.uri, "body": request.body, "headers": dict(request.headers)}
+    return take_of(sent, response, response.get(TIMING))
+
+
+def _vcr_response(take: Take) -> dict[str, Any]:
+    headers: dict[str, list[str]] = {}
+    for name, value in take.headers:
+        headers.setdefault(name, []).append(value)
+    return {
+        "status": {"code": take.status, "message": take.reason or None},
+        "headers": headers,
+        "body": {"string": take.body},
+    }
+
+
+def _copied(request: Any) -> Any:
+    from vcr.request import Request
+
+    return Request(request.method, request.uri, request.body, dict(request.headers))
+
+
+def _then(value: Any, change: Callable[[Any], Any]) -> Any:
+    """What the cassette's own filter left, changed; None if it dropped it."""
+    return change(value) if value else value
+
+
+@contextlib.contextmanager
+def use_tape(
+    path: Path | str,
+    *,
+    record_mode: str = "none",
+    scrubber: Scrubber | None = None,
+    speed: float | FakeClock | None = None,
+    clock: FakeClock | None = None,
+    faults: Fault | Iterable[Fault] | None = None,
+    deltas: int | None = None,
+    whole: bool | None = None,
+    match_on: Iterable[str] = ("method", "scheme", "host", "port", "path", "query"),
+) -> Iterator[Deck]:
+    """Record or play a tape without pytest: within this, requests of httpx, httpx2 and aiohttp go to the tape.
+
+    Args:
+        path: Of the cassette.
+        record_mode: As in vcrpy: "none" plays, "once" records a tape that is not there, "all" records anew.
+        scrubber: What to keep off the tape.
+        speed: As in `Deck`; so are `clock`, `faults`, `deltas` and `whole`.
+        clock: The fake clock.
+        faults: What goes wrong.
+        deltas: The least number of pieces of text.
+        whole: False if a stream is left early on purpose.
+        match_on: vcrpy's names of what has to be equal in a request.
+
+    Yields:
+        The deck.
+
+    Raises:
+        AssertionError: The tape was not played to its end, unless the body has raised.
+        CassetteError: The tape cannot be used.
+        MissingExtra: vcrpy is not installed.
+    """
+    try:
+        import vcr
+    except ImportError as error:
+        raise MissingExtra("use_tape", "testing") from error
+    if record_mode == "none" and not Path(path).is_file():
+        raise CassetteError(path, 1, "there is no such tape", 'check the path, or record it with record_mode="once"')
+    recorder = vcr.VCR(record_mode=vcr.mode(record_mode), match_on=tuple(match_on))
+    recorder.register_serializer("yaml", tape_yaml)
+    recorder.register_persister(TapePersister())
+    with recorder.use_cassette(str(path)) as cassette, Deck(cassette, scrubber) as deck:
+        yield deck(speed=speed, clock=clock, faults=faults, deltas=deltas, whole=whole)
+        deck.verify()

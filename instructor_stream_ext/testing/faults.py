@@ -1,0 +1,380 @@
+"""What can go wrong with a stream, and how fast one comes, as values that are put together with `|`.
+
+A fault makes another take of a take: `Trickle(7) | CutOff(after=3)` first cuts the body into pieces of seven bytes and
+then breaks the connection after the third event. Events are those of the stream's format (server-sent events, JSON
+lines, AWS's binary messages), counted from 0. Instants are those of the tape, in seconds: a `Stall` takes no time where
+the tape is played at speed 0.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from instructor_stream_ext.testing.payload import event_ends, pieces
+from instructor_stream_ext.testing.tape import Chunk, End, Take, cut
+
+__all__ = [
+    "Chain",
+    "CutOff",
+    "Drop",
+    "Duplicate",
+    "EndEarly",
+    "ErrorEvent",
+    "FailFirst",
+    "Fault",
+    "FirstTokenAfter",
+    "Garbage",
+    "Jitter",
+    "Resplit",
+    "ResplitAtEvents",
+    "Stall",
+    "TokensPerSecond",
+    "Trickle",
+    "chained",
+]
+
+
+class Fault:
+    """From a take to another. Faults are values: they compare, and `a | b` is first a, then b."""
+
+    __slots__ = ()
+
+    def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
+        return take
+
+    def refuse(self, request: int) -> Take | None:
+        """An answer in place of the tape's, for the request of this number (from 0); None to play the tape."""
+        del request
+        return None
+
+    def __or__(self, other: Fault) -> Chain:
+        return Chain((*_links(self), *_links(other)))
+
+
+@dataclass(frozen=True, slots=True)
+class Chain(Fault):
+    """Several faults, one after the other."""
+
+    faults: tuple[Fault, ...] = ()
+
+    def __call__(self, take: Take) -> Take:
+        for fault in self.faults:
+            take = fault(take)
+        return take
+
+    def refuse(self, request: int) -> Take | None:
+        return next((take for fault in self.faults if (take := fault.refuse(request)) is not None), None)
+
+
+def chained(faults: Fault | Iterable[Fault]) -> Chain:
+    """One fault of one or several."""
+    given = [faults] if isinstance(faults, Fault) else list(faults)
+    for fault in given:
+        if not isinstance(fault, Fault):
+            raise TypeError(f"a fault is a value such as Stall(3), not {fault!r}")
+    return Chain(tuple(link for fault in given for link in _links(fault)))
+
+
+def _links(fault: Fault) -> tuple[Fault, ...]:
+    return fault.faults if isinstance(fault, Chain) else (fault,)
+
+
+# ------------------------------------------------------------------ how the body is cut into pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Resplit(Fault):
+    """Other chunk boundaries: at these offsets, or at random ones. A piece arrives when its last byte did.
+
+    Args:
+        at: Offsets of the body.
+        count: So many random offsets in place of `at`.
+        seed: For them.
+    """
+
+    at: tuple[int, ...] = ()
+    count: int = 0
+    seed: int = 0
+
+    def __call__(self, take: Take) -> Take:
+        size = len(take.body)
+        chosen = self.at
+        if self.count and size > 1:
+            chosen = tuple(random.Random(self.seed).sample(range(1, size), min(self.count, size - 1)))  # noqa: S311
+        return _recut(take, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class ResplitAtEvents(Fault):
+    """Each piece holds so many whole events."""
+
+    events: int = 1
+
+    def __call__(self, take: Take) -> Take:
+        return _recut(take, _ends(take)[self.events - 1 :: self.events])
+
+
+@dataclass(frozen=True, slots=True)
+class Trickle(Fault):
+    """So many bytes at a time.
+
+    Args:
+        size: Bytes of a piece.
+        every: Seconds between two pieces; None leaves the arrivals as they are.
+    """
+
+    size: int = 1
+    every: float | None = None
+
+    def __call__(self, take: Take) -> Take:
+        take = _recut(take, range(self.size, len(take.body), self.size))
+        if self.every is None:
+            return take
+        first = take.chunks[0].at if take.chunks else 0.0
+        return _at(take, [first + number * self.every for number in range(len(take.chunks))])
+
+
+# ------------------------------------------------------------------ how it ends
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff(Fault):
+    """The network breaks the connection.
+
+    Args:
+        after: So many events; None for bytes.
+        at_byte: At this offset.
+    """
+
+    after: int | None = None
+    at_byte: int | None = None
+
+    def __call__(self, take: Take) -> Take:
+        return _ended(take, self.after, self.at_byte, End.CUT, "ReadError: connection reset by peer")
+
+
+@dataclass(frozen=True, slots=True)
+class EndEarly(Fault):
+    """The body ends properly, but too soon; arguments as in `CutOff`."""
+
+    after: int | None = None
+    at_byte: int | None = None
+
+    def __call__(self, take: Take) -> Take:
+        return _ended(take, self.after, self.at_byte, End.COMPLETE, "")
+
+
+@dataclass(frozen=True, slots=True)
+class FailFirst(Fault):
+    """The first requests are refused, then the tape is played.
+
+    Args:
+        status: Such as 429 or 500.
+        times: How many requests.
+        message: In the body, in the form OpenAI and Anthropic use.
+        headers: Such as `(("retry-after", "0"),)`.
+    """
+
+    status: int = 429
+    times: int = 1
+    message: str = "try again"
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def refuse(self, request: int) -> Take | None:
+        if request >= self.times:
+            return None
+        error = {"type": "error", "error": {"type": "refused", "message": self.message, "code": self.status}}
+        return Take(
+            status=self.status,
+            headers=(("content-type", "application/json"), *self.headers),
+            chunks=(Chunk(0.0, json.dumps(error).encode()),),
+        )
+
+
+# ------------------------------------------------------------------ when it comes
+
+
+@dataclass(frozen=True, slots=True)
+class Stall(Fault):
+    """Nothing for so many seconds, before event `before`."""
+
+    seconds: float
+    before: int = 0
+
+    def __call__(self, take: Take) -> Take:
+        edge = ([0, *_ends(take)])[self.before] if self.before <= len(_ends(take)) else len(take.body)
+        take = _recut(take, [edge], keep=True)
+        starts = _starts(take)
+        moved = [chunk.at + (self.seconds if start >= edge else 0.0) for chunk, start in zip(take.chunks, starts, strict=True)]
+        return replace(_at(take, moved), ended_at=take.ended_at + self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTokenAfter(Fault):
+    """The model's first text comes so many seconds after the request; all later pieces keep their distance."""
+
+    seconds: float
+
+    def __call__(self, take: Take) -> Take:
+        take = _by_events(take)
+        first = _first_text(take)
+        if first is None:
+            return take
+        shift = self.seconds - take.chunks[first].at
+        moved = [max(0.0, chunk.at + shift) if n >= first else min(chunk.at, self.seconds) for n, chunk in enumerate(take.chunks)]
+        return _at(take, moved)
+
+
+@dataclass(frozen=True, slots=True)
+class TokensPerSecond(Fault):
+    """The pieces of the model's text come at this rate, each as one chunk."""
+
+    rate: float
+
+    def __call__(self, take: Take) -> Take:
+        take = _by_events(take)
+        first = _first_text(take)
+        if first is None:
+            return take
+        begun, told, moved = take.chunks[first].at, -1, []
+        for number, (chunk, piece) in enumerate(zip(take.chunks, pieces(take.body, take.content_type), strict=True)):
+            told += bool(piece.text)
+            moved.append(chunk.at if number < first else begun + told / self.rate)
+        return _at(take, moved)
+
+
+@dataclass(frozen=True, slots=True)
+class Jitter(Fault):
+    """Each piece comes up to so many seconds later; the order stays, and the same seed gives the same jitter."""
+
+    seconds: float
+    seed: int = 0
+
+    def __call__(self, take: Take) -> Take:
+        chance = random.Random(self.seed)  # noqa: S311
+        moved = [chunk.at + chance.uniform(0.0, self.seconds) for chunk in take.chunks]
+        return _at(take, list(itertools.accumulate(moved, max)))
+
+
+# ------------------------------------------------------------------ what comes
+
+
+@dataclass(frozen=True, slots=True)
+class Drop(Fault):
+    """One event is lost."""
+
+    event: int
+
+    def __call__(self, take: Take) -> Take:
+        return _edited(take, lambda events: [*events[: self.event], *events[self.event + 1 :]])
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate(Fault):
+    """One event comes twice."""
+
+    event: int
+
+    def __call__(self, take: Take) -> Take:
+        return _edited(take, lambda events: [*events[: self.event + 1], *events[self.event :]])
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage(Fault):
+    """Bytes that belong to no event, before event `before`. By default a comment, which clients skip."""
+
+    data: bytes = b": keep-alive\n\n"
+    before: int = 1
+
+    def __call__(self, take: Take) -> Take:
+        return _inserted(take, self.before, self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEvent(Fault):
+    """The provider reports an error after so many events, and nothing follows."""
+
+    after: int = 1
+    message: str = "overloaded"
+    kind: str = "server_error"
+
+    def __call__(self, take: Take) -> Take:
+        error = {"type": "error", "error": {"type": self.kind, "message": self.message}}
+        event = b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n"
+        return _inserted(EndEarly(after=self.after)(take), self.after, event)
+
+
+# ------------------------------------------------------------------ the means
+
+
+def _ends(take: Take) -> list[int]:
+    return event_ends(take.body, take.content_type)
+
+
+def _starts(take: Take) -> list[int]:
+    sizes = (len(chunk.data) for chunk in take.chunks)
+    return list(itertools.accumulate(sizes, initial=0))[:-1]
+
+
+def _recut(take: Take, places: Iterable[int], *, keep: bool = False) -> Take:
+    """The take with its body cut at these offsets, and at the old ones too if they are to be kept."""
+    stops = list(itertools.accumulate(len(chunk.data) for chunk in take.chunks))
+    body = take.body
+    made, arrival = [], 0
+    stop = 0
+    for data in cut(body, [*places, *(stops if keep else ())]):
+        stop += len(data)
+        while stops[arrival] < stop:
+            arrival += 1
+        made.append(Chunk(take.chunks[arrival].at, data))
+    return replace(take, chunks=tuple(made))
+
+
+def _by_events(take: Take) -> Take:
+    return _recut(take, _ends(take))
+
+
+def _first_text(take: Take) -> int | None:
+    found = pieces(take.body, take.content_type)
+    return next((number for number, piece in enumerate(found) if piece.text), None)
+
+
+def _at(take: Take, instants: Sequence[float]) -> Take:
+    chunks = tuple(Chunk(at, chunk.data) for at, chunk in zip(instants, take.chunks, strict=True))
+    last = max((chunk.at for chunk in chunks), default=0.0)
+    was = max((chunk.at for chunk in take.chunks), default=0.0)
+    return replace(take, chunks=chunks, ended_at=max(take.ended_at - was, 0.0) + last)
+
+
+def _ended(take: Take, after: int | None, at_byte: int | None, end: End, error: str) -> Take:
+    """The take up to some place, and how it ends there."""
+    ends = [0, *_ends(take)]
+    place = ends[min(after, len(ends) - 1)] if after is not None else len(take.body) if at_byte is None else at_byte
+    if not take.chunks:
+        return replace(take, end=end, error=error, deltas=None)
+    whole = _recut(take, [place], keep=True)
+    kept = tuple(chunk for chunk, start in zip(whole.chunks, _starts(whole), strict=True) if start < place)
+    ended_at = kept[-1].at if kept else whole.chunks[0].at
+    return replace(take, chunks=kept, end=end, error=error, ended_at=ended_at, deltas=None)
+
+
+def _edited(take: Take, edit: Callable[[list[Chunk]], list[Chunk]]) -> Take:
+    if not take.chunks:
+        return take
+    return replace(take, chunks=tuple(edit(list(_by_events(take).chunks))), deltas=None)
+
+
+def _inserted(take: Take, before: int, data: bytes) -> Take:
+    def edit(events: list[Chunk]) -> list[Chunk]:
+        place = min(before, len(events))
+        at = events[place - 1].at if place else events[0].at if events else 0.0
+        return [*events[:place], Chunk(at, data), *events[place:]]
+
+    if take.chunks:
+        return _edited(take, edit)
+    return replace(take, chunks=(Chunk(0.0, data),), deltas=None)

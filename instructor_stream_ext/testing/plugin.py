@@ -1,0 +1,266 @@
+"""The pytest plugin, loaded by entry point: `stream_cassette`, `replay_server`, marks, and a look at forgotten tapes.
+
+It stands on pytest-recording, whose `@pytest.mark.vcr`, `--record-mode`, `vcr_config` and places of cassettes hold. A
+test that does not ask for one of the fixtures here is not touched. All else is imported when a fixture is used, for a
+plugin is loaded into every run of pytest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
+
+if TYPE_CHECKING:
+    from instructor_stream_ext.testing.deck import Deck
+    from instructor_stream_ext.testing.scrub import Scrubber
+    from instructor_stream_ext.testing.server import ReplayServer
+
+__all__ = ["ReplayServers", "replay_server", "stream_cassette", "stream_scrubber"]
+
+_LOOPBACK = [r"127\.", r"::1$", r"localhost$", r"/", r"\0", r"$"]
+"""Loopback, and sockets that are files or have no name."""
+_ITEM = pytest.StashKey[pytest.Item]()
+_FOLDERS = pytest.StashKey[set[Path]]()
+_PART = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marks known."""
+    for line in (
+        "stream_tape(speed, clock, deltas, whole): how stream_cassette and replay_server play their tape.",
+        "stream_faults(*faults): what goes wrong with the tape, in order; faults are in instructor_stream_ext.testing.",
+    ):
+        config.addinivalue_line("markers", line)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Remember which test runs: pytest-recording does not say for whom it configures vcrpy."""
+    item.config.stash[_ITEM] = item
+    return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_recording_configure(config: pytest.Config, vcr: Any) -> None:
+    """Give a test that asks for `stream_cassette` the readable serializer, and a sidecar."""
+    item = config.stash.get(_ITEM, None)
+    if item is None or "stream_cassette" not in getattr(item, "fixturenames", ()):
+        return
+    from instructor_stream_ext.testing import yaml
+    from instructor_stream_ext.testing.deck import TapePersister
+
+    vcr.register_serializer("yaml", yaml)
+    vcr.register_persister(TapePersister(getattr(vcr.persister, "extra_paths", ())))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test whose tape was not played as it states."""
+    result = yield
+    arguments = getattr(item, "funcargs", {})
+    for name in ("stream_cassette", "replay_server"):
+        if name in arguments and (problems := arguments[name].problems()):
+            pytest.fail("; ".join(problems), pytrace=False)
+    return result
+
+
+# ------------------------------------------------------------------ fixtures
+
+
+@pytest.fixture
+def stream_scrubber() -> Scrubber:
+    """What is kept off tapes; override it to give a `Scrubber` of your own."""
+    from instructor_stream_ext.testing.scrub import Scrubber
+
+    return Scrubber()
+
+
+@pytest.fixture
+def stream_cassette(request: pytest.FixtureRequest, vcr: Any, stream_scrubber: Scrubber) -> Iterator[Deck]:
+    """The tape of a `@pytest.mark.vcr` test, with its chunks and times; call it with settings."""
+    if vcr is None:
+        why = "--disable-recording" if request.node.get_closest_marker("vcr") else "no mark"
+        if why == "no mark":
+            pytest.fail("stream_cassette records and plays a test's cassette: mark the test with @pytest.mark.vcr")
+        pytest.skip("stream_cassette plays nothing under --disable-recording")
+    from instructor_stream_ext.testing.deck import Deck
+
+    deck = Deck(vcr, stream_scrubber)
+    deck(**_settings(request))
+    with _loopback_only() if not deck.records else contextlib.nullcontext(), deck:
+        yield deck
+
+
+class ReplayServers:
+    """Starts servers that play tapes; its own attributes are those of a server with the test's own cassette.
+
+    Args:
+        folder: Of the test's cassettes.
+        name: Of the test's own.
+        settings: From the marks.
+    """
+
+    def __init__(self, folder: Path, name: str, settings: dict[str, Any]) -> None:
+        self._folder = folder
+        self._name = name
+        self._settings = settings
+        self._stack = contextlib.ExitStack()
+        self._started: list[tuple[Path, ReplayServer, bool, int]] = []
+        self._own: ReplayServer | None = None
+
+    def __call__(self, tape: Path | str | None = None, **settings: Any) -> ReplayServer:
+        """Start a server.
+
+        Args:
+            tape: The path of a cassette, relative to the test's cassettes or to the working directory; by default the
+                test's own.
+            settings: `speed`, `clock` and `faults` as in `ReplayServer`; `deltas` and `whole` as in `Deck`.
+        """
+        from instructor_stream_ext.testing.deck import PLAYED
+        from instructor_stream_ext.testing.server import ReplayServer
+
+        path = self._path(tape)
+        chosen = {**self._settings, **settings}
+        whole, deltas = chosen.pop("whole", True), chosen.pop("deltas", 0)
+        server = self._stack.enter_context(ReplayServer(path, **chosen))
+        PLAYED.add(path.resolve())
+        self._started.append((path, server, whole, deltas))
+        return server
+
+    def _path(self, tape: Path | str | None) -> Path:
+        path = Path(f"{self._name}.yaml" if tape is None else tape)
+        beside = self._folder / path
+        return beside if tape is None or beside.is_file() else path
+
+    @property
+    def server(self) -> ReplayServer:
+        """A server with the test's own cassette, started when it is first asked for."""
+        if self._own is None:
+            self._own = self()
+        return self._own
+
+    @property
+    def url(self) -> str:
+        """As of that server."""
+        return self.server.url
+
+    @property
+    def base_url(self) -> str:
+        """As of that server."""
+        return self.server.base_url
+
+    def problems(self) -> list[str]:
+        """What was not played."""
+        from instructor_stream_ext.testing.payload import pieces
+
+        found = []
+        for path, server, whole, deltas in self._started:
+            left = server.unplayed
+            if whole and left:
+                found.append(f"{path.name}: {len(left)} of its {len(server.takes)} interactions were never asked for")
+            played = [take for take in server.takes if take not in left]
+            total = sum(bool(piece.text) for take in played for piece in pieces(take.body, take.content_type))
+            if total < deltas:
+                found.append(f"{path.name}: {total} deltas were played, {deltas} were expected")
+        return found
+
+    def close(self) -> None:
+        """Stop all servers."""
+        self._stack.close()
+
+
+@pytest.fixture
+def replay_server(request: pytest.FixtureRequest) -> Iterator[ReplayServers]:
+    """Servers on loopback that play tapes to any client."""
+    settings = _settings(request)
+    folder, name = request.path.parent / "cassettes" / request.path.stem, request.node.name
+    with contextlib.suppress(pytest.FixtureLookupError):
+        folder = Path(request.getfixturevalue("vcr_cassette_dir"))
+        name = request.getfixturevalue("default_cassette_name").removesuffix(".yaml")
+    servers = ReplayServers(folder, name, settings)
+    with _loopback_only():
+        try:
+            yield servers
+        finally:
+            servers.close()
+
+
+def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the test's marks say; the nearest wins, faults are those of the nearest."""
+    settings: dict[str, Any] = {}
+    for mark in reversed(list(request.node.iter_markers("stream_tape"))):
+        settings |= mark.kwargs
+    if (faults := request.node.get_closest_marker("stream_faults")) is not None:
+        settings["faults"] = list(faults.args)
+    return settings
+
+
+@contextlib.contextmanager
+def _loopback_only() -> Iterator[None]:
+    """No connection leaves this machine."""
+    from pytest_recording.network import make_network_guard
+
+    with contextlib.ExitStack() as stack:
+        for name in ("connect", "connect_ex"):
+            guard = make_network_guard(getattr(socket.socket, name), allowed_hosts=_LOOPBACK)
+            stack.enter_context(mock.patch.object(socket.socket, name, guard))
+        yield
+
+
+# ------------------------------------------------------------------ tapes nobody plays
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """A run that leaves tests out says nothing of the tapes."""
+    if items:
+        items[0].config.stash[_PART] = True
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note where the tapes of the collected tests are."""
+    session.config.stash[_FOLDERS] = {item.path.parent / "cassettes" for item in session.items}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Note the cassettes that plain `@pytest.mark.vcr` tests play."""
+    cassette = getattr(item, "funcargs", {}).get("vcr")
+    if cassette is not None and getattr(cassette, "play_count", 0):
+        from instructor_stream_ext.testing.deck import PLAYED
+
+        PLAYED.add(Path(cassette.path).resolve())
+    return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """After a full run, name the tapes that no test has played."""
+    if not _is_full(config) or hasattr(config, "workerinput"):
+        return
+    tapes = {tape.resolve() for folder in config.stash.get(_FOLDERS, set()) for tape in folder.rglob("*.yaml")}
+    if not tapes:
+        return
+    from instructor_stream_ext.testing.deck import PLAYED
+
+    if forgotten := sorted(tapes - PLAYED):
+        terminalreporter.section("tapes that no test has played", yellow=True)
+        for tape in forgotten:
+            shown = tape.relative_to(config.rootpath) if tape.is_relative_to(config.rootpath) else tape
+            terminalreporter.line(str(shown))
+
+
+def _is_full(config: pytest.Config) -> bool:
+    """Whether all tests were asked for, and none was left out."""
+    given = config.args_source is pytest.Config.ArgsSource.ARGS
+    roots = {config.rootpath, *(config.rootpath / path for path in config.getini("testpaths"))}
+    asked = {Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args}
+    if given and (any("::" in arg for arg in config.args) or not asked & {root.resolve() for root in roots}):
+        return False
+    options = [config.getoption(name, None) for name in ("keyword", "markexpr", "lf", "collectonly", "stepwise")]
+    played = not config.getoption("--record-mode", None) or config.getoption("--record-mode") == "none"
+    return played and not any(options) and not config.stash.get(_PART, False)

@@ -1,0 +1,331 @@
+"""Recording a stream while it is read: nothing is held back, and how it ended is kept as it was.
+
+What stands between the client and the network is one thin layer that notes each piece and its instant as it passes. It
+says nothing to the provider and reads nothing by itself: what the client does not read is not on the tape.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from instructor_stream_ext.testing.payload import finished, has_end_signal, pieces
+from instructor_stream_ext.testing.tape import End, Timing
+
+__all__ = ["Recorder", "recorded_aiohttp", "recorded_stream"]
+
+_LEFT = "left by the client"
+
+
+class Recorder:
+    """One interaction while it is being recorded.
+
+    Args:
+        request: vcrpy's request.
+        clock: Gives seconds.
+    """
+
+    def __init__(self, request: Any, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.request = request
+        self._clock = clock
+        self._began = clock()
+        self._pieces: list[tuple[float, bytes]] = []
+        self._headers_at = 0.0
+        self._ended_at = 0.0
+        self._end: End | None = None
+        self._error = ""
+        self.status = 0
+        self.reason = ""
+        self.headers: dict[str, list[str]] = {}
+        self.decoded = False
+
+    def answered(self, status: int, reason: str, headers: dict[str, list[str]]) -> None:
+        """The headers have come."""
+        self._headers_at = self._clock()
+        self.status, self.reason, self.headers = status, reason, headers
+
+    def arrived(self, data: bytes) -> None:
+        """A piece of the body has come."""
+        self._pieces.append((self._clock(), data))
+
+    def passed(self, at: float, data: bytes) -> None:
+        """A piece that came at this instant has been read."""
+        self._pieces.append((at, data))
+
+    def ended(self, end: End, error: str = "") -> None:
+        """The stream is over; what is said first counts."""
+        if self._end is None:
+            self._end, self._error, self._ended_at = end, error, self._clock()
+
+    def failed(self, error: BaseException) -> None:
+        """Reading failed: the client waited too long, or the connection broke."""
+        name = type(error).__name__
+        said = f"{name}: {error}" if str(error) else name
+        if not isinstance(error, Exception):
+            self.left()
+        else:
+            self.ended(End.ERROR if "Timeout" in name else End.CUT, said)
+
+    def left(self) -> None:
+        """The client has stopped reading. A client that has seen the last event may do so."""
+        if self._end is None:
+            whole = finished(b"".join(data for _, data in self._pieces))
+            self.ended(End.COMPLETE if whole else End.ABANDONED, "" if whole else _LEFT)
+
+    def interaction(self) -> tuple[dict[str, Any], Timing]:
+        """vcrpy's response, and what belongs beside it."""
+        self.left()
+        headers = dict(self.headers)
+        parts = [(at, data) for at, data in self._pieces if data]
+        plain = _decoded(parts, _header(headers, "content-encoding")) if not self.decoded else parts
+        if plain is not None:
+            parts = plain
+            headers = {name: value for name, value in headers.items() if name.lower() != "content-encoding"}
+            if parts != [(at, data) for at, data in self._pieces if data]:
+                headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
+        body = b"".join(data for _, data in parts)
+        kind = _header(headers, "content-type")
+        end, error = self._end or End.ABANDONED, self._error
+        if end is End.COMPLETE and self.status >= 400:  # noqa: PLR2004 - the first status that is an error
+            end, error = End.ERROR, f"HTTP {self.status}"
+        elif end is End.COMPLETE and "event-stream" in kind and not has_end_signal(body, kind):
+            end, error = End.CUT, "the body ended properly, without an end signal"
+        chunks, offset = [], 0
+        for at, data in parts:
+            chunks.append((offset, self._since(at)))
+            offset += len(data)
+        timing = Timing(
+            request=f"{self.request.method.upper()} {urlsplit(self.request.uri).path}",
+            size=len(body),
+            chunks=tuple(chunks),
+            end=end,
+            ended_at=self._since(self._ended_at),
+            headers_at=self._since(self._headers_at),
+            error=error,
+            deltas=sum(1 for piece in pieces(body, kind) if piece.text),
+        )
+        response = {
+            "status": {"code": self.status, "message": self.reason},
+            "headers": headers,
+            "body": {"string": body},
+        }
+        return response, timing
+
+    def _since(self, at: float) -> float:
+        return 1000 * max(0.0, at - self._began)
+
+
+def _header(headers: Mapping[str, list[str]], name: str) -> str:
+    return next((values[0] for key, values in headers.items() if key.lower() == name and values), "").lower()
+
+
+class _Decoder(Protocol):
+    def __call__(self, data: bytes, /) -> bytes: ...
+
+
+def _decoder(encoding: str) -> _Decoder | None:
+    """What undoes a content encoding, piece by piece; None if nothing here can."""
+    if encoding in ("gzip", "x-gzip"):
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
+    if encoding == "deflate":
+        return _deflate()
+    if encoding == "br":
+        return _brotli()
+    return _zstd() if encoding == "zstd" else None
+
+
+def _deflate() -> _Decoder:
+    """Some servers mean zlib's framing by it, some none."""
+    framed, bare = zlib.decompressobj(), zlib.decompressobj(-zlib.MAX_WBITS)
+    chosen: list[_Decoder] = []
+
+    def decode(data: bytes) -> bytes:
+        if chosen:
+            return chosen[0](data)
+        try:
+            plain = framed.decompress(data)
+        except zlib.error:
+            chosen.append(bare.decompress)
+            return bare.decompress(data)
+        chosen.append(framed.decompress)
+        return plain
+
+    return decode
+
+
+def _brotli() -> _Decoder | None:
+    try:
+        import brotli
+    except ImportError:
+        try:
+            import brotlicffi as brotli
+        except ImportError:
+            return None
+    decompressor = brotli.Decompressor()
+    method = getattr(decompressor, "process", None) or decompressor.decompress
+    return method  # type: ignore[no-any-return]
+
+
+def _zstd() -> _Decoder | None:
+    try:
+        import zstandard
+    except ImportError:
+        try:
+            from compression import zstd
+        except ImportError:
+            return None
+        return zstd.ZstdDecompressor().decompress  # type: ignore[no-any-return]
+    return zstandard.ZstdDecompressor().decompressobj().decompress  # type: ignore[no-any-return]
+
+
+def _decoded(parts: list[tuple[float, bytes]], encoding: str) -> list[tuple[float, bytes]] | None:
+    """The pieces without their content encoding, which came when the bytes did; None if they stay encoded."""
+    if encoding in ("", "identity"):
+        return parts
+    decode = _decoder(encoding)
+    if decode is None:
+        return None
+    try:
+        plain = [(at, bytes(decode(data))) for at, data in parts]
+    except Exception:  # noqa: BLE001 - each library has its own error; a body that is not what it says stays as it is
+        return None
+    return [(at, data) for at, data in plain if data]
+
+
+# ------------------------------------------------------------------ httpx and httpx2
+
+
+def recorded_stream(httpx: Any, stream: Any, recorder: Recorder, *, is_async: bool) -> Any:
+    """An httpx response's stream that notes what passes.
+
+    Args:
+        httpx: `httpx` or `httpx2`.
+        stream: The stream.
+        recorder: Where to note it.
+        is_async: Whether the stream is.
+    """
+    return _async_stream(httpx)(stream, recorder) if is_async else _sync_stream(httpx)(stream, recorder)
+
+
+def _sync_stream(httpx: Any) -> Any:
+    class RecordedStream(httpx.SyncByteStream):  # type: ignore[misc]
+        def __init__(self, stream: Any, recorder: Recorder) -> None:
+            self._stream = stream
+            self._recorder = recorder
+
+        def __iter__(self) -> Iterator[bytes]:
+            arrived = self._recorder.arrived
+            try:
+                for data in self._stream:
+                    arrived(data)
+                    yield data
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                self._recorder.failed(error)
+                raise
+            self._recorder.ended(End.COMPLETE)
+
+        def close(self) -> None:
+            self._recorder.left()
+            self._stream.close()
+
+    return RecordedStream
+
+
+def _async_stream(httpx: Any) -> Any:
+    class RecordedStream(httpx.AsyncByteStream):  # type: ignore[misc]
+        def __init__(self, stream: Any, recorder: Recorder) -> None:
+            self._stream = stream
+            self._recorder = recorder
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            arrived = self._recorder.arrived
+            try:
+                async for data in self._stream:
+                    arrived(data)
+                    yield data
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                self._recorder.failed(error)
+                raise
+            self._recorder.ended(End.COMPLETE)
+
+        async def aclose(self) -> None:
+            self._recorder.left()
+            await self._stream.aclose()
+
+    return RecordedStream
+
+
+# ------------------------------------------------------------------ aiohttp
+
+
+def recorded_aiohttp(response: Any, recorder: Recorder) -> None:
+    """Have an aiohttp response note what its client reads.
+
+    aiohttp's parser keeps hold of the reader it feeds, so the reader itself is made to note: it becomes an instance of
+    a subclass. Arrivals are noted when the parser feeds, and kept as far as the client has read.
+
+    Args:
+        response: aiohttp's own.
+        recorder: Where to note it.
+    """
+    content = response.content
+    if type(content).__name__ == "EmptyStreamReader":
+        recorder.ended(End.COMPLETE)
+        return
+    base: Any = type(content)
+    arrivals: list[tuple[float, int]] = []
+    clock = time.perf_counter
+
+    def took(data: bytes) -> None:
+        """Note what was read, in the pieces in which it came."""
+        while data:
+            at, size = arrivals[0] if arrivals else (clock(), len(data))
+            piece, data = data[:size], data[size:]
+            recorder.passed(at, piece)
+            if arrivals:
+                if len(piece) == size:
+                    arrivals.pop(0)
+                else:
+                    arrivals[0] = (at, size - len(piece))
+
+    class RecordedReader(base):  # type: ignore[misc]
+        __slots__ = ()
+
+        def feed_data(self, data: bytes, *rest: Any) -> Any:
+            if data:
+                arrivals.append((clock(), len(data)))
+            return super().feed_data(data, *rest)
+
+        def set_exception(self, exc: BaseException, *rest: Any) -> None:
+            if type(exc).__name__ == "ClientConnectionError":  # aiohttp's own, for a client that closes
+                recorder.left()
+            else:
+                recorder.failed(exc)
+            super().set_exception(exc, *rest)
+
+        def _read_nowait_chunk(self, n: int) -> Any:
+            data = super()._read_nowait_chunk(n)
+            took(bytes(data))
+            if self._eof and not self._buffer:
+                recorder.ended(End.COMPLETE)
+            return data
+
+        def feed_eof(self) -> None:
+            super().feed_eof()
+            if not self._buffer:
+                recorder.ended(End.COMPLETE)
+
+    now = clock()
+    arrivals.extend((now, len(data)) for data in content._buffer)  # noqa: SLF001 - came together with the headers
+    if content._exception is not None:  # noqa: SLF001
+        recorder.failed(content._exception)  # noqa: SLF001
+    elif content.at_eof():
+        recorder.ended(End.COMPLETE)
+    content.__class__ = RecordedReader

@@ -1,0 +1,202 @@
+"""Playing a take to an SDK through the SDK's own transport, at any pace, to the end it had."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+from instructor_stream_ext.testing.clock import Pace
+from instructor_stream_ext.testing.payload import finished, pieces
+from instructor_stream_ext.testing.tape import CassetteError, End, Take
+
+__all__ = ["Performance", "httpx_response", "played_aiohttp"]
+
+_FRAMING = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
+
+
+class Performance:
+    """One playing of a take.
+
+    Args:
+        take: What to play.
+        pace: How fast.
+        source: The tape, for messages.
+    """
+
+    def __init__(self, take: Take, pace: Pace, source: str) -> None:
+        self.take = take
+        self.pace = pace
+        self.source = source
+        self.played = 0
+        self.over = False
+        self.failure: CassetteError | None = None
+
+    @property
+    def left_early(self) -> bool:
+        """Whether the client stopped reading before the end, where the recorded one did not."""
+        if self.over or self.take.end is End.ABANDONED:
+            return False
+        return not finished(b"".join(chunk.data for chunk in self.take.chunks[: self.played]))
+
+    @property
+    def deltas(self) -> int:
+        """Pieces of the model's text that the client was given."""
+        body = b"".join(chunk.data for chunk in self.take.chunks[: self.played])
+        return sum(1 for piece in pieces(body, self.take.content_type) if piece.text)
+
+    def headers(self) -> list[tuple[str, str]]:
+        """The answer's headers, without those that describe how its bytes once travelled."""
+        return [(name, value) for name, value in self.take.headers if name.lower() not in _FRAMING]
+
+    def end(self, error: Callable[[str, str], Exception]) -> None:
+        """The last piece was read: end as the take did.
+
+        Args:
+            error: Makes the transport's exception of a kind ("timeout" or "cut") and a message.
+
+        Raises:
+            CassetteError: The client reads on where the recorded one had left.
+            Exception: The transport's, for a take that was cut or timed out.
+        """
+        take = self.take
+        self.over = True
+        if take.end is End.ABANDONED:
+            self.failure = CassetteError(
+                self.source,
+                1,
+                "the recorded client left here, so nobody knows how the answer went on",
+                "leave the stream at the same place, or record the tape again with --record-mode=rewrite",
+            )
+            raise self.failure
+        name, _, said = take.error.partition(": ")
+        if "Timeout" in name:
+            raise error("timeout", said or name)
+        if take.end is End.CUT and not take.error.startswith("the body ended properly"):
+            raise error("cut", said or name)
+
+
+# ------------------------------------------------------------------ httpx and httpx2
+
+
+def httpx_response(httpx: Any, performance: Performance, *, is_async: bool) -> Any:
+    """A response that plays a take.
+
+    Args:
+        httpx: `httpx` or `httpx2`.
+        performance: What to play.
+        is_async: For which kind of client.
+    """
+    take = performance.take
+    kind = _async_stream(httpx) if is_async else _sync_stream(httpx)
+    extensions = {"reason_phrase": take.reason.encode("ascii", "replace")} if take.reason else None
+    return httpx.Response(take.status, headers=performance.headers(), stream=kind(performance), extensions=extensions)
+
+
+def _httpx_error(httpx: Any) -> Callable[[str, str], Exception]:
+    def error(kind: str, said: str) -> Exception:
+        made = httpx.ReadTimeout if kind == "timeout" else httpx.ReadError if "reset" in said else httpx.RemoteProtocolError
+        return made(said)  # type: ignore[no-any-return]
+
+    return error
+
+
+def _sync_stream(httpx: Any) -> Any:
+    class PlayedStream(httpx.SyncByteStream):  # type: ignore[misc]
+        def __init__(self, performance: Performance) -> None:
+            self._performance = performance
+
+        def __iter__(self) -> Iterator[bytes]:
+            performance = self._performance
+            take, pace = performance.take, performance.pace
+            left, pauses = pace.start(), pace.pauses
+            for number, chunk in enumerate(take.chunks, start=1):
+                if pauses:
+                    pace.wait(left(chunk.at))
+                performance.played = number
+                yield chunk.data
+            pace.wait(left(take.ended_at))
+            performance.end(_httpx_error(httpx))
+
+    return PlayedStream
+
+
+def _async_stream(httpx: Any) -> Any:
+    class PlayedStream(httpx.AsyncByteStream):  # type: ignore[misc]
+        def __init__(self, performance: Performance) -> None:
+            self._performance = performance
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            performance = self._performance
+            take, pace = performance.take, performance.pace
+            left, pauses = pace.start(), pace.pauses
+            for number, chunk in enumerate(take.chunks, start=1):
+                if pauses:
+                    await pace.await_(left(chunk.at))
+                performance.played = number
+                yield chunk.data
+            if pauses:
+                await pace.await_(left(take.ended_at))
+            performance.end(_httpx_error(httpx))
+
+    return PlayedStream
+
+
+# ------------------------------------------------------------------ aiohttp
+
+
+def played_aiohttp(response: Any, performance: Performance) -> None:
+    """Have vcrpy's aiohttp response play a take in place of its body.
+
+    Args:
+        response: As vcrpy's stub made it.
+        performance: What to play.
+    """
+    if performance.take.status >= 400:  # noqa: PLR2004 - an error is read whole, by methods of the response
+        performance.played, performance.over = len(performance.take.chunks), True
+        return
+    response.content = _reader_class()(performance)
+
+    async def read() -> bytes:
+        body: bytes = await response.content.read()
+        return body
+
+    response.read = read
+
+
+def _aiohttp_error(kind: str, said: str) -> Exception:
+    import aiohttp
+
+    return aiohttp.SocketTimeoutError(said) if kind == "timeout" else aiohttp.ClientPayloadError(said)
+
+
+def _reader_class() -> Any:
+    from aiohttp import streams
+    from vcr.stubs.aiohttp_stubs import _NoConnection
+
+    class PlayedReader(streams.StreamReader):
+        """aiohttp's own reader, fed with the next piece whenever somebody waits for one."""
+
+        def __init__(self, performance: Performance) -> None:
+            super().__init__(_NoConnection(), 1 << 20, loop=asyncio.get_running_loop())
+            self._performance = performance
+            self._left: Callable[[float], float] | None = None
+
+        async def _wait(self, func_name: str) -> None:
+            del func_name
+            performance = self._performance
+            take, pace = performance.take, performance.pace
+            self._left = self._left or pace.start()
+            if performance.played < len(take.chunks):
+                chunk = take.chunks[performance.played]
+                if pace.pauses:
+                    await pace.await_(self._left(chunk.at))
+                performance.played += 1
+                self.feed_data(chunk.data)
+                return
+            if pace.pauses:
+                await pace.await_(self._left(take.ended_at))
+            performance.end(_aiohttp_error)
+            self.feed_eof()
+
+    return PlayedReader

@@ -1,0 +1,177 @@
+"""No secret reaches a tape: what is dropped and masked, and the search for what slipped through.
+
+Headers that identify an account are dropped, query keys and whatever looks like a secret are masked. A mask is as long
+as what it hides, so that the offsets of a stream's chunks, and `content-length`, stay true.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+__all__ = ["PATTERNS", "REQUEST_HEADERS", "RESPONSE_HEADERS", "Finding", "Scrubber", "masked"]
+
+REQUEST_HEADERS = frozenset({
+    "api-key",
+    "authorization",
+    "cookie",
+    "openai-organization",
+    "openai-project",
+    "proxy-authorization",
+    "x-amz-security-token",
+    "x-api-key",
+    "x-goog-api-key",
+    "x-goog-user-project",
+})  # fmt: skip
+RESPONSE_HEADERS = frozenset({
+    "anthropic-organization-id",
+    "apim-request-id",
+    "cf-ray",
+    "openai-organization",
+    "openai-project",
+    "request-id",
+    "set-cookie",
+    "x-amzn-requestid",
+    "x-request-id",
+})  # fmt: skip
+QUERY = frozenset({"access_token", "api-key", "api_key", "key", "token"})
+
+PATTERNS: Mapping[str, re.Pattern[bytes]] = {
+    "an OpenAI or Anthropic key": re.compile(rb"\bsk-[A-Za-z0-9_-]{16,}"),
+    "a Google key": re.compile(rb"\bAIza[0-9A-Za-z_-]{35}"),
+    "a Google token": re.compile(rb"\bya29\.[0-9A-Za-z_-]{20,}"),
+    "an AWS key": re.compile(rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    "a GitHub token": re.compile(rb"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{22,})"),
+    "a provider's key": re.compile(rb"\b(?:gsk|hf|pplx|r8|csk|fw|nvapi|xai|tgp_v1)[_-][A-Za-z0-9_-]{20,}"),
+    "a Slack token": re.compile(rb"\bxox[abpr]-[A-Za-z0-9-]{10,}"),
+    "a signed token": re.compile(rb"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+    "a bearer token": re.compile(rb"(?i)\bbearer\s+(?=[^\s\"']*[0-9._-])[A-Za-z0-9._~+/=-]{16,}"),
+    "a private key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----[A-Za-z0-9+/=\\\s]*"),
+    "an organization's id": re.compile(rb"\borg-[A-Za-z0-9]{16,}"),
+    "a project's id": re.compile(rb"\bproj_[A-Za-z0-9]{16,}"),
+    "an e-mail address": re.compile(
+        # the domains that are reserved for examples belong to nobody
+        rb"[A-Za-z0-9._%+-]*[A-Za-z0-9]@(?!(?:[A-Za-z0-9-]+\.)*(?:example\.(?:com|net|org)|example|test|invalid|localhost)\b)"
+        rb"(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b"
+    ),
+}
+"""What a secret looks like, by the name it is reported under."""
+
+_WORD = b"REDACTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something on a tape that must not be there.
+
+    Attributes:
+        line: Of the file, from 1.
+        what: In words.
+        shown: Its first characters; never the whole.
+    """
+
+    line: int
+    what: str
+    shown: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.shown}...)" if self.shown else self.what
+
+
+def masked(found: bytes) -> bytes:
+    """A mask of the same length that looks like no secret."""
+    return _WORD[: len(found)].ljust(len(found), b"*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrubber:
+    """What to keep off a tape; give your own from a fixture `stream_scrubber`.
+
+    Args:
+        request_headers: Names that are dropped, in any case.
+        response_headers: Likewise, of the answer.
+        query: Keys whose values are masked.
+        patterns: What to mask in addresses, headers and bodies, by name.
+    """
+
+    request_headers: frozenset[str] = REQUEST_HEADERS
+    response_headers: frozenset[str] = RESPONSE_HEADERS
+    query: frozenset[str] = QUERY
+    patterns: Mapping[str, re.Pattern[bytes]] = field(default_factory=lambda: PATTERNS)
+
+    def extended(self, *names: str, **patterns: str) -> Scrubber:
+        """The same, with more headers dropped (of both sides) and more patterns masked."""
+        more = frozenset(name.lower() for name in names)
+        compiled = {name: re.compile(pattern.encode()) for name, pattern in patterns.items()}
+        return Scrubber(
+            request_headers=self.request_headers | more,
+            response_headers=self.response_headers | more,
+            query=self.query,
+            patterns={**self.patterns, **compiled},
+        )
+
+    def bytes(self, content: bytes) -> bytes:
+        """The same number of bytes, with every secret masked."""
+        for pattern in self.patterns.values():
+            content = pattern.sub(lambda found: masked(found[0]), content)
+        return content
+
+    def text(self, content: str) -> str:
+        """As `bytes`."""
+        return self.bytes(content.encode(errors="surrogateescape")).decode(errors="surrogateescape")
+
+    def url(self, url: str) -> str:
+        """An address with the values of secret keys masked."""
+        parts = urlsplit(url)
+        if parts.username or parts.password:
+            parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        if any(name.lower() in self.query for name, _ in pairs):
+            shown = [(name, _WORD.decode() if name.lower() in self.query else value) for name, value in pairs]
+            parts = parts._replace(query=urlencode(shown))
+        return self.text(urlunsplit(parts))
+
+    def body(self, body: Any) -> Any:
+        """A body of whatever type vcrpy has it in."""
+        if isinstance(body, str):
+            return self.text(body)
+        if isinstance(body, bytes | bytearray):
+            return self.bytes(bytes(body))
+        if isinstance(body, dict):
+            return {key: self.body(value) for key, value in body.items()}
+        return [self.body(one) for one in body] if isinstance(body, list) else body
+
+    def request(self, request: Any) -> Any:
+        """vcrpy's request, scrubbed in place; for `before_record_request`."""
+        for name in [name for name in request.headers if name.lower() in self.request_headers]:
+            del request.headers[name]
+        for name, value in list(request.headers.items()):
+            request.headers[name] = self.body(value if isinstance(value, str | bytes) else str(value))
+        request.uri = self.url(request.uri)
+        if isinstance(request.body, str | bytes | bytearray):
+            request.body = self.body(request.body)
+        return request
+
+    def response(self, response: dict[str, Any]) -> dict[str, Any]:
+        """vcrpy's response, scrubbed in place; for `before_record_response`."""
+        headers = response.get("headers") or {}
+        kept = {name: value for name, value in headers.items() if name.lower() not in self.response_headers}
+        response["headers"] = {name: self.body(value) for name, value in kept.items()}
+        body = response.get("body")
+        if isinstance(body, dict) and "string" in body:
+            body["string"] = self.body(body["string"])
+        return response
+
+    def search(self, content: bytes) -> Iterator[Finding]:
+        """What of the patterns is in the raw bytes of a file."""
+        for what, pattern in self.patterns.items():
+            for found in pattern.finditer(content):
+                yield Finding(content.count(b"\n", 0, found.start()) + 1, what, found[0][:6].decode(errors="replace"))
+
+    def headers(self, names: Iterable[str], *, sent: bool) -> list[str]:
+        """Which of these names must not be on a tape."""
+        forbidden = self.request_headers if sent else self.response_headers
+        return [name for name in names if name.lower() in forbidden]

@@ -1,0 +1,411 @@
+r"""The tape: a vcrpy cassette, and beside it what a cassette cannot hold: when each piece came, and how it ended.
+
+`test_x.yaml` is an ordinary cassette, which plain vcrpy plays. Its sidecar `test_x.yaml.timing.json` holds one entry for
+each interaction, in the same order, or null where nobody measured::
+
+    {
+     "format": 1,
+     "streams": [
+      {
+       "request": "POST /v1/chat/completions",   # for people
+       "bytes": 8123,                            # of the body; a tape that was edited no longer fits
+       "deltas": 36,                             # pieces of the model's text, as stated when it was recorded
+       "end": "complete",                        # or "abandoned", "cut", "error"
+       "error": "",                              # what the client was told
+       "headers_ms": 12.1,                       # milliseconds since the request was sent
+       "ended_ms": 402.7,
+       "chunks": [[0, 14.2], [214, 19.8]]        # byte offset and arrival of each piece
+      }
+     ]
+    }
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "SIDECAR",
+    "TIMING",
+    "CassetteError",
+    "Chunk",
+    "End",
+    "Take",
+    "Tape",
+    "Timing",
+    "load_tape",
+    "read_sidecar",
+    "sidecar_of",
+    "sidecar_text",
+]
+
+FORMAT = 1
+SIDECAR = ".timing.json"
+TIMING = "timing"
+"""Under this key a timing travels within vcrpy's response; it is never written into the cassette."""
+
+_RECORD = "record the tape again with --record-mode=rewrite"
+_RESTORE = f"restore the file from version control, or {_RECORD}"
+
+
+class CassetteError(Exception):
+    """A tape cannot be used.
+
+    Args:
+        path: Of the file at fault.
+        line: Where in it, from 1.
+        problem: What is wrong.
+        advice: What to do.
+    """
+
+    def __init__(self, path: Path | str, line: int, problem: str, advice: str = _RECORD) -> None:
+        super().__init__(f"{_shown(Path(path))}:{line}: {problem}; {advice}")
+        self.path = Path(path)
+        self.line = line
+        self.problem = problem
+        self.advice = advice
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.path, self.line, self.problem, self.advice))
+
+
+def _shown(path: Path) -> Path:
+    """The path as one would type it here."""
+    try:
+        return path.absolute().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+class End(StrEnum):
+    """How a stream ended: to its end, left by the client, broken by the network, or with an error."""
+
+    COMPLETE = "complete"
+    ABANDONED = "abandoned"
+    CUT = "cut"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One piece of an answer and its arrival, in seconds since the request was sent."""
+
+    at: float
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """What the sidecar says of one interaction. Instants are milliseconds since the request was sent.
+
+    Attributes:
+        request: Method and path.
+        size: Bytes of the body.
+        chunks: Byte offset and arrival of each piece.
+        end: How it ended.
+        ended_at: When.
+        headers_at: When the headers had come.
+        error: What the client was told.
+        deltas: Pieces of the model's text in it.
+    """
+
+    request: str = ""
+    size: int
+    chunks: tuple[tuple[int, float], ...]
+    end: End = End.COMPLETE
+    ended_at: float = 0.0
+    headers_at: float = 0.0
+    error: str = ""
+    deltas: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """As the sidecar holds it."""
+        return {
+            "request": self.request,
+            "bytes": self.size,
+            "deltas": self.deltas,
+            "end": self.end.value,
+            "error": self.error,
+            "headers_ms": _rounded(self.headers_at),
+            "ended_ms": _rounded(self.ended_at),
+            "chunks": [[offset, _rounded(at)] for offset, at in self.chunks],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Timing:
+        """From what a sidecar holds.
+
+        Raises:
+            KeyError: Something is missing.
+            TypeError: Something is of another kind.
+            ValueError: Numbers do not fit together.
+        """
+        timing = cls(
+            request=str(content.get("request", "")),
+            size=int(content["bytes"]),
+            chunks=tuple((int(offset), float(at)) for offset, at in content["chunks"]),
+            end=End(content["end"]),
+            ended_at=float(content.get("ended_ms", 0.0)),
+            headers_at=float(content.get("headers_ms", 0.0)),
+            error=str(content.get("error", "")),
+            deltas=int(content.get("deltas", 0)),
+        )
+        offsets = [offset for offset, _ in timing.chunks]
+        if offsets and (offsets[0] != 0 or offsets[-1] >= max(timing.size, 1)):
+            raise ValueError("the offsets of its chunks do not span the body")
+        if any(later <= earlier for earlier, later in itertools.pairwise(offsets)):
+            raise ValueError("the offsets of its chunks do not rise")
+        if timing.size and not offsets:
+            raise ValueError("a body without a chunk")
+        return timing
+
+
+def _rounded(milliseconds: float) -> float:
+    return round(milliseconds, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """One interaction of a tape: a request, and the answer as it came.
+
+    Attributes:
+        method: Of the request.
+        url: Of the request.
+        request_headers: Name to value.
+        request_body: As it was sent.
+        status: Of the answer.
+        reason: The status in words.
+        headers: Names and values of the answer, in order.
+        chunks: The body as it came, in seconds since the request was sent.
+        end: How it ended.
+        ended_at: When, in seconds.
+        headers_at: When the headers had come, in seconds.
+        error: What the client was told.
+        deltas: How many pieces of the model's text the tape states; None if it states nothing.
+        timed: Whether arrivals were measured.
+    """
+
+    method: str = "POST"
+    url: str = ""
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+    request_body: bytes = b""
+    status: int = 200
+    reason: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    chunks: tuple[Chunk, ...] = ()
+    end: End = End.COMPLETE
+    ended_at: float = 0.0
+    headers_at: float = 0.0
+    error: str = ""
+    deltas: int | None = None
+    timed: bool = True
+
+    @property
+    def body(self) -> bytes:
+        """All of it."""
+        return b"".join(chunk.data for chunk in self.chunks)
+
+    @property
+    def content_type(self) -> str:
+        """What the answer says it is."""
+        return next((value for name, value in self.headers if name.lower() == "content-type"), "")
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the request to the end."""
+        return max(self.ended_at, self.chunks[-1].at if self.chunks else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """All interactions of a cassette.
+
+    Attributes:
+        path: Of the cassette.
+        takes: In the order in which they were recorded.
+    """
+
+    path: Path
+    takes: tuple[Take, ...]
+
+
+def sidecar_of(path: Path | str) -> Path:
+    """Where the timing of a cassette is kept."""
+    return Path(f"{path}{SIDECAR}")
+
+
+def load_tape(path: Path | str, *, sidecar: bool = False) -> Tape:
+    """Read a cassette and its sidecar.
+
+    Args:
+        path: Of the YAML.
+        sidecar: Whether there has to be a sidecar. Without one, each event is taken to have come at once.
+
+    Raises:
+        CassetteError: The tape cannot be used; the message says why and where.
+    """
+    from instructor_stream_ext.testing.yaml import read_cassette
+
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise CassetteError(path, 1, f"cannot be read ({error.strerror or error})", "check the path") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise CassetteError(path, line, "the file is no UTF-8 text", _RESTORE) from error
+    interactions = read_cassette(path, text)
+    bodies = [(body_of(interaction["response"]), interaction["line"]) for interaction in interactions]
+    timings = read_sidecar(path, bodies, required=sidecar)
+    takes = (
+        take_of(interaction["request"], interaction["response"], timing)
+        for interaction, timing in zip(interactions, timings, strict=True)
+    )
+    return Tape(path, tuple(takes))
+
+
+def read_sidecar(
+    path: Path, bodies: Sequence[tuple[bytes, int]], *, required: bool = True
+) -> list[Timing | None]:
+    """Read what stands beside a cassette.
+
+    Args:
+        path: Of the cassette.
+        bodies: The body of each interaction and the line of the cassette where the interaction begins.
+        required: Whether its absence is an error.
+
+    Raises:
+        CassetteError: It is not there, cannot be read, or belongs to another tape.
+    """
+    beside = sidecar_of(path)
+    try:
+        text = beside.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if required:
+            raise CassetteError(
+                path, 1, f"has no sidecar {beside.name}, so nobody knows when what came", _RECORD
+            ) from None
+        return [None] * len(bodies)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CassetteError(beside, 1, f"cannot be read ({error})", _RESTORE) from error
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CassetteError(beside, error.lineno, f"is no JSON ({error.msg})", _RESTORE) from error
+    if not isinstance(content, dict) or not isinstance(content.get("streams"), list):
+        raise CassetteError(beside, 1, "is no sidecar of a tape", _RESTORE)
+    if content.get("format") != FORMAT:
+        problem = f"is of format {content.get('format')!r}, and this version knows format {FORMAT}"
+        raise CassetteError(beside, 1, problem, f"upgrade instructor_stream_ext, or {_RECORD}")
+    entries = content["streams"]
+    if len(entries) != len(bodies):
+        problem = f"describes {len(entries)} interactions, the tape holds {len(bodies)}"
+        raise CassetteError(beside, 1, problem, _RESTORE)
+    lines = _entry_lines(text, len(entries))
+    return [
+        None if entry is None else _fitting(beside, line, entry, body, path, place)
+        for entry, line, (body, place) in zip(entries, lines, bodies, strict=True)
+    ]
+
+
+def _fitting(beside: Path, line: int, entry: Any, body: bytes, path: Path, place: int) -> Timing:
+    try:
+        timing = Timing.from_json(entry)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise CassetteError(beside, line, f"an entry cannot be used: {said}", _RESTORE) from error
+    if timing.size != len(body):
+        problem = f"the body has {len(body)} bytes, its sidecar (line {line}) says {timing.size}"
+        raise CassetteError(path, place, f"{problem}: the tape was cut short or edited", _RESTORE)
+    return timing
+
+
+def _entry_lines(text: str, count: int) -> list[int]:
+    """The line on which each entry begins, as this module writes them; the first line where it did not."""
+    lines = [number for number, line in enumerate(text.splitlines(), start=1) if line in ("  {", "  null", "  null,")]
+    return lines if len(lines) == count else [1] * count
+
+
+def sidecar_text(timings: Iterable[Timing | None]) -> str:
+    """The text of a sidecar: one line for each fact, several chunks on one."""
+    entries = ["  null" if timing is None else _entry_text(timing) for timing in timings]
+    return f'{{\n "format": {FORMAT},\n "streams": [\n' + ",\n".join(entries) + "\n ]\n}\n"
+
+
+def _entry_text(timing: Timing) -> str:
+    content = timing.as_json()
+    chunks = [json.dumps(chunk) for chunk in content.pop("chunks")]
+    rows = [", ".join(row) for row in itertools.batched(chunks, 6)] if hasattr(itertools, "batched") else _rows(chunks)
+    facts = [f"   {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}," for name, value in content.items()]
+    listed = ",\n".join(f"    {row}" for row in rows)
+    return "  {\n" + "\n".join(facts) + '\n   "chunks": [\n' + listed + "\n   ]\n  }"
+
+
+def _rows(chunks: list[str]) -> list[str]:
+    return [", ".join(chunks[start : start + 6]) for start in range(0, len(chunks), 6)]
+
+
+def body_of(response: Mapping[str, Any]) -> bytes:
+    """The body of a vcrpy response."""
+    body = response.get("body") or {}
+    content = body.get("string", b"") if isinstance(body, Mapping) else body
+    return content.encode() if isinstance(content, str) else bytes(content or b"")
+
+
+def take_of(request: Mapping[str, Any], response: Mapping[str, Any], timing: Timing | None) -> Take:
+    """One interaction, from vcrpy's request and response."""
+    from instructor_stream_ext.testing.payload import event_ends
+
+    body = body_of(response)
+    sent = request.get("body") or b""
+    status = response.get("status") or {}
+    take = Take(
+        method=str(request.get("method", "POST")).upper(),
+        url=str(request.get("uri", "")),
+        request_headers={name: _one(value) for name, value in (request.get("headers") or {}).items()},
+        request_body=sent.encode() if isinstance(sent, str) else bytes(sent) if isinstance(sent, bytes) else b"",
+        status=int(status.get("code", 200)),
+        reason=str(status.get("message") or ""),
+        headers=tuple(_pairs(response.get("headers") or {})),
+    )
+    if timing is None:
+        pieces = cut(body, event_ends(body, take.content_type))
+        return replace(take, chunks=tuple(Chunk(0.0, piece) for piece in pieces), timed=False)
+    return timed_take(take, body, timing)
+
+
+def timed_take(take: Take, body: bytes, timing: Timing) -> Take:
+    """An interaction with what its sidecar says of it."""
+    starts = [offset for offset, _ in timing.chunks]
+    pieces = cut(body, starts[1:])
+    return replace(
+        take,
+        chunks=tuple(Chunk(at / 1000, piece) for (_, at), piece in zip(timing.chunks, pieces, strict=True)),
+        end=timing.end,
+        ended_at=timing.ended_at / 1000,
+        headers_at=timing.headers_at / 1000,
+        error=timing.error,
+        deltas=timing.deltas,
+    )
+
+
+def cut(body: bytes, places: Iterable[int]) -> list[bytes]:
+    """The body in pieces, cut at these offsets; no piece is empty."""
+    marks = sorted({0, len(body), *(place for place in places if 0 < place < len(body))})
+    return [body[start:stop] for start, stop in itertools.pairwise(marks)]
+
+
+def _one(value: Any) -> str:
+    return str(value[0]) if isinstance(value, list | tuple) and value else str(value)
+
+
+def _pairs(headers: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for name, values in headers.items():
+        for value in values if isinstance(values, list | tuple) else [values]:
+            yield str(name), str(value)

@@ -1,0 +1,204 @@
+r"""A vcrpy serializer whose cassettes are read with pleasure and lose no byte.
+
+Server-sent events stand as literal blocks, one line each, non-ASCII as it is. A literal block cannot hold a carriage
+return: where every line of a body ends in CRLF, the block has plain line ends and `newline: crlf` beside it brings them
+back (plain vcrpy, which does not know it, plays the same events with plain line ends). What cannot stand in a block
+(control characters, U+2028, mixed line ends) is quoted; what is no text is base64.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from instructor_stream_ext.core.errors import MissingExtra
+from instructor_stream_ext.testing.tape import CassetteError
+
+__all__ = ["deserialize", "read_cassette", "serialize"]
+
+VERSION = 1
+_NEWLINE = "newline"
+_CRLF = "crlf"
+_UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f]")
+_SLOT = re.compile(r"^(?P<indent> *(?:- )*)(?P<key>[\w]+): (?P<slot>\ue000\d+\ue000)$", re.MULTILINE)
+_ORDER = ("method", "uri", "status", "headers", "body", "encoding", "string", _NEWLINE)
+_RESTORE = "restore the file from version control, or record the tape again with --record-mode=rewrite"
+
+
+def _yaml() -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingExtra("reading a tape", "testing") from error
+    return yaml
+
+
+def serialize(cassette_dict: dict[str, Any]) -> str:
+    """vcrpy's cassette as YAML text."""
+    yaml = _yaml()
+    blocks: list[str] = []
+    content = {
+        "interactions": [_arranged(one, blocks) for one in cassette_dict["interactions"]],
+        **{key: value for key, value in cassette_dict.items() if key not in ("interactions", "version")},
+        "version": cassette_dict.get("version", VERSION),
+    }
+    text: str = yaml.dump(
+        content,
+        Dumper=_dumper(),
+        allow_unicode=True,
+        sort_keys=False,
+        width=1 << 20,
+    )
+    return _SLOT.sub(lambda found: _block(found, blocks), text)
+
+
+def _dumper() -> type[Any]:
+    """YAML's safe dumper, which repeats what occurs twice: anchors are hard to read."""
+    yaml = _yaml()
+    base = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return type("CassetteDumper", (base,), {"ignore_aliases": lambda *_: True})
+
+
+def _arranged(interaction: dict[str, Any], blocks: list[str]) -> dict[str, Any]:
+    """One interaction in a stable order, its texts taken out to stand as blocks."""
+    request, response = dict(interaction["request"]), dict(interaction["response"])
+    request["body"] = _body(request.get("body"), blocks)
+    body = response.get("body")
+    if isinstance(body, dict) and "string" in body:
+        body = {key: value for key, value in body.items() if key != _NEWLINE}
+        text = _as_text(body["string"])
+        if isinstance(text, str) and "\r" in text and text.replace("\r\n", "").count("\n") == 0 == text.replace(
+            "\r\n", ""
+        ).count("\r"):
+            body |= {"string": text.replace("\r\n", "\n"), _NEWLINE: _CRLF}
+        body["string"] = _body(body["string"], blocks)
+        response["body"] = _ordered(body)
+    for side in (request, response):
+        headers = side.get("headers")
+        if isinstance(headers, dict):
+            side["headers"] = {name: headers[name] for name in sorted(headers, key=str.lower)}
+    return {"request": _ordered(request), "response": _ordered(response)}
+
+
+def _ordered(content: dict[str, Any]) -> dict[str, Any]:
+    known = {key: content[key] for key in _ORDER if key in content}
+    return known | {key: content[key] for key in sorted(content.keys() - known.keys())}
+
+
+def _as_text(content: Any) -> Any:
+    """Text, if it is text: bytes of UTF-8 without control characters."""
+    if isinstance(content, bytes | bytearray):
+        try:
+            content = bytes(content).decode()
+        except UnicodeDecodeError:
+            return bytes(content)
+    if isinstance(content, str):
+        try:
+            raw = content.encode()
+        except UnicodeEncodeError:
+            return content
+        return raw if _CONTROL.search(content) else content
+    return content
+
+
+def _body(content: Any, blocks: list[str]) -> Any:
+    """What to hand to YAML in place of a body: a slot for a block where one can hold it."""
+    content = _as_text(content)
+    if not isinstance(content, str) or "\n" not in content.strip("\n") + ("\n" if content.endswith("\n") else ""):
+        return content
+    if _UNPRINTABLE.search(content) or not content.strip():
+        return content
+    blocks.append(content)
+    return f"\ue000{len(blocks) - 1}\ue000"
+
+
+def _block(found: re.Match[str], blocks: list[str]) -> str:
+    content = blocks[int(found["slot"].strip("\ue000"))]
+    depth = len(found["indent"]) + 2
+    first = content.lstrip("\n")
+    hint = "2" if first[:1] in (" ", "\t") or content[0] == "\n" else ""
+    kept = content.rstrip("\n")
+    chomp = {0: "-", 1: ""}.get(len(content) - len(kept), "+")
+    pad = " " * depth
+    lines = [pad + line if line else "" for line in content.removesuffix("\n").split("\n")]
+    return f"{found['indent']}{found['key']}: |{hint}{chomp}\n" + "\n".join(lines)
+
+
+def deserialize(cassette_string: str) -> Any:
+    """vcrpy's cassette from YAML text, this module's or vcrpy's own."""
+    content = _yaml().load(cassette_string, Loader=_loader())  # a safe loader with two more tags
+    for interaction in content.get("interactions", ()) if isinstance(content, dict) else ():
+        _restore(interaction)
+    return content
+
+
+def _restore(interaction: Any) -> None:
+    response = interaction.get("response") if isinstance(interaction, dict) else None
+    body = response.get("body") if isinstance(response, dict) else None
+    if isinstance(body, dict) and body.pop(_NEWLINE, None) == _CRLF and isinstance(body.get("string"), str):
+        body["string"] = body["string"].replace("\n", "\r\n")
+
+
+def _loader() -> type[Any]:
+    """YAML's safe loader, and the harmless Python tags of vcrpy's older cassettes."""
+    yaml = _yaml()
+    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader: type[Any] = type("CassetteLoader", (base,), {})
+    for tag in ("str", "unicode"):
+        loader.add_constructor(f"tag:yaml.org,2002:python/{tag}", lambda this, node: this.construct_scalar(node))  # type: ignore[attr-defined]
+    loader.add_constructor(  # type: ignore[attr-defined]
+        "tag:yaml.org,2002:python/tuple", lambda this, node: tuple(this.construct_sequence(node))
+    )
+    return loader
+
+
+def read_cassette(path: Path, text: str) -> list[dict[str, Any]]:
+    """The interactions of a cassette, each with the line at which it begins.
+
+    Args:
+        path: For messages.
+        text: Of the cassette.
+
+    Raises:
+        CassetteError: It is none, is cut off, or is of an unknown version.
+    """
+    yaml = _yaml()
+    try:
+        content = deserialize(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        line = mark.line + 1 if mark is not None else 1
+        problem = getattr(error, "problem", None) or "cannot be parsed"
+        raise CassetteError(path, line, f"is no whole YAML: {problem}", _RESTORE) from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise CassetteError(path, 1, f"is no cassette: {error}", _RESTORE) from error
+    if not isinstance(content, dict) or not isinstance(content.get("interactions"), list):
+        raise CassetteError(path, 1, "is no cassette: it has no list of interactions", _RESTORE)
+    if "version" not in content:
+        # it is the last line, so a file that was cut between two interactions lacks it
+        problem = "has no version: it is cut off or no cassette"
+        raise CassetteError(path, text.count("\n") + 1, problem, _RESTORE)
+    if content["version"] != VERSION:
+        line = next((number for number, row in enumerate(text.splitlines(), 1) if row.startswith("version:")), 1)
+        problem = f"is of version {content['version']!r}, and only version {VERSION} is known"
+        raise CassetteError(path, line, problem, "record the tape again, or upgrade instructor_stream_ext")
+    lines = _lines(text, len(content["interactions"]))
+    found = []
+    for interaction, line in zip(content["interactions"], lines, strict=True):
+        if not isinstance(interaction, dict) or not all(
+            isinstance(interaction.get(side), dict) for side in ("request", "response")
+        ):
+            raise CassetteError(path, line, "an interaction lacks its request or its response", _RESTORE)
+        status = interaction["response"].get("status")
+        if not isinstance(status, dict) or not isinstance(status.get("code"), int) or "uri" not in interaction["request"]:
+            raise CassetteError(path, line, "an interaction lacks its address or its status", _RESTORE)
+        found.append({**interaction, "line": line})
+    return found
+
+
+def _lines(text: str, count: int) -> list[int]:
+    """The line at which each interaction begins."""
+    lines = [number for number, row in enumerate(text.splitlines(), 1) if re.match(r" {0,2}- (?:request|response):", row)]
+    return lines if len(lines) == count else [1] * count
