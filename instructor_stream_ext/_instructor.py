@@ -14,7 +14,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, NamedTuple, cast
 
-from instructor import AsyncInstructor, Instructor, Mode, Provider
+from instructor import AsyncInstructor, Instructor, Mode, Provider, from_litellm
 from instructor.core.exceptions import (
     FailedAttempt,
     InstructorRetryException,
@@ -52,6 +52,7 @@ __all__ = [
     "AsyncInstructor",
     "Instructor",
     "InstructorHooks",
+    "InstructorConnection",
     "InstructorSource",
     "Link",
     "Mode",
@@ -61,6 +62,7 @@ __all__ = [
     "ResponseSchema",
     "instructor_over",
     "instructor_takes",
+    "over_litellm",
     "prepare_response_model",
     "refuse_coroutines",
     "reject_async_validators",
@@ -84,6 +86,19 @@ def instructor_over(function: Callable[..., Any], mode: Mode) -> Instructor:
     """
     kind = AsyncInstructor if inspect.iscoroutinefunction(function) else Instructor
     return kind(None, patch_v2(function, Provider.OPENAI, mode), mode=mode, provider=Provider.OPENAI)
+
+
+def over_litellm(function: Callable[..., Any], mode: Mode, *, is_async: bool, **defaults: Any) -> Instructor:
+    """instructor's client over a completion function of litellm's.
+
+    Args:
+        function: Such as `litellm.completion`.
+        mode: instructor's.
+        is_async: Whether the function is a coroutine function.
+        defaults: For each call.
+    """
+    client = from_litellm(function, mode=mode, async_client=is_async, **defaults)
+    return cast("Instructor", client)
 
 
 def instructor_takes(response_model: Any) -> bool:
@@ -408,6 +423,11 @@ class InstructorSource:
         self.failed_attempts: list[Any] = []
 
     # ------------------------------------------------------------------ the request
+
+    @property
+    def mode(self) -> Mode:
+        """instructor's mode of the running attempt."""
+        return self._link.mode
 
     @property
     def create_kwargs(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-__all__ = ["aclose", "close", "error_under", "generators_under", "responses_under", "socket_of"]
+__all__ = ["aclose", "close", "error_under", "generators_under", "innermost", "responses_under", "socket_of"]
 
 # Which attributes of a package's own objects lead nearer to the response.
 _HOLDERS: dict[str, tuple[str, ...]] = {
@@ -48,7 +48,7 @@ def close(stream: Any) -> None:
         if isinstance(held, GeneratorType) and not held.gi_running:  # another thread may be reading
             held.close()
     closing = getattr(stream, "close", None)
-    if callable(closing):
+    if callable(closing) and not isinstance(stream, GeneratorType):
         closing()
 
 
@@ -82,7 +82,7 @@ async def aclose(stream: Any, generators: Iterable[AsyncGeneratorType[Any, Any]]
         elif isinstance(held, GeneratorType):
             held.close()
     closing = getattr(stream, "aclose", None) or getattr(stream, "close", None)
-    if callable(closing):
+    if callable(closing) and not isinstance(stream, GeneratorType | AsyncGeneratorType):
         await _ended(closing())
     if _package(stream) == "litellm":
         # litellm drops a generator with each chunk; the loop begins to close it in one turn and ends it in the next
@@ -119,6 +119,16 @@ def responses_under(stream: Any) -> list[Any]:
         stream: What the SDK handed out.
     """
     return [held for held in _below(stream) if _is_response(held)]
+
+
+def innermost(stream: Any, attribute: str) -> Any:
+    """Of a stream and those it reads from, the last one with this attribute; the stream itself if none has it.
+
+    Args:
+        stream: What the SDK handed out; to be asked between two reads.
+        attribute: Its name.
+    """
+    return [stream, *(held for held in _below(stream) if attribute in getattr(held, "__dict__", {}))][-1]
 
 
 def error_under(responses: list[Any]) -> BaseException | None:
