@@ -25,6 +25,7 @@ from pydantic import BaseModel
 
 from instructor_stream_ext.core.events import Usage
 from instructor_stream_ext.wire import EndKind, Reader, reader_for
+from tests.registry import combinations
 
 ARGS = {"name": "Ada", "age": 36}
 DOCUMENT = json.dumps(ARGS)
@@ -284,10 +285,10 @@ MATRIX: dict[tuple[Provider, Mode], Script] = {
         for provider in (Provider.ANYSCALE, Provider.TOGETHER, Provider.DATABRICKS, Provider.DEEPSEEK)
         for mode in (TOOLS, JSON, SCHEMA, MD)
     },
-    **{(Provider.OPENROUTER, mode): _openai_chat for mode in (TOOLS, SCHEMA, MD)},
-    **{(Provider.FIREWORKS, mode): _openai_chat for mode in (TOOLS, SCHEMA, MD)},
-    **{(Provider.GROQ, mode): _groq for mode in (TOOLS, SCHEMA, MD)},
-    **{(Provider.CEREBRAS, mode): _cerebras for mode in (TOOLS, SCHEMA, MD)},
+    **{(Provider.OPENROUTER, mode): _openai_chat for mode in (TOOLS, JSON, SCHEMA, MD)},
+    **{(Provider.FIREWORKS, mode): _openai_chat for mode in (TOOLS, JSON, SCHEMA, MD)},
+    **{(Provider.GROQ, mode): _groq for mode in (TOOLS, JSON, SCHEMA, MD)},
+    **{(Provider.CEREBRAS, mode): _cerebras for mode in (TOOLS, JSON, SCHEMA, MD)},
     **{(Provider.WRITER, mode): _writer for mode in (TOOLS, SCHEMA, MD)},
     **{(Provider.MISTRAL, mode): _mistral for mode in (TOOLS, SCHEMA, MD)},
     (Provider.PERPLEXITY, MD): _openai_chat,
@@ -301,7 +302,7 @@ MATRIX: dict[tuple[Provider, Mode], Script] = {
 # instructor reads xAI's stream itself, so its text is all there is; see test_xai.py for the SDK's own chunks.
 TEXT_ONLY = {(Provider.XAI, mode) for mode in (TOOLS, SCHEMA, MD)}
 # instructor refuses to stream these before it sends anything.
-REFUSED = {(provider, mode) for provider, mode in mode_registry.list_modes() if mode is Mode.PARALLEL_TOOLS}
+REFUSED = {(provider, mode) for provider, mode in combinations() if mode is Mode.PARALLEL_TOOLS}
 # instructor's response parser refuses to stream these.
 UNPARSED = {
     (Provider.COHERE, SCHEMA),
@@ -317,7 +318,7 @@ entries = pytest.mark.parametrize(
 
 def test_every_combination_instructor_knows_is_in_the_matrix() -> None:
     known = MATRIX.keys() | TEXT_ONLY | REFUSED
-    registered = set(mode_registry.list_modes())
+    registered = combinations()
     missing = sorted(f"{provider.value}/{mode.value}" for provider, mode in registered - known)
     assert not missing, f"add to MATRIX in {__file__} (its docstring says how): {missing}"
     gone = known - registered
