@@ -27,9 +27,9 @@ MARK = "interrupted"
 class Conversation(Generic[ClientT]):
     """Turn after turn with one client.
 
-    A turn is the user's text and the answer, which join `messages` together when the answer's stream ends. An answer that
-    was left early or broke off is kept as far as it came, with `"interrupted": True`. A turn without any text of an answer
-    leaves nothing behind, so that it can simply be said again.
+    A turn is the user's text and the answer, which join `messages` together when the answer's stream ends. An answer
+    that was left early or broke off is kept as far as it was seen, with `"interrupted": True`. A turn without any text
+    of an answer leaves nothing behind, so that it can simply be said again.
 
     Args:
         client: A wrapped client, sync or async.

@@ -123,15 +123,15 @@ async def race(streams: Mapping[L, AnyStream]) -> tuple[L, Any]:
     try:
         while running:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in labels:  # in the order given, where several have arrived together
+            for task, label in labels.items():  # in the order given, where several have arrived together
                 if task not in done:
                     continue
                 error = task.exception()
                 if error is None:
-                    return labels[task], task.result()
+                    return label, task.result()
                 if not isinstance(error, Exception):
                     raise error
-                errors[labels[task]] = error
+                errors[label] = error
     finally:
         await _end(list(labels), streams)
     for label, error in errors.items():

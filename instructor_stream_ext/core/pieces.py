@@ -11,12 +11,12 @@ __all__ = ["By", "Pieces"]
 
 By: TypeAlias = Literal["delta", "word", "sentence", "line"]
 
-_STOP = r"[.!?…][\"'”’»)\]]*"
-_WIDE_STOP = r"[。！？][」』”’）]*"
+_STOP = r"[.!?…][\"'”’»)\]]*"  # noqa: RUF001  what closes a sentence in print
+_WIDE_STOP = r"[。！？][」』”’）]*"  # noqa: RUF001  and where a line has no spaces
 
 _BORDER = {
     "word": re.compile(r"\s(?=\S)"),
-    "sentence": re.compile(rf"{_STOP}\s+(?=\S)|{_WIDE_STOP}(?=[^」』”’）])"),
+    "sentence": re.compile(rf"{_STOP}\s+(?=\S)|{_WIDE_STOP}(?=[^」』”’）])"),  # noqa: RUF001
     "line": re.compile("\n"),
 }
 """Where a piece ends: after a match. What follows must have come, or a piece could end before its last space."""
@@ -43,7 +43,7 @@ class Pieces:
     def __init__(self, by: By = "delta", buffer: int = 1) -> None:
         if by not in get_args(By):
             raise StreamMisuse(f"by={by!r}: text comes by {', '.join(get_args(By))}")
-        if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 1:
+        if buffer < 1:
             raise StreamMisuse(f"buffer={buffer!r}: must be a number of pieces, at least 1")
         self._by = by
         self._buffer = buffer

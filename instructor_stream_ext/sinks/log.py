@@ -1,8 +1,8 @@
 """A log of what matters in a stream: a line when a field is complete, none for a delta.
 
-Each line is an ordinary record of `logging` with its facts as `extra=` fields, so that formatters and other loggers that
-read them get structure: `transition` (what happened), `stream` (a number per stream), `attempt`, `at` (seconds since the
-stream began), `since_last` (seconds since the line before), and what else belongs to the kind of line.
+Each line is an ordinary record of `logging` with its facts as `extra=` fields, so that formatters and other loggers
+that read them get structure: `transition` (what happened), `stream` (a number per stream), `attempt`, `at` (seconds
+since the stream began), `since_last` (seconds since the line before), and what else belongs to the kind of line.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import itertools
 import json
 import logging
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
@@ -44,8 +45,8 @@ _HIDDEN = "**********"
 class TransitionLog:
     """Logs attempts, the first text, each field and list item that is complete, restarts, the gate, and the end.
 
-    Give it to `wrap(..., log_transitions=...)`, to a call as `on_event=`, or call it with the events of one stream after
-    the other.
+    Give it to `wrap(..., log_transitions=...)`, to a call as `on_event=`, or call it with the events of one stream
+    after the other.
 
     Args:
         logger: Its name, or the logger itself.
@@ -113,21 +114,24 @@ class TransitionLog:
             return _HIDDEN
         if isinstance(value, Streamed):
             return self._plain(value.value)
-        if isinstance(value, BaseModel):
-            fields = type(value).model_fields
-            held = {**value.__dict__, **(value.__pydantic_extra__ or {})}
-            silent = {name for name, field in fields.items() if not field.repr}
-            return {name: _HIDDEN if name in silent else self._member(name, held[name]) for name in held}
-        if hasattr(value, "__dataclass_fields__"):
-            return {name: self._member(name, getattr(value, name, None)) for name in value.__dataclass_fields__}
-        if isinstance(value, Mapping):
-            return {str(name): self._member(name, member) for name, member in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self._plain(member) for member in value]
-        return value
+        held, silent = _held(value)
+        if held is None:
+            return value
+        hidden = self.redact | silent
+        return {str(name): _HIDDEN if name in hidden else self._plain(member) for name, member in held.items()}
 
-    def _member(self, name: object, value: Any) -> Any:
-        return _HIDDEN if name in self.redact else self._plain(value)
+
+def _held(value: Any) -> tuple[Mapping[Any, Any] | None, set[str]]:
+    """What an object holds by name, None if it is a plain value; and the names its class keeps out of its `repr`."""
+    if isinstance(value, BaseModel):
+        silent = {name for name, field in type(value).model_fields.items() if not field.repr}
+        return {**value.__dict__, **(value.__pydantic_extra__ or {})}, silent
+    if is_dataclass(value) and not isinstance(value, type):
+        silent = {field.name for field in fields(value) if not field.repr}
+        return {field.name: getattr(value, field.name, None) for field in fields(value)}, silent
+    return (value if isinstance(value, Mapping) else None), set()
 
 
 class _StreamLog:

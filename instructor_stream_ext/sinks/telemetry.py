@@ -2,8 +2,8 @@
 
     client = wrap(instructor.from_openai(OpenAI()), on_event=telemetry())
 
-The span is a child of what is current where the stream is read, and is itself nobody's current one: nothing is held over
-a `yield`, so no context leaks into the consumer. It ends with the stream, whichever way that ends.
+The span is a child of what is current where the stream is read, and is itself never the current one: nothing is held
+over a `yield`, so no context leaks into the consumer. It ends with the stream, whichever way that ends.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     report = live(client.create_partial(Report, "...", model="..."))
 
-What moves goes to stderr and is gone at the end; the final goes to stdout. Where nobody looks, only the final is printed.
+What moves goes to stderr and is gone at the end; the final goes to stdout. Where nobody looks, the final is all that is
+printed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from instructor_stream_ext.core.events import (
     ItemCompleted,
     PartialEmitted,
     StreamCompleted,
-    StreamEnded,
     StreamEvent,
     StreamRestarted,
     StreamStats,
