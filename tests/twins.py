@@ -123,12 +123,14 @@ both = pytest.mark.parametrize("twin", TWINS, ids=str)
 
 
 class StillClock:
-    """A clock that stands until the test moves it."""
+    """A clock that stands until the test moves it; `reads` says how often somebody has looked."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
+        self.reads = 0
 
     def __call__(self) -> float:
+        self.reads += 1
         return self.now
 
     def advance(self, seconds: float) -> None:
