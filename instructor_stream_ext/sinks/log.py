@@ -51,8 +51,7 @@ class TransitionLog:
     Args:
         logger: Its name, or the logger itself.
         level: Of the lines, as a number or a name; failures are one level up from it, but not below WARNING.
-        include_values: Whether lines tell what the fields hold. A `SecretStr` is never told, nor is a field declared
-            with `repr=False`.
+        include_values: Whether lines tell what the fields hold; a `SecretStr` is never told.
         when: Asked about each complete field and item; no line where it says no.
         max_lines: Lines about fields and items per stream; a last one says that there were more.
         redact: Names of fields whose values are never told, wherever they stand.
@@ -116,22 +115,19 @@ class TransitionLog:
             return self._plain(value.value)
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self._plain(member) for member in value]
-        held, silent = _held(value)
+        held = _held(value)
         if held is None:
             return value
-        hidden = self.redact | silent
-        return {str(name): _HIDDEN if name in hidden else self._plain(member) for name, member in held.items()}
+        return {str(name): _HIDDEN if name in self.redact else self._plain(member) for name, member in held.items()}
 
 
-def _held(value: Any) -> tuple[Mapping[Any, Any] | None, set[str]]:
-    """What an object holds by name, None if it is a plain value; and the names its class keeps out of its `repr`."""
+def _held(value: Any) -> Mapping[Any, Any] | None:
+    """What an object holds by name; None if it is a plain value."""
     if isinstance(value, BaseModel):
-        silent = {name for name, field in type(value).model_fields.items() if not field.repr}
-        return {**value.__dict__, **(value.__pydantic_extra__ or {})}, silent
+        return {**value.__dict__, **(value.__pydantic_extra__ or {})}
     if is_dataclass(value) and not isinstance(value, type):
-        silent = {field.name for field in fields(value) if not field.repr}
-        return {field.name: getattr(value, field.name, None) for field in fields(value)}, silent
-    return (value if isinstance(value, Mapping) else None), set()
+        return {field.name: getattr(value, field.name, None) for field in fields(value)}
+    return value if isinstance(value, Mapping) else None
 
 
 class _StreamLog:
