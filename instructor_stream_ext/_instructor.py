@@ -393,7 +393,7 @@ class InstructorConnection:
         # litellm says "stop" where the provider said nothing, and its async transport hides that a connection broke
         if not self._link.is_litellm or any(getattr(self._heard, name, "") is not None for name in _LITELLM_HEARD):
             return None
-        self.reader.end = None
+        self.reader.disbelieve_end()
         error = closing.error_under(self._responses)
         return error if isinstance(error, Exception) else None
 
@@ -640,6 +640,13 @@ class InstructorSource:
     def recover(self, error: Exception) -> Recovery | None:  # noqa: ARG002
         """One model alone has nobody to fall back on."""
         return None
+
+    def _begin_anew(self, link: Link, request: Request) -> None:
+        """Have another client make the next attempt, which knows nothing of those before."""
+        self._link, self._request = link, request
+        self._sent = None
+        self._reasked = False
+        self._reminders = []
 
     def _check_budget(self, last: Any) -> None:
         budget = self._request.token_budget

@@ -182,8 +182,8 @@ class CallMaker:
         on_bad: OnBadItem = "reask",
     ) -> Script:
         """Everything one stream needs, from a call's arguments; nothing is sent yet."""
-        self.link.check_streams()
-        settings, link = self.settings, self.link
+        settings, link = self.settings, self.link.for_call(kwargs)
+        link.check_streams()
         max_retries = kwargs.pop("max_retries", 3)
         context, strict = kwargs.pop("context", None), kwargs.pop("strict", True)
         hooks, instructor_hooks = self._call_hooks(kwargs)
@@ -203,15 +203,6 @@ class CallMaker:
         # the list is read until it is full; a longer one within an item is no fault
         within = limits if items is None else replace(limits, max_items=None)
         transitions = dispatch.transitions or counts_transitions(policy) or items is not None
-        machine = StreamMachine(
-            parser=None if shape is None else _ParserMaker(shape, link.mode.value, within),
-            view=None if shape is None else shape.view,
-            policy=policy,
-            limits=limits,
-            timeouts=timeouts,
-            deltas=dispatch.deltas,
-            transitions=transitions and shape is not None,
-        )
         request = Request(
             wire=None if shape is None else shape.wire,
             messages=messages,
@@ -221,15 +212,26 @@ class CallMaker:
             usage=settings.usage,
             kwargs=kwargs,
         )
+        source = link.source(request, instructor_hooks, retries.max_attempts)
+        machine = StreamMachine(
+            parser=None if shape is None else _ParserMaker(shape, source, within),
+            view=None if shape is None else shape.view,
+            policy=policy,
+            limits=limits,
+            timeouts=timeouts,
+            deltas=dispatch.deltas,
+            transitions=transitions and shape is not None,
+        )
         return Script(
             machine=machine,
-            source=InstructorSource(link, request, instructor_hooks, retries.max_attempts),
+            source=source,
             gate=gate,
             dispatch=dispatch,
             retries=retries,
             clock=settings.clock or time.monotonic,
             stop_when=stop_when,
             items=items,
+            meter=link.meter,
         )
 
     def partial_script(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
@@ -254,11 +256,12 @@ class CallMaker:
         _refuse_unknown(kwargs)
         messages = as_messages(messages, kwargs)
         _, theirs = split_hooks(kwargs.pop("hooks", None), {})
-        if stream_kind(response_model) == "items" and self.link.mode not in Mode.parallel_modes():
+        link = self.link.for_call(kwargs)
+        if stream_kind(response_model) == "items" and link.mode not in Mode.parallel_modes():
             (item,) = get_args(response_model)
             response_model = list[item]  # the same request; for Iterable the async client would stream in its own way
         shape = _adapted(response_model)
-        call = PlainCall(shape)
+        call = PlainCall(shape, link.client.create)
         hooks = self.instructor_hooks + theirs
         hooks.on("completion:response", call.keep)
         call.kwargs = {
@@ -271,7 +274,7 @@ class CallMaker:
 
     def streams_create(self, kwargs: dict[str, Any]) -> bool:
         """Whether `create` has to stream underneath, because somebody listens or it was asked for a stream's option."""
-        if self.hooks or self._log or isinstance(kwargs.get("hooks"), Hooks):
+        if self.link.always_streams or self.hooks or self._log or isinstance(kwargs.get("hooks"), Hooks):
             return True
         return any(kwargs.get(name) is not None for name in (*_ON, "final_checks", "stop_when", "timeouts", "limits"))
 
@@ -286,8 +289,9 @@ def _refuse_unknown(kwargs: dict[str, Any]) -> None:
 class PlainCall:
     """One call of instructor's own `create`."""
 
-    def __init__(self, shape: Shape | None) -> None:
+    def __init__(self, shape: Shape | None, create: Callable[..., Any]) -> None:
         self._shape = shape
+        self.create = create
         self.kwargs: dict[str, Any] = {}
         self.completion: Any = None
 
@@ -352,16 +356,17 @@ def _gate(
 class _ParserMaker:
     """Makes the parser of one attempt; tool arguments are never searched for a document, prose is."""
 
-    __slots__ = ("_limits", "_plan", "_search")
+    __slots__ = ("_limits", "_plan", "_source")
 
-    def __init__(self, shape: Shape, mode: str, limits: Limits) -> None:
+    def __init__(self, shape: Shape, source: InstructorSource, limits: Limits) -> None:
         self._plan = shape.plan
         self._limits = limits
-        self._search = "tool" not in mode
+        self._source = source
 
     def __call__(self) -> PartialParser:
+        search = "tool" not in self._source.mode.value  # asked each time: another model may speak in another mode
         return PartialParser(
-            self._plan, search=self._search, max_depth=self._limits.max_depth, max_items=self._limits.max_items
+            self._plan, search=search, max_depth=self._limits.max_depth, max_items=self._limits.max_items
         )
 
 

@@ -105,7 +105,7 @@ def wrap(
         ours, theirs = client.hooks + ours, client.instructor_hooks + theirs
         link = client.link
     else:
-        link = Link(client)
+        link = client if isinstance(client, Link) else Link(client)
     kind = AsyncStreamClient if link.is_async else StreamClient
     return kind(link, settings, ours, theirs)
 

@@ -38,14 +38,19 @@ class Retries:
         else:
             wanted = "AsyncRetrying" if is_async else "Retrying"
             raise StreamMisuse(f"max_retries must be an int or a tenacity {wanted}, not {max_retries!r}")
-        self._ticket: AttemptManager | None = None
+        self._retrying = retrying
+        self._is_async = is_async
         self.next: Callable[[], Any]
         """Take the next attempt (await it if async); raises when there is none. It sleeps as the wait rule says."""
-        if is_async:
-            attempts: AsyncIterator[AttemptManager] = retrying.__aiter__()
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin to count anew, for another model."""
+        if self._is_async:
+            attempts: AsyncIterator[AttemptManager] = self._retrying.__aiter__()
             self.next = attempts.__anext__
         else:
-            self.next = partial(next, iter(retrying))
+            self.next = partial(next, iter(self._retrying))
 
     @staticmethod
     def failed(ticket: AttemptManager, error: Exception) -> None:

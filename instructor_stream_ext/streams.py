@@ -106,6 +106,16 @@ class _Stream(Generic[T]):
         return self._machine.usage
 
     @property
+    def cost(self) -> float | None:
+        """US dollars over all attempts and models; None where the price is unknown, or the client is not of `routing`.
+
+        While an attempt runs, and for one that was left before the provider had told its tokens, they are counted here;
+        `stats.cost_estimated` says whether that is so in the end.
+        """
+        cost = self._script.cost
+        return None if cost is None else cost.dollars
+
+    @property
     def completion(self) -> Any:
         """The provider's answer put together from its chunks, in its SDK's type; None before the first chunk."""
         return None if self._script.reader is None else self._script.reader.completion()
@@ -217,7 +227,7 @@ class _Several(list[str]):
 
 
 class _TextPick:
-    """The text, piece by piece; the pieces joined are the whole. When a stream fails, what is left comes before the error.
+    """The text, piece by piece; joined, the pieces are the whole. What is left at a failure comes before the error.
 
     Attributes:
         seen: Characters of this attempt that the consumer was given.

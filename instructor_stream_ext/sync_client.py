@@ -202,14 +202,14 @@ class StreamClient(CallMaker):
         if kwargs.get("stream"):
             kind = stream_kind(response_model)
             if kind == "sdk":
-                return self.wrapped.create(None, as_messages(messages, kwargs), **kwargs), None
+                return self.link.for_call(kwargs).client.create(None, as_messages(messages, kwargs), **kwargs), None
             if kind == "items":
                 return self.create_iterable(*get_args(response_model), messages, **kwargs), None
             stream = self.create_partial(response_model, messages, **kwargs)
             return (stream, None) if kind == "partial" else (stream.get_final_response(), stream.completion)
         if not self.streams_create(kwargs):
             call = self.plain_call(response_model, messages, kwargs)
-            answer = call.result(self.wrapped.create(**call.kwargs))
+            answer = call.result(call.create(**call.kwargs))
             return answer, answer if response_model is None else call.completion
         if response_model is None:
             text = self.stream_text(messages, **kwargs)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from instructor_stream_ext.core.errors import Path
 
 __all__ = [
+    "Cost",
     "DeltaReceived",
     "EndKind",
     "EndSignal",
@@ -116,12 +117,30 @@ class SkippedItem:
     errors: tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What attempts cost.
+
+    Args:
+        dollars: US dollars; None when the price of one of them is unknown.
+        estimated: Whether tokens were counted here, as a stream was left before the provider had told them.
+    """
+
+    dollars: float | None
+    estimated: bool = False
+
+    def __add__(self, other: Cost) -> Cost:
+        known = self.dollars is not None and other.dollars is not None
+        return Cost(self.dollars + other.dollars if known else None, self.estimated or other.estimated)  # type: ignore[operator]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamStats:
     """Figures of one stream; all times in seconds since the stream began, None for what has not happened.
 
     `end_signal` is what the provider said at the end (its own word, such as "stop"), or None where the stream
-    just stopped after the document was closed. `usage` counts tokens over all attempts, None if none were told.
+    just stopped after the document was closed. `usage` counts tokens over all attempts, None if none were told; so does `cost`
+    count US dollars, for the clients of `instructor_stream_ext.routing`.
     """
 
     first_delta_at: float | None = None
@@ -135,6 +154,8 @@ class StreamStats:
     attempts: int = 0
     end_signal: str | None = None
     usage: Usage | None = None
+    cost: float | None = None
+    cost_estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

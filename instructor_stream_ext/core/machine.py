@@ -310,6 +310,8 @@ class StreamMachine:
         parser = self.parser
         try:
             if parser is not None:
+                if told is None and self._policy is None:
+                    return self._show(parser.grow(text), now)
                 parser.feed(text)
                 if told is not None:
                     self._transitions(parser, now, told)
@@ -319,7 +321,7 @@ class StreamMachine:
                 if parser is not None and parser.pending_chars >= SCAN_AT_LEAST_EVERY:
                     parser.advance()
                 return None
-            return self._show(text, now)
+            return self._show(self._snapshot_with(text), now)
         except (InvalidJSON, LimitExceeded) as fault:
             self.fault = fault
             return None
@@ -359,7 +361,7 @@ class StreamMachine:
         if now < self._due:
             return _NOTHING
         try:
-            partial = self._show("", now)
+            partial = self._show(self._snapshot_with(""), now)
         except (InvalidJSON, LimitExceeded) as fault:
             self.fault = fault
             return _NOTHING
@@ -565,45 +567,38 @@ class StreamMachine:
         self._due = due = self._policy(pending)
         return due <= now
 
-    def _show(self, text: str, now: float) -> Any:
+    def _show(self, snapshot: Any, now: float) -> Any:
         """The partial to show now, or None if it is the one already shown."""
-        pending = self._pending
         if self._policy is not None:
+            pending = self._pending
             pending.deltas = pending.chars = pending.transitions = pending.items = 0
             self._due = math.inf
-        partial = self._build(text)
-        if partial is None:
+        if snapshot is self._snapshot:
+            return None
+        self._snapshot = snapshot
+        self._built += 1
+        partial = snapshot if self._view is None else self._view(snapshot)
+        if partial is None or partial is self.partial:
             return None
         self.partial = partial
         self.sequence += 1
         if self._first_partial_at is None:
             self._first_partial_at = now
-        pending.last_emitted_at = now
+        self._pending.last_emitted_at = now
         return partial
 
     def _emitted(self, partial: Any, now: float) -> PartialEmitted:
         return PartialEmitted(at=now - self.began_at, attempt=self.attempt, partial=partial, sequence=self.sequence)
 
-    def _build(self, text: str) -> Any:
-        """The newest partial, or None if it is the one already shown."""
-        parser = self.parser
-        if parser is None:
-            if self._policy is not None:
-                self._built += 1
-                return self.text
-            whole, self.partial = self.partial, None  # the only reference, so that CPython grows it in place
-            whole = text if whole is None else whole + text
-            self._built += 1
-            return whole
-        snapshot = parser.snapshot()
-        if snapshot is self._snapshot:
-            return None
-        self._snapshot = snapshot
-        self._built += 1
-        if self._view is None:
-            return snapshot
-        partial = self._view(snapshot)
-        return None if partial is self.partial else partial
+    def _snapshot_with(self, text: str) -> Any:
+        """What the answer is so far; for plain text, whose newest piece this is, the text."""
+        if self.parser is not None:
+            return self.parser.snapshot()
+        if self._policy is not None or self.partial is None:
+            return self.text
+        whole, self.partial, self._snapshot = self.partial, None, None
+        whole += text  # the only reference, so that CPython grows it in place
+        return whole
 
     def _time_limit(self) -> tuple[float, str, float]:
         """The next instant at which a bound passes, which one, and its length."""

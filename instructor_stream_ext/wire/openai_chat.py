@@ -33,6 +33,8 @@ class OpenAIChatReader(Reading):
         super().__init__(tools)
         self._kind: type | None = None
         self._loose = False
+        self.ids_count = True
+        """Whether another id means another answer; litellm makes up one per chunk where the provider sends none."""
         self._calls = Calls(tools)
 
     def read(self, chunk: Any) -> str:
@@ -108,6 +110,8 @@ class OpenAIChatReader(Reading):
 
     def _who(self, fields: dict[str, Any], content: Any, calls: Any) -> None:
         """Note a new id or model: another answer only if this chunk says something."""
+        if not self.ids_count and self.response_id:
+            fields = {**fields, "id": self.response_id}
         if self._began:
             if content or calls:
                 self._identify(fields.get("id"), fields.get("model"))

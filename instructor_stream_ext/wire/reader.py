@@ -118,6 +118,10 @@ class Reader(Protocol):
         """Document text that becomes known only at the end of the stream, "" if none."""
         ...
 
+    def disbelieve_end(self) -> None:
+        """Forget the end signal and the tokens: the SDK made them up when the stream just stopped."""
+        ...
+
     def completion(self) -> Any:
         """The answer so far, in the type the provider's SDK gives without streaming."""
         ...
@@ -154,6 +158,11 @@ class Reading:
     def finish(self) -> str:
         """Document text that becomes known only at the end of the stream; most formats have none."""
         return ""
+
+    def disbelieve_end(self) -> None:
+        """Forget the end signal and the tokens: the SDK made them up when the stream just stopped."""
+        self.end = None
+        self._usage = None
 
     def _identify(self, response_id: Any, model: Any) -> None:
         """Note who answers; once text has come, another id or model means another answer.

@@ -30,6 +30,7 @@ __all__ = [
     "bare_async_openai",
     "bare_genai",
     "bare_openai",
+    "close_litellm",
     "genai_client",
     "litellm_client",
     "openai_client",
@@ -148,11 +149,11 @@ def async_litellm_client(
 
 
 def _litellm_arguments(server: ScriptedServer, arguments: dict[str, Any]) -> dict[str, Any]:
-    server.closers.append(_close_litellm)
+    server.closers.append(close_litellm)
     return {"api_base": f"{server.url}/v1", "api_key": KEY, "num_retries": 0, **arguments}
 
 
-async def _close_litellm() -> None:
+async def close_litellm() -> None:
     """Close the clients that litellm keeps: they belong to the event loop of the test that is ending."""
     import litellm
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from tests.server.script import Answer, Script, sends
 from tests.server.server import Request
+from tests.server.wire_bedrock import bedrock_text, bedrock_tools
 from tests.server.wire_format import (
     anthropic_answer,
     anthropic_text,
@@ -20,6 +21,7 @@ from tests.server.wire_format import (
     responses_text,
     responses_tools,
 )
+from tests.server.wire_ollama import ollama_text, ollama_tools
 
 __all__ = ["chunks_for", "reply"]
 
@@ -56,6 +58,10 @@ def chunks_for(request: Request, text: str, size: int | None = 4) -> list[bytes]
             return gemini_tools(text, name=name) if name else gemini_text(text, size=size)
         case "responses":
             return responses_tools(text, size=size, name=name) if name else responses_text(text, size=size)
+        case "ollama":
+            return ollama_tools(text, name=name) if name else ollama_text(text, size=size)
+        case "bedrock":
+            return bedrock_tools(text, size=size, name=name) if name else bedrock_text(text, size=size)
         case _:
             usage = bool((request.json.get("stream_options") or {}).get("include_usage"))
             if name is None:
@@ -83,18 +89,22 @@ def _provider(request: Request) -> str:
         return "anthropic"
     if "enerateContent" in request.path:
         return "gemini"
+    if request.path.endswith("/api/chat"):
+        return "ollama"
+    if "/converse" in request.path:
+        return "bedrock"
     return "responses" if request.path.endswith("/responses") else "chat"
 
 
 def _is_streamed(request: Request) -> bool:
-    return "streamGenerateContent" in request.path or bool(request.json.get("stream"))
+    return "streamGenerateContent" in request.path or "/converse-stream" in request.path or bool(request.json.get("stream"))
 
 
 def _tool_name(body: dict[str, Any]) -> str | None:
-    tools = body.get("tools")
+    tools = body.get("tools") or body.get("toolConfig", {}).get("tools")
     if not tools:
         return None
-    tool = tools[0]
+    tool = tools[0].get("toolSpec", tools[0])
     for key in ("functionDeclarations", "function_declarations"):
         tool = tool[key][0] if key in tool else tool
     name: str = tool["function"]["name"] if "function" in tool else tool["name"]

@@ -1,0 +1,374 @@
+"""`route`: models in order of preference. When one fails, the next begins anew; no text of two is ever joined.
+
+litellm's Router decides which deployment of a model is asked: it balances, counts rates and cools down, in Redis if it
+is given one. What it does with a stream that breaks, having another model continue the first one's text, is off.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
+
+from instructor_stream_ext._instructor import (
+    InstructorConnection,
+    InstructorHooks,
+    InstructorSource,
+    Link,
+    Mode,
+    Request,
+    over_litellm,
+)
+from instructor_stream_ext.async_client import AsyncStreamClient
+from instructor_stream_ext.core.errors import (
+    InvalidJSON,
+    NoOutput,
+    OutputTruncated,
+    RetriesExhausted,
+    StreamError,
+    StreamInterrupted,
+    StreamMisuse,
+    StreamTimeout,
+)
+from instructor_stream_ext.ports import Recovery
+from instructor_stream_ext.routing.client import RETRIES, split_arguments, wrap_link
+from instructor_stream_ext.routing.cost import cost_of
+from instructor_stream_ext.routing.credentials import check_credentials
+from instructor_stream_ext.routing.modes import litellm_module, mode_for
+from instructor_stream_ext.sync_client import StreamClient
+
+__all__ = ["FALLBACK_ON", "FallbackOn", "route", "unavailable"]
+
+FallbackOn: TypeAlias = type[Exception] | Callable[[Exception], bool]
+"""A class of errors, or what says of an error whether another model is to be asked."""
+
+
+def unavailable(error: Exception) -> bool:
+    """Whether a provider was out of reach, overloaded or too slow to begin: 5xx, 429, 408, no connection."""
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int):
+        return status in (408, 429) or status >= 500
+    return type(error).__name__ in ("RouterRateLimitError", "RouterRateLimitErrorBasic")  # all cool down
+
+
+FALLBACK_ON: tuple[FallbackOn, ...] = (unavailable, StreamInterrupted, StreamTimeout, OutputTruncated)
+"""After which errors another model is asked, unless told otherwise. `RetriesExhausted` may be added to it."""
+
+_UNDERWAY = "stream_deployment"
+"""Where an error that the Router raised keeps the id of the deployment it came from."""
+
+
+@overload
+def route(
+    models: Sequence[str | Mapping[str, Any]],
+    *,
+    async_client: Literal[True],
+    fallback_on: FallbackOn | Iterable[FallbackOn] = FALLBACK_ON,
+    max_fallbacks: int | None = None,
+    mode: Mode | None = None,
+    **wrap_arguments: Any,
+) -> AsyncStreamClient: ...
+
+
+@overload
+def route(
+    models: Sequence[str | Mapping[str, Any]],
+    *,
+    async_client: Literal[False] = False,
+    fallback_on: FallbackOn | Iterable[FallbackOn] = FALLBACK_ON,
+    max_fallbacks: int | None = None,
+    mode: Mode | None = None,
+    **wrap_arguments: Any,
+) -> StreamClient: ...
+
+
+def route(
+    models: Sequence[str | Mapping[str, Any]],
+    *,
+    async_client: bool = False,
+    fallback_on: FallbackOn | Iterable[FallbackOn] = FALLBACK_ON,
+    max_fallbacks: int | None = None,
+    mode: Mode | None = None,
+    **wrap_arguments: Any,
+) -> StreamClient | AsyncStreamClient:
+    """Give a wrapped client that goes on to another model when one fails, also in mid-stream.
+
+    What was shown of the first answer is then void: `StreamRestarted(reason="fallback")` says so, and partials begin
+    anew. `Timeouts.total` spans all models; each has its own `max_retries`. `create` streams underneath.
+
+    Args:
+        models: In order of preference, each a model string or a mapping of litellm's arguments with `model`. Several
+            with the same `model` (or `model_name`) are deployments of one model: litellm's Router balances over them,
+            by `weight`, `rpm` or `tpm` if given, and the others of them come before the next model.
+        async_client: Whether the client is async.
+        fallback_on: After which errors another model is asked: classes, or functions of an error. All others end the
+            stream, and so does `Timeouts.total`.
+        max_fallbacks: How often at most in one stream; None for as often as there are models.
+        mode: instructor's, for all models; None for the one in which each streams.
+        wrap_arguments: Those of `wrap`; those of litellm's `Router`, such as `redis_url`, `routing_strategy`,
+            `cooldown_time` or `allowed_fails`; all others are litellm's and go with each call.
+
+    Raises:
+        StreamMisuse: There is no model; one has no `model`; litellm does not know whose it is; an argument cannot work.
+        MissingExtra: litellm is not installed.
+    """
+    litellm_module()
+    policy = _Policy(_kinds(fallback_on), _most(max_fallbacks))
+    ours, theirs = split_arguments(wrap_arguments)
+    link = RouteLink.made(_entries(models), policy, mode, theirs, is_async=async_client)
+    return wrap_link(link, ours)
+
+
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    """When another model is asked."""
+
+    kinds: tuple[FallbackOn, ...]
+    most: int | None
+
+    def wants(self, error: Exception) -> bool:
+        """Whether another model is to be asked after this."""
+        if isinstance(error, StreamTimeout) and error.kind == "total":
+            return False
+        if isinstance(error, (NoOutput, InvalidJSON)) and RetriesExhausted in self.kinds:
+            return True  # what stands for it with max_retries=0
+        return any(isinstance(error, kind) if isinstance(kind, type) else kind(error) for kind in self.kinds)
+
+
+def _kinds(fallback_on: FallbackOn | Iterable[FallbackOn]) -> tuple[FallbackOn, ...]:
+    kinds = (fallback_on,) if callable(fallback_on) else tuple(fallback_on)
+    for kind in kinds:
+        if not callable(kind) or isinstance(kind, type) and not issubclass(kind, Exception):
+            raise StreamMisuse(f"fallback_on takes classes of errors and functions of an error, not {kind!r}")
+    return kinds
+
+
+def _most(max_fallbacks: int | None) -> int | None:
+    if max_fallbacks is not None and (isinstance(max_fallbacks, bool) or max_fallbacks < 0):
+        raise StreamMisuse(f"max_fallbacks must be a number from 0, or None, not {max_fallbacks!r}")
+    return max_fallbacks
+
+
+class _Entry(NamedTuple):
+    """One deployment, as `models` has it."""
+
+    name: str
+    params: dict[str, Any]
+    info: dict[str, Any]
+
+
+def _entries(models: Sequence[str | Mapping[str, Any]]) -> list[_Entry]:
+    if isinstance(models, (str, Mapping)) or not models:
+        raise StreamMisuse(f"route() needs a list of at least one model, not {models!r}")
+    entries = []
+    for given in models:
+        if not isinstance(given, (str, Mapping)):
+            raise StreamMisuse(f"a model of a route is text or a mapping of litellm's arguments, not {given!r}")
+        params: dict[str, Any] = {"model": given} if isinstance(given, str) else dict(given)
+        name, info = params.pop("model_name", None), params.pop("model_info", {})
+        params = dict(params.get("litellm_params", params))
+        if not params.get("model"):
+            raise StreamMisuse(f"a model of a route has no 'model': {sorted(params)}")
+        entries.append(_Entry(name or params["model"], params, dict(info)))
+    return entries
+
+
+class Station(NamedTuple):
+    """One model of a route.
+
+    Attributes:
+        name: What the Router knows it as.
+        link: instructor's client in its mode.
+        params: litellm's arguments of each of its deployments, by the Router's id.
+    """
+
+    name: str
+    link: Link
+    params: dict[str, dict[str, Any]]
+
+
+class RouteLink(Link):
+    """The models of a route over one Router of litellm's.
+
+    Args:
+        router: The Router.
+        stations: The models in order of preference.
+        policy: When to go on to the next.
+    """
+
+    always_streams = True
+
+    def __init__(self, router: Any, stations: list[Station], policy: _Policy) -> None:
+        super().__init__(stations[0].link.client)
+        self.router = router
+        self.stations = stations
+        self.policy = policy
+
+    @classmethod
+    def made(
+        cls, entries: list[_Entry], policy: _Policy, mode: Mode | None, arguments: dict[str, Any], *, is_async: bool
+    ) -> RouteLink:
+        """The route for these models; `arguments` are the Router's and, for all models, litellm's."""
+        router_class = _router_class()
+        routers = set(inspect.signature(router_class.__mro__[1]).parameters) - {"timeout"}
+        for name in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks"):
+            if name in arguments:
+                raise StreamMisuse(f"{name}: the models of a route are its fallbacks, in their order")
+        settings = {"num_retries": 0} | {name: value for name, value in arguments.items() if name in routers}
+        common = {name: value for name, value in arguments.items() if name not in routers}
+        modes = {}
+        listed = []
+        for entry in entries:
+            params = dict.fromkeys(RETRIES, 0) | common | entry.params
+            modes.setdefault(entry.name, mode or mode_for(params["model"], **params).mode)
+            listed.append({"model_name": entry.name, "litellm_params": params, "model_info": entry.info})
+        router = router_class(model_list=listed, **settings)
+        function = functools.partial(router.acompletion if is_async else router.completion, disable_fallbacks=True)
+        links = {each: Link(over_litellm(function, each, is_async=is_async)) for each in set(modes.values())}
+        return cls(router, [_station(router, name, links[modes[name]]) for name in modes], policy)
+
+    def for_call(self, kwargs: dict[str, Any]) -> Link:
+        """This route; the model that the call names comes first, if it names one.
+
+        Raises:
+            StreamMisuse: The route has no such model, or litellm finds no credentials for one of its models.
+        """
+        for station in self.stations:
+            for params in station.params.values():
+                check_credentials(params["model"], {**params, **kwargs})
+        named = kwargs.pop("model", None)
+        if named is None:
+            return self
+        first = [station for station in self.stations if station.name == named]
+        if not first:
+            names = ", ".join(station.name for station in self.stations)
+            raise StreamMisuse(f"the route has no model {named!r}; it has {names}")
+        rest = [station for station in self.stations if station.name != named]
+        return RouteLink(self.router, first + rest, self.policy)
+
+    def source(self, request: Request, hooks: InstructorHooks, max_attempts: int | None) -> InstructorSource:
+        """Attempts that go from model to model."""
+        return RouteSource(self, request, hooks, max_attempts)
+
+    @property
+    def meter(self) -> Any:
+        """litellm's price list."""
+        return cost_of
+
+
+def _station(router: Any, name: str, link: Link) -> Station:
+    params = {each["model_info"]["id"]: each["litellm_params"] for each in router.get_model_list(model_name=name)}
+    return Station(name, link, params)
+
+
+class RouteSource(InstructorSource):
+    """The attempts of one stream, from model to model.
+
+    Args:
+        route: The models.
+        request: The call.
+        hooks: instructor's own hooks.
+        max_attempts: For the hooks' metadata; None if unknown.
+    """
+
+    def __init__(self, route: RouteLink, request: Request, hooks: InstructorHooks, max_attempts: int | None) -> None:
+        self._route = route
+        self._ahead = list(route.stations)
+        self._station = self._ahead.pop(0)
+        self._tried: list[str] = []
+        self._deployment: str | None = None
+        self._fallbacks = 0
+        self._failures: list[str] = []
+        super().__init__(self._station.link, _to(request, self._station.name), hooks, max_attempts)
+
+    def _connected(self, answer: Any) -> InstructorConnection:
+        connection = super()._connected(answer)
+        params = self._station.params
+        told = getattr(connection.chunks, "_hidden_params", {}).get("model_id")
+        self._deployment = told if told in params else next(iter(params)) if len(params) == 1 else None
+        used = params.get(self._deployment or "", next(iter(params.values())))
+        connection.sent = {**connection.sent, **used}
+        connection.model = self._station.name
+        connection.provider = used["model"].partition("/")[0]
+        return connection
+
+    def recover(self, error: Exception) -> Recovery | None:
+        """The next deployment or model, if the policy has it so and there is one."""
+        policy = self._route.policy
+        failed = self._station.name
+        self._tell_router(error)
+        may = policy.wants(error) and (policy.most is None or self._fallbacks < policy.most)
+        address = self._next(error) if may else None
+        if address is None:
+            for note in self._failures:
+                error.add_note(note)
+            return None
+        self._fallbacks += 1
+        self._failures.append(f"before that, {failed} failed: {type(error).__name__}: {error}")
+        self._begin_anew(self._station.link, _to(self._request, address))
+        self._deployment = None
+        return Recovery(failed, self._station.name)
+
+    def _next(self, error: Exception) -> str | None:
+        """What the Router is asked for next: another deployment of the same model, or the next model."""
+        self._tried.append(self._deployment or getattr(error, _UNDERWAY, ""))
+        if len(self._tried) < len(self._station.params):
+            return self._other_deployment()
+        if not self._ahead:
+            return None
+        self._station = self._ahead.pop(0)
+        self._tried = []
+        return self._station.name
+
+    def _other_deployment(self) -> str:
+        """A deployment that was not tried, by the Router's choice if it makes one in a few draws."""
+        untried = [each for each in self._station.params if each not in self._tried]
+        for _ in range(2 * len(self._station.params)):
+            try:
+                drawn = self._route.router.get_available_deployment(self._station.name, request_kwargs={})
+            except ValueError:  # all cool down
+                break
+            if drawn["model_info"]["id"] in untried:
+                return str(drawn["model_info"]["id"])
+        return untried[0]
+
+    def _tell_router(self, error: Exception) -> None:
+        """Have the Router count a failure that litellm took for a proper end, or never saw."""
+        if self._deployment is None or not isinstance(error, (StreamInterrupted, StreamTimeout)):
+            return
+        if hasattr(error.__cause__, "status_code"):  # raised by litellm, which has told the Router
+            return
+        litellm = litellm_module()
+        model = self._station.params[self._deployment]["model"]
+        seen = litellm.ServiceUnavailableError(str(error), llm_provider=model.partition("/")[0], model=model)
+        about = {"exception": seen, "litellm_params": {"model_info": {"id": self._deployment}}}
+        self._route.router.deployment_callback_on_failure(about, None, None, None)
+
+
+def _to(request: Request, address: str) -> Request:
+    return request._replace(kwargs={**request.kwargs, "model": address})
+
+
+@functools.cache
+def _router_class() -> Any:
+    """litellm's Router, which hands out each stream as it is.
+
+    Its own wrapper catches what breaks a stream and asks again, with the text so far as a text to continue, and what
+    then comes is handed out as if it were the same answer.
+    """
+    Router = litellm_module().Router  # noqa: N806
+
+    class PlainRouter(Router):  # type: ignore[misc, valid-type]
+        def _completion_streaming_iterator(self, model_response: Any, *_: Any, **__: Any) -> Any:
+            return model_response
+
+        async def _acompletion_streaming_iterator(self, model_response: Any, *_: Any, **__: Any) -> Any:
+            return model_response
+
+        def _set_deployment_num_retries_on_exception(self, exception: Exception, deployment: Any) -> None:
+            # called for each error of a deployment; no number of retries is wanted from it
+            setattr(exception, _UNDERWAY, deployment["model_info"]["id"])
+
+    return PlainRouter

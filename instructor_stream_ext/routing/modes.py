@@ -1,0 +1,138 @@
+"""From a model string to instructor's mode: the one in which that provider's answer comes piece by piece.
+
+In tool mode the document is the arguments of a tool call. Some providers send those as they are written, others only
+when they are whole; there the document has to be the answer's text, as JSON mode has it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from instructor_stream_ext._instructor import Mode
+from instructor_stream_ext.core.errors import MissingExtra, StreamMisuse
+
+__all__ = ["MODES", "Choice", "litellm_module", "mode_for", "provider_of"]
+
+
+class Choice(NamedTuple):
+    """A mode, and why it is that one."""
+
+    mode: Mode
+    reason: str
+
+
+_PIECES = "sends tool arguments as they are written"
+_WHOLE = "sends tool arguments whole, and text under a JSON schema in pieces"
+
+MODES: dict[str, Choice] = {
+    "anthropic": Choice(Mode.TOOLS, _PIECES),
+    "azure": Choice(Mode.TOOLS, _PIECES),
+    "bedrock": Choice(
+        Mode.TOOLS,
+        "sends tool input as it is written; for a response_format litellm 1.83 fetches the whole answer and plays it",
+    ),
+    "cohere": Choice(Mode.TOOLS, _PIECES),
+    "cohere_chat": Choice(Mode.TOOLS, _PIECES),
+    "deepseek": Choice(Mode.TOOLS, _PIECES),
+    "gemini": Choice(Mode.JSON_SCHEMA, _WHOLE),
+    "groq": Choice(
+        Mode.MD_JSON,
+        "sends tool arguments whole, and refuses to stream under a response_format, so litellm fetches the whole answer "
+        "and plays it; JSON that is asked for in words streams",
+    ),
+    "hosted_vllm": Choice(
+        Mode.JSON_SCHEMA, "follows a JSON schema on any server; tool calls need one that was started for them"
+    ),
+    "mistral": Choice(Mode.JSON_SCHEMA, _WHOLE),
+    "ollama": Choice(
+        Mode.MD_JSON,
+        "litellm holds JSON back to look for a tool call in it; JSON that is asked for in words streams, but better "
+        "take ollama_chat/",
+    ),
+    "ollama_chat": Choice(Mode.JSON_SCHEMA, _WHOLE),
+    "openai": Choice(Mode.TOOLS, _PIECES),
+    "openrouter/anthropic": Choice(Mode.TOOLS, _PIECES),
+    "openrouter/deepseek": Choice(Mode.TOOLS, _PIECES),
+    "openrouter/openai": Choice(Mode.TOOLS, _PIECES),
+    "vertex_ai/claude": Choice(Mode.TOOLS, _PIECES),
+    "vertex_ai/gemini": Choice(Mode.JSON_SCHEMA, _WHOLE),
+    "vllm": Choice(Mode.JSON_SCHEMA, "follows a JSON schema on any server; tool calls need one that was started for them"),
+    "xai": Choice(Mode.JSON_SCHEMA, _WHOLE),
+    "zai": Choice(Mode.MD_JSON, "sends tool arguments whole, and litellm knows no response_format for it"),
+}
+"""litellm's provider, with the start of the model's name where that matters. The longest that fits counts."""
+
+
+def mode_for(model: str, /, **arguments: Any) -> Choice:
+    """The mode in which a model streams.
+
+    What the table does not know is asked of litellm. Text streams everywhere and tool arguments may not, so the order
+    is: a JSON schema, JSON, tools, JSON asked for in words.
+
+    Args:
+        model: As litellm has it, such as "groq/llama-3.3-70b-versatile".
+        arguments: litellm's, of which `custom_llm_provider`, `api_base` and `api_key` may tell the provider.
+
+    Raises:
+        StreamMisuse: litellm does not know the provider.
+        MissingExtra: litellm is not installed.
+    """
+    name, provider = provider_of(model, **arguments)
+    whole = f"{provider}/{name}"
+    fitting = [start for start in MODES if whole.startswith(start + "/") or "/" in start and whole.startswith(start)]
+    if fitting:
+        return MODES[max(fitting, key=len)]
+    return _asked(name, provider)
+
+
+def _asked(name: str, provider: str) -> Choice:
+    """The mode for a provider that is not in the table."""
+    litellm = litellm_module()
+    known = litellm.get_supported_openai_params(model=name, custom_llm_provider=provider) or []
+    if "response_format" in known:
+        if litellm.supports_response_schema(model=name, custom_llm_provider=provider):
+            return Choice(Mode.JSON_SCHEMA, "litellm says that it follows a JSON schema")
+        return Choice(Mode.JSON, "litellm says that it takes a response_format")
+    if "tools" in known:
+        return Choice(Mode.TOOLS, "litellm says that it takes tools, but no response_format")
+    return Choice(Mode.MD_JSON, "litellm says that it takes neither a response_format nor tools")
+
+
+def provider_of(model: str, /, **arguments: Any) -> tuple[str, str]:
+    """The model's name without prefix, and litellm's name of its provider.
+
+    Args:
+        model: As litellm has it.
+        arguments: As in `mode_for`.
+
+    Raises:
+        StreamMisuse: litellm does not know the provider.
+        MissingExtra: litellm is not installed.
+    """
+    litellm = litellm_module()
+    if not isinstance(model, str) or not model.strip():
+        raise StreamMisuse(f"a model is text such as 'openai/gpt-4o-mini', not {model!r}")
+    asked = {name: arguments.get(name) for name in ("custom_llm_provider", "api_base", "api_key")}
+    try:
+        name, provider, _, _ = litellm.get_llm_provider(model, **asked)
+    except litellm.BadRequestError as error:
+        raise StreamMisuse(f"litellm does not know whose model {model!r} is: {_said(error)}") from error
+    return name, provider
+
+
+def _said(error: Exception) -> str:
+    """litellm's reason, on one line."""
+    return " ".join(str(error).split())
+
+
+def litellm_module() -> Any:
+    """litellm, which takes seconds to import.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    try:
+        import litellm
+    except ImportError as error:
+        raise MissingExtra("instructor_stream_ext.routing", "litellm") from error
+    return litellm
