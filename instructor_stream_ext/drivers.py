@@ -89,8 +89,7 @@ def _done(wish: Do) -> Any:
 def _settle(script: Script, run: Generator[Any, Any, None]) -> None:
     """The consumer has left: let the script close the connection and tell the end, with nobody to yield to."""
     with contextlib.suppress(StopIteration, Departed):
-        # the garbage collector may have ended the script before its driver
-        wish = run.throw(Departed()) if run.gi_frame else next(run := script.depart())
+        wish = next(run := script.depart()) if _is_over(run) else run.throw(Departed())
         while True:
             try:
                 answer = _done(wish) if isinstance(wish, Do) else None
@@ -98,6 +97,11 @@ def _settle(script: Script, run: Generator[Any, Any, None]) -> None:
                 wish = run.throw(error)
             else:
                 wish = run.send(answer)
+
+
+def _is_over(run: Generator[Any, Any, None]) -> bool:
+    """Whether a script has ended, which the garbage collector may have done before it came to the driver."""
+    return inspect.getgeneratorstate(run) == inspect.GEN_CLOSED
 
 
 async def adrive(script: Script, pick: Pick) -> AsyncGenerator[Any, None]:  # noqa: C901, PLR0912  read beside its twin
@@ -172,7 +176,7 @@ async def _adone(wish: Do) -> Any:
 async def _asettle(script: Script, run: Generator[Any, Any, None]) -> None:
     """As `_settle`, awaiting."""
     with contextlib.suppress(StopIteration, Departed):
-        wish = run.throw(Departed()) if run.gi_frame else next(run := script.depart())
+        wish = next(run := script.depart()) if _is_over(run) else run.throw(Departed())
         while True:
             try:
                 answer = await _adone(wish) if isinstance(wish, Do) else None

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -67,7 +67,7 @@ async def nothing_left(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) 
     for _ in range(3):
         await asyncio.sleep(0)
     assert complaints == []
-    left = {task for task in asyncio.all_tasks() - {asyncio.current_task()} if _ours(task)}  # type: ignore[operator]
+    left = {task for task in asyncio.all_tasks() - {asyncio.current_task()} if _ours(task)}
     assert left == set()
     assert [thread.name for thread in set(threading.enumerate()) - threads if "instructor" in thread.name] == []
 
@@ -331,7 +331,7 @@ async def _noticed(server: ScriptedServer, left: float) -> None:
     assert not exchange.completed
 
 
-def _told(events: list[StreamEvent]) -> list[object]:
+def _told(events: list[StreamEvent]) -> Sequence[object]:
     """What the end of the stream was told as."""
     ends = [event.outcome if type(event) is StreamEnded else type(event) for event in events[-2:]]
     assert sum(type(event) is StreamEnded for event in events) == 1
@@ -561,7 +561,7 @@ async def test_events_that_are_kept_do_not_hold_the_connection(
     server: ScriptedServer, nothing_left: None, side: str
 ) -> None:
     server.add(reply(DOCUMENT, CUT, arrange=held_after(b"Ada", Signal())))
-    kept = []
+    kept: list[StreamEvent] = []
     events: Any = OPENAI.client(server, side).create_partial(Thing, **OPENAI.ask).events()
     while not kept or type(kept[-1]) is not PartialEmitted:
         kept.append(await first(events))

@@ -278,9 +278,12 @@ async def test_the_first_bound_does_not_bound_what_follows(server: ScriptedServe
     server.add(reply(DOCUMENT, CUT, arrange=held_after(b"Ada", gate)))
     client = await warmed(server, source, side, timeouts=Timeouts(first_delta=BOUND))
     timer = threading.Timer(2 * BOUND, gate.set)
-    stream = client.create_partial(
-        Thing, on_partial=lambda _: gate.is_set() or timer.is_alive() or timer.start(), **source.ask
-    )
+
+    def pause(_: object) -> None:
+        if not gate.is_set() and not timer.is_alive():
+            timer.start()
+
+    stream = client.create_partial(Thing, on_partial=pause, **source.ask)
     assert await settled(stream.get_final_response()) == Thing(name="Ada", tags=["a", "b"])
     timer.join()
     assert stream.stats.longest_gap > BOUND

@@ -224,6 +224,10 @@ class ItemGate:
         if document is None:
             shown = text if len(text) <= 200 else text[:197] + "..."
             raise NoOutput(f"no JSON list in the answer, only text: {shown!r}")
+        if not self.items and not self.skipped:
+            tree = json.loads(document, strict=False)
+            if isinstance(tree, dict) and tree and self._place[-1] not in tree:
+                raise NoOutput(f"no list {str(self._place[-1])!r} in the answer, only {', '.join(map(repr, tree))}")
         return self.items
 
 
