@@ -51,6 +51,7 @@ class Frame:
         dropped: Items that ended without being shown.
         repeated: A key came twice.
         path: Its path, while transitions are asked for.
+        handed, handed_of: The set of arrived attributes handed out last, and for which state of the frame.
         older, newer: The containers handed out in the last two snapshots, and how much of `data` each has.
     """
 
@@ -60,6 +61,8 @@ class Frame:
         "data",
         "dropped",
         "extra",
+        "handed",
+        "handed_of",
         "is_list",
         "key",
         "known",
@@ -99,6 +102,8 @@ class Frame:
         self.left: Any = None
         self.dropped = 0
         self.repeated = False
+        self.handed: set[str] | None = None
+        self.handed_of: tuple[int, Any] = (0, None)
         self.older: Any = None
         self.newer: Any = None
         self.older_size = self.newer_size = 0

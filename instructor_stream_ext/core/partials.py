@@ -91,6 +91,15 @@ class PartialParser(Scanner):
             self.advance()
         return self._build() if self._dirty else self._last
 
+    def grow(self, text: str) -> Any:
+        """As `feed` and then `snapshot`, in one go."""
+        if self._pending or self.error is not None:
+            self.feed(text)
+            self.advance()
+        else:
+            self._take_in(text)
+        return self._build() if self._dirty else self._last
+
     @property
     def last(self) -> Any:
         """What the document is as far as it was scanned, also after a fault."""
@@ -134,17 +143,21 @@ class PartialParser(Scanner):
             if arrived is None:
                 child = self._show_dict(frame, plan, child)
                 continue
+            name = None if child is _NOTHING else frame.name
+            state = (len(arrived), name)
+            if frame.handed_of == state and frame.handed is not None:
+                arrived = frame.handed  # it only grows, so the one handed out last still says what has arrived
+            else:
+                arrived = arrived.copy()
+                if name is not None:
+                    arrived.add(name)
+                frame.handed, frame.handed_of = arrived, state
             data = frame.data.copy()
-            arrived = arrived.copy()
             extra = frame.extra
             if extra is not None:
                 extra = extra.copy()
-            if child is not _NOTHING:
-                if frame.target is frame.data:
-                    data[frame.name] = child
-                else:
-                    extra[frame.name] = child  # type: ignore[index]
-                arrived.add(frame.name)
+            if name is not None:
+                (data if frame.target is frame.data else extra)[name] = child  # type: ignore[index]
             private = frame.private
             child = plan.make(data, arrived, extra, None if private is None else private.copy())
         root = stack[0].data

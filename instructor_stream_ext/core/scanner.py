@@ -123,7 +123,7 @@ class Scanner:
         if len(pending) > _FOLD:
             pending[:] = ["".join(pending)]
 
-    def advance(self) -> bool:  # noqa: C901  the hot path, in one piece
+    def advance(self) -> bool:
         """Scan what was fed.
 
         Returns:
@@ -143,12 +143,16 @@ class Scanner:
         text = pending[0] if len(pending) == 1 else "".join(pending)
         pending.clear()
         self.pending_chars = 0
-        ascii_only = text.isascii()
-        if self._half or not (ascii_only or _SURROGATE(text) is None):
+        self._take_in(text)
+        return self._dirty
+
+    def _take_in(self, text: str) -> None:
+        """Scan text right behind what was scanned before."""
+        if self._half or not (text.isascii() or _SURROGATE(text) is None):
             text = self._glue(text)
         state = self._state
         if state == DONE or not text:
-            return self._dirty
+            return
         if state != START:
             kept = self._kept
             kept.append(text)
@@ -163,14 +167,13 @@ class Scanner:
                     self._parts_fold = _fold(parts, self._parts_fold)
                 if self._shown:
                     self._dirty = True
-                return self._dirty
+                return
             if self._tail:
                 text = self._tail + text
                 self._tail = ""
             self._scan(text, 0)
         else:
             self._start(self._tail + text)
-        return self._dirty
 
     def finish(self) -> bool:
         """Say that no more text comes.
@@ -197,7 +200,11 @@ class Scanner:
         """The document as far as it was scanned, without what stands around it."""
         kept = self._kept
         if len(kept) > 1:
-            kept[:] = ["".join(kept)]
+            whole = kept[0]
+            rest = "".join(kept[1:])
+            kept.clear()
+            whole += rest  # grown in place, as nobody else holds it: asking again and again stays linear
+            kept.append(whole)
             self._kept_fold = _FOLD
         return kept[0] if kept else ""
 

@@ -211,9 +211,20 @@ def model_shell(model: type[BaseModel]) -> type[BaseModel]:
         "__hash__": model.__hash__,
         "__slots__": (),
     }
+    if not _may_hold_more(model):
+        namespace |= {"__pydantic_extra__": _ALWAYS_NONE, "__pydantic_private__": _ALWAYS_NONE}
     # Not through pydantic's metaclass, which would build a schema and tell the model's hooks; the abstract base class
     # part is needed, since without it isinstance() would spoil the model's own cache of subclasses.
     return ABCMeta.__new__(type(model), f"Partial{model.__name__}", (_PartialModel, model), namespace)
+
+
+_ALWAYS_NONE = property(lambda _: None, lambda _, value: None)  # noqa: ARG005
+"""In place of two of pydantic's slots, for partials that have nothing to put there: so they need not be set each time."""
+
+
+def _may_hold_more(model: type[BaseModel]) -> bool:
+    """Whether objects of a model have extra fields or private attributes."""
+    return model.model_config.get("extra") == "allow" or bool(model.__private_attributes__)
 
 
 def _setter(cls: type, name: str) -> Callable[[Any, Any], None]:
@@ -234,6 +245,15 @@ def model_maker(cls: type[BaseModel]) -> Callable[[Any, Any, Any, Any], Any]:
     new = object.__new__
     set_dict, set_fields_set = _setter(cls, "__dict__"), _setter(cls, "__pydantic_fields_set__")
     set_extra, set_private = _setter(cls, "__pydantic_extra__"), _setter(cls, "__pydantic_private__")
+
+    def make_plain(fields: Any, fields_set: Any, _extra: Any, _private: Any) -> Any:
+        made = new(cls)
+        set_dict(made, fields)
+        set_fields_set(made, fields_set)
+        return made
+
+    if cls.__dict__.get("__pydantic_extra__") is _ALWAYS_NONE:
+        return make_plain
 
     def make(fields: Any, fields_set: Any, extra: Any, private: Any) -> Any:
         made = new(cls)
