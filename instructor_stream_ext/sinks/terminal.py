@@ -364,7 +364,7 @@ class _Screen:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.start()
+            self._live.start(refresh=True)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._live is not None:
