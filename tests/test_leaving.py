@@ -49,6 +49,19 @@ class Wrong(Exception):
     """Raised by a body."""
 
 
+class Events(list[StreamEvent]):
+    """A stream's events; `ended` is set with the last one, which an abandoned stream tells a moment after it closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = Signal()
+
+    def note(self, event: StreamEvent) -> None:
+        self.append(event)
+        if type(event) is StreamEnded:
+            self.ended.set()
+
+
 def _ours(task: asyncio.Task[Any]) -> bool:
     code = getattr(task.get_coro(), "cr_code", None)
     return code is None or not any(package in code.co_filename for package in FOREIGN)
@@ -331,8 +344,9 @@ async def _noticed(server: ScriptedServer, left: float) -> None:
     assert not exchange.completed
 
 
-def _told(events: list[StreamEvent]) -> Sequence[object]:
+async def _told(events: Events) -> Sequence[object]:
     """What the end of the stream was told as."""
+    await events.ended.wait_async()
     ends = [event.outcome if type(event) is StreamEnded else type(event) for event in events[-2:]]
     assert sum(type(event) is StreamEnded for event in events) == 1
     return ends
@@ -353,15 +367,15 @@ async def test_leaving_closes(
     server: ScriptedServer, nothing_left: None, side: str, leave: Leave, source: Source
 ) -> None:
     server.add(reply(source.text(DOCUMENT), CUT, arrange=held_after(b"Ada", Signal())))
-    events: list[StreamEvent] = []
+    events = Events()
     client = source.client(server, side)
 
     def make() -> Any:
-        return client.create_partial(Thing, on_event=events.append, **source.ask)
+        return client.create_partial(Thing, on_event=events.note, **source.ask)
 
     left = await leave(make)
     await _noticed(server, left)
-    assert _told(events) == [StreamCancelled, Outcome.CANCELLED]
+    assert await _told(events) == [StreamCancelled, Outcome.CANCELLED]
 
 
 @pytest.mark.parametrize("kind", ["create_iterable", "stream_text"])
@@ -369,8 +383,8 @@ async def test_leaving_closes(
 async def test_leaving_other_streams_closes(server: ScriptedServer, nothing_left: None, side: str, kind: str) -> None:
     document = "Ada was here" if kind == "stream_text" else '{"tasks": [{"name": "Ada", "tags": []}, {"name": "Bo"'
     server.add(reply(document, 42, arrange=held_after(b"Ada", Signal())))
-    events: list[StreamEvent] = []
-    client = OPENAI.client(server, side, on_event=events.append)
+    events = Events()
+    client = OPENAI.client(server, side, on_event=events.note)
 
     def make() -> Any:
         return (
@@ -379,7 +393,7 @@ async def test_leaving_other_streams_closes(server: ScriptedServer, nothing_left
 
     left = await (break_async(make) if side == "async" else break_sync(make))
     await _noticed(server, left)
-    assert _told(events) == [StreamCancelled, Outcome.CANCELLED]
+    assert await _told(events) == [StreamCancelled, Outcome.CANCELLED]
 
 
 @both_sides
@@ -388,7 +402,7 @@ async def test_leaving_from_a_hook_closes(
     server: ScriptedServer, nothing_left: None, source: Source, side: str
 ) -> None:
     server.add(reply(source.text(DOCUMENT), CUT, arrange=held_after(b"Ada", Signal())))
-    events: list[StreamEvent] = []
+    events = Events()
     left: list[float] = []
 
     def leave(partial: Any) -> Any:
@@ -397,11 +411,11 @@ async def test_leaving_from_a_hook_closes(
         left.append(now())
         return stream.close()
 
-    stream = source.client(server, side).create_partial(Thing, on_partial=leave, on_event=events.append, **source.ask)
+    stream = source.client(server, side).create_partial(Thing, on_partial=leave, on_event=events.note, **source.ask)
     async for _ in each(stream):
         pass
     await _noticed(server, left[0])
-    assert _told(events) == [StreamCancelled, Outcome.CANCELLED]
+    assert await _told(events) == [StreamCancelled, Outcome.CANCELLED]
     with pytest.raises(StreamStopped) as stopped:
         await settled(stream.get_final_response())
     assert stopped.value.partial.name == "Ada"
@@ -428,18 +442,18 @@ async def test_a_hook_that_raises_closes(server: ScriptedServer, nothing_left: N
 @both_sides
 async def test_stop_when_closes(server: ScriptedServer, nothing_left: None, side: str) -> None:
     server.add(reply(DOCUMENT, CUT, arrange=held_after(b"Ada", Signal())))
-    events: list[StreamEvent] = []
+    events = Events()
     left: list[float] = []
 
     def stop(partial: Thing) -> bool:
         left.append(now())
         return partial.name == "Ada"
 
-    stream = OPENAI.client(server, side).create_partial(Thing, stop_when=stop, on_event=events.append, **OPENAI.ask)
+    stream = OPENAI.client(server, side).create_partial(Thing, stop_when=stop, on_event=events.note, **OPENAI.ask)
     seen = [partial.name async for partial in each(stream)]
     assert seen == ["Ada"]
     await _noticed(server, left[-1])
-    assert _told(events) == [StreamCancelled, Outcome.CANCELLED]
+    assert await _told(events) == [StreamCancelled, Outcome.CANCELLED]
     assert not stream.is_final
     for _ in range(2):
         with pytest.raises(StreamStopped) as stopped:
@@ -471,8 +485,8 @@ async def test_after_leaving_there_is_no_final(server: ScriptedServer, nothing_l
 async def test_cancelling_before_the_headers_closes(server: ScriptedServer, nothing_left: None) -> None:
     gate = Signal()
     server.add(reply(DOCUMENT, CUT, arrange=lambda chunks: [held_first(gate), *map(bytes, chunks)]))
-    events: list[StreamEvent] = []
-    stream = OPENAI.client(server, "async").create_partial(Thing, on_event=events.append, **OPENAI.ask)
+    events = Events()
+    stream = OPENAI.client(server, "async").create_partial(Thing, on_event=events.note, **OPENAI.ask)
     task = asyncio.create_task(stream.get_final_response())
     await server.exchange_async()
     left = now()
@@ -502,7 +516,7 @@ async def test_a_timeout_of_the_callers_closes(server: ScriptedServer, nothing_l
 
 def test_a_loop_that_ends_right_after_a_break_closes(server: ScriptedServer) -> None:
     server.add(reply(DOCUMENT, CUT, arrange=held_after(b"Ada", Signal())))
-    events: list[StreamEvent] = []
+    events = Events()
 
     async def main() -> None:
         from instructor_stream_ext import wrap
@@ -510,13 +524,13 @@ def test_a_loop_that_ends_right_after_a_break_closes(server: ScriptedServer) -> 
 
         client = wrap(clients.async_openai_client(server))
         server.closers.clear()
-        async for _ in client.create_partial(Thing, on_event=events.append, **OPENAI.ask):
+        async for _ in client.create_partial(Thing, on_event=events.note, **OPENAI.ask):
             break
 
     asyncio.run(main())
     left = now()
     assert server.exchanges[0].disconnected.wait() - left < NOTICED_WITHIN
-    assert _told(events) == [StreamCancelled, Outcome.CANCELLED]
+    assert asyncio.run(_told(events)) == [StreamCancelled, Outcome.CANCELLED]
 
 
 @pytest.mark.parametrize("name", ["openai-tools", "openai-responses", "anthropic-tools", "genai-json", "litellm-tools"])

@@ -84,10 +84,10 @@ async def aclose(stream: Any, generators: Iterable[AsyncGeneratorType[Any, Any]]
     closing = getattr(stream, "aclose", None) or getattr(stream, "close", None)
     if callable(closing) and not isinstance(stream, GeneratorType | AsyncGeneratorType):
         await _ended(closing())
-    if _package(stream) == "litellm":
-        # litellm drops a generator with each chunk; the loop begins to close it in one turn and ends it in the next
-        for _ in range(2):
-            await asyncio.sleep(0)
+    # A transport lets go of its socket in the loop's next turn. litellm drops a generator with each chunk, which the
+    # loop begins to close in one turn and has closed in the next. Both must be over even if the loop stops now.
+    for _ in range(2):
+        await asyncio.sleep(0)
 
 
 def socket_of(stream: Any) -> socket.socket | None:
