@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import pty
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -252,13 +254,22 @@ def test_in_a_real_terminal_what_moves_goes_to_stderr_and_the_final_to_stdout(
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     ours, theirs = pty.openpty()
+    read: list[bytes] = []
+
+    def look() -> None:
+        with contextlib.suppress(OSError):  # how a terminal says that it is closed
+            while data := os.read(ours, 4096):
+                read.append(data)
+
+    looking = threading.Thread(target=look)
+    looking.start()
     with os.fdopen(theirs, "w", encoding="utf-8") as tty:
         monkeypatch.setattr(sys, "stderr", tty)
         live(fake_client([POST], 3).create_partial(Post, **ASK))
-        tty.flush()
         monkeypatch.undo()
-    seen = os.read(ours, 1 << 16).decode()
+    looking.join()
     os.close(ours)
+    seen = b"".join(read).decode()
     assert "\x1b[?25l" in seen
     assert "\x1b[?25h" in seen
     assert "✔" in seen
