@@ -174,9 +174,10 @@ class StreamMachine:
         self.buffer = TextBuffer()
         self.document_buffer = self.buffer
         self.has_aside = False
-        self.parser = self._make_parser() if self._make_parser else None
-        if self.parser is not None and self.wants_transitions:
-            self.parser.transitions = True
+        self._parser = self._make_parser() if self._make_parser else None
+        self._finished_json: str | None = None
+        if self._parser is not None and self.wants_transitions:
+            self._parser.transitions = True
         self.partial = None
         self._snapshot: Any = None
         self.fault = None
@@ -188,6 +189,15 @@ class StreamMachine:
         self._lively = False
 
     # ------------------------------------------------------------------ what can be asked at any time
+
+    @property
+    def parser(self) -> PartialParser | None:
+        """The parser of this attempt, None for plain text; once the stream is complete, made anew for who asks."""
+        if self._parser is None and self._finished_json is not None and self._make_parser is not None:
+            self._parser = self._make_parser()
+            self._parser.feed(self._finished_json)
+            self._parser.finish()
+        return self._parser
 
     @property
     def text(self) -> str:
@@ -221,7 +231,9 @@ class StreamMachine:
     @property
     def json_text(self) -> str:
         """The document so far; the text itself where the answer is plain text."""
-        return self.text if self.parser is None else self.parser.json_text()
+        if self._finished_json is not None:
+            return self._finished_json
+        return self.text if self._parser is None else self._parser.json_text()
 
     def state_of(self, path: Path) -> FieldState:
         """How far a place of the document has come, by attribute names, keys and indices."""
@@ -307,7 +319,7 @@ class StreamMachine:
         if buffer.length > self._max_chars:
             self.fault = LimitExceeded("max_chars", int(self._max_chars))
             return None
-        parser = self.parser
+        parser = self._parser
         try:
             if parser is not None:
                 if told is None and self._policy is None:
@@ -425,7 +437,7 @@ class StreamMachine:
             raise OutputFiltered(f"a content filter stopped the answer ({end.word})")
         if end and kind is EndKind.TRUNCATED:
             raise OutputTruncated(f"the answer was cut off after {self.buffer.length} characters ({end.word})")
-        parser = self.parser
+        parser = self._parser
         if parser is None:
             return self._finish_text(end, detail)
         if parser.finish():
@@ -486,6 +498,10 @@ class StreamMachine:
 
     def complete(self, now: float, result: Any) -> list[StreamEvent]:
         """The gate is passed."""
+        if self._parser is not None:
+            document, text = self._parser.json_text(), self.text
+            self._finished_json = text if document == text else document
+            self._parser = None  # its tree weighs more than the text, and hardly anybody asks for it again
         self.partial = result
         self.is_final = True
         self._snapshot = None
@@ -592,8 +608,8 @@ class StreamMachine:
 
     def _snapshot_with(self, text: str) -> Any:
         """What the answer is so far; for plain text, whose newest piece this is, the text."""
-        if self.parser is not None:
-            return self.parser.snapshot()
+        if self._parser is not None:
+            return self._parser.snapshot()
         if self._policy is not None or self.partial is None:
             return self.text
         whole, self.partial, self._snapshot = self.partial, None, None
