@@ -13,6 +13,7 @@ A block that is to fail says so with `try`.
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import sys
 import types
@@ -85,7 +86,7 @@ def providers(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Script
 @pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")
 @pages
 def test_the_code_runs(page: Path, providers: ScriptedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Readers close their clients or leave that to the end of the program, as the pages do."""
+    """As the pages do, readers leave the closing of their clients to the end of the program."""
     monkeypatch.chdir(tmp_path)
     program = types.ModuleType("program")
     monkeypatch.setitem(sys.modules, "program", program)
@@ -97,6 +98,8 @@ def test_the_code_runs(page: Path, providers: ScriptedServer, monkeypatch: pytes
             providers.add(reply(text) if kind == "answer" else reply(text, arrange=_cut_short))
         exec(code, program.__dict__)
         assert not providers.scripts_left, f"{page.name}:{block.line} did not ask for its answers"
+    program.__dict__.clear()
+    gc.collect()
 
 
 def _cut_short(chunks: list[bytes]) -> Script:

@@ -1,0 +1,74 @@
+"""Each example runs as it is printed, without a key and without leaving this machine."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+NO_EXAMPLES = {"local_model": "answers the others in OpenAI's place"}
+"""Files that are there for the examples; all others are run."""
+
+SHOWN = {
+    "quickstart": r"partial: Lisbon None \[\].*validated: Lisbon 545000 \['Alfama', 'Belém', 'the 28 tram'\]",
+    "async_stream": r"Ana: Caldo verde, step 2.*Ana: Caldo verde, step 3.*Boil the potatoes.*Boil the potatoes",
+    "hooks": r"sends to gpt-4o-mini.*complete.*'goal'.*item.*brew.*ended +completed with stop\n.*final +goal='coffee'",
+    "debounce": r"each change: +57 partials.*every 10 deltas: +6 partials.*transitions: +15.*only the final: +0",
+    "retries": r"1 guest='Ada' nights=0.*attempt 2, because of .*greater than or equal to 1.*attempt 3, because of a "
+    r"booking needs a room.*3 attempts, Usage\(input_tokens=60",
+    "errors": r"OutputTruncated: kept \['The sea withdr'\].*OutputFiltered: kept.*StreamInterrupted: kept.*NoOutput: "
+    r".*RetriesExhausted: no valid answer",
+    "migration_from_instructor": r"before.*the last: Meeting\(topic='Harbour', notes=\['Dredging beg'\]\).*after.*"
+    r"notes=\['Dredging begins in May\.', .*cut off:",
+}
+"""What an example must have said, as a regular expression over all its lines."""
+
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in NO_EXAMPLES)
+
+
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a shell without keys, in a folder of its own; the local model does not pause."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.setenv(name, "")  # so that what an example sets is undone
+        monkeypatch.delenv(name)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    monkeypatch.setenv("LOCAL_MODEL_PAUSE", "0")
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs(name: str, local: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scripts leave the closing of their clients to the end of the process."""
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    gc.collect()
+    said = capsys.readouterr().out
+    assert said.strip(), "an example shows something"
+    assert re.search(SHOWN.get(name, "."), said, re.DOTALL), said
+
+
+def test_what_is_expected_is_expected_of_something() -> None:
+    assert SHOWN.keys() <= set(NAMES)
+    assert NO_EXAMPLES.keys() == {path.stem for path in EXAMPLES.glob("*.py")} - set(NAMES)
+
+
+def test_from_a_shell_without_a_key(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    env |= {"PYTHONPATH": str(EXAMPLES.parent), "PYTHONIOENCODING": "utf-8", "LOCAL_MODEL_PAUSE": "0"}
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "quickstart.py")]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "validated: Lisbon" in done.stdout
