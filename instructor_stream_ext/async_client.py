@@ -214,7 +214,8 @@ class AsyncStreamClient(CallMaker):
         if response_model is None:
             text = self.stream_text(messages, **kwargs)
             await text.get_final_response()
-            return text.completion, text.completion
+            answer = text.completion
+            return answer, answer
         stream = self.create_partial(response_model, messages, **kwargs)
         final = await stream.get_final_response()
         completion = stream.completion

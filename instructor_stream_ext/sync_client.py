@@ -214,7 +214,8 @@ class StreamClient(CallMaker):
         if response_model is None:
             text = self.stream_text(messages, **kwargs)
             text.get_final_response()
-            return text.completion, text.completion
+            answer = text.completion
+            return answer, answer
         stream = self.create_partial(response_model, messages, **kwargs)
         final = stream.get_final_response()
         completion = stream.completion
