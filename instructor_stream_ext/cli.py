@@ -6,7 +6,9 @@ Exit codes: 0 all is well; 1 the answer is no (`check` has found something, `rep
 
 from __future__ import annotations
 
+import functools
 import importlib
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ import typer
 from instructor_stream_ext.core.errors import MissingExtra, StreamError
 from instructor_stream_ext.testing.checks import check_tape, scrub_tape
 from instructor_stream_ext.testing.payload import pieces
-from instructor_stream_ext.testing.tape import CassetteError, End, Take, load_tape, sidecar_of
+from instructor_stream_ext.testing.tape import CassetteError, Take, load_tape, sidecar_of
 
 if TYPE_CHECKING:
     from instructor_stream_ext.testing.payload import Piece
@@ -62,8 +64,6 @@ def _give_up(error: Exception | str, code: int = UNUSABLE) -> NoReturn:
 
 def _faults_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
     """Have a command end with one line and its exit code where a tape cannot be used."""
-    import functools
-
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
@@ -184,7 +184,8 @@ def _described(number: int, take: Take) -> Iterator[str]:
     if errors:
         yield f"   error: {errors[0]}"
     if take.timed and take.chunks:
-        first, gaps = take.chunks[0].at, [b.at - a for a, b in zip(take.chunks, take.chunks[1:], strict=False)]
+        first = take.chunks[0].at
+        gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(take.chunks)]
         yield (
             f"   {len(take.chunks)} chunks from {first:.3f} s to {take.chunks[-1].at:.3f} s, "
             f"longest gap {max(gaps, default=0.0):.3f} s"

@@ -17,6 +17,11 @@ from tests.server.server import ScriptedServer
 # litellm fetches a price list and looks for updates when imported, unless told otherwise.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 os.environ["LITELLM_OFFLINE_MODE"] = "true"
+# It counts tokens of Llama models with a tokenizer that it would fetch.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# The package's own plugin is loaded by entry point where the package is installed.
+pytest_plugins = ["pytester", "instructor_stream_ext.testing.plugin"]
 
 
 class NetworkBlockedError(RuntimeError):

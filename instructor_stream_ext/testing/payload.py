@@ -95,10 +95,11 @@ def has_end_signal(body: bytes, content_type: str = "") -> bool:
 
 def finished(body: bytes) -> bool:
     """Whether the last event of a body is one that nothing can follow, so that a client may stop reading there."""
-    ends = event_ends(body[-(1 << 16) :])
-    tail = body[-(1 << 16) :]
-    start = ends[-2] if len(ends) > 1 else 0
-    return tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) and _piece(tail[start:], len(body), binary=False).last
+    separator = next((one for one in (b"\r\n\r\n", b"\n\n", b"\r\r") if body.endswith(one)), None)
+    if separator is None:
+        return False
+    start = body.rfind(separator, 0, -len(separator))
+    return _piece(body[start + len(separator) if start >= 0 else 0 :], len(body), binary=False).last
 
 
 def _piece(event: bytes, stop: int, *, binary: bool) -> Piece:

@@ -9,6 +9,7 @@ back (plain vcrpy, which does not know it, plays the same events with plain line
 from __future__ import annotations
 
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ _NEWLINE = "newline"
 _CRLF = "crlf"
 _UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f]")
-_SLOT = re.compile(r"^(?P<indent> *(?:- )*)(?P<key>[\w]+): (?P<slot>\ue000\d+\ue000)$", re.MULTILINE)
 _ORDER = ("method", "uri", "status", "headers", "body", "encoding", "string", _NEWLINE)
 _RESTORE = "restore the file from version control, or record the tape again with --record-mode=rewrite"
 
@@ -38,7 +38,7 @@ def _yaml() -> Any:
 def serialize(cassette_dict: dict[str, Any]) -> str:
     """vcrpy's cassette as YAML text."""
     yaml = _yaml()
-    blocks: list[str] = []
+    blocks = _Blocks()
     content = {
         "interactions": [_arranged(one, blocks) for one in cassette_dict["interactions"]],
         **{key: value for key, value in cassette_dict.items() if key not in ("interactions", "version")},
@@ -51,7 +51,25 @@ def serialize(cassette_dict: dict[str, Any]) -> str:
         sort_keys=False,
         width=1 << 20,
     )
-    return _SLOT.sub(lambda found: _block(found, blocks), text)
+    return blocks.put_back(text)
+
+
+class _Blocks:
+    """Texts that are to stand as literal blocks; YAML's dumper writes a slot in the place of each."""
+
+    def __init__(self) -> None:
+        self._name = f"block {secrets.token_hex(8)}"  # occurs in no body
+        self._texts: list[str] = []
+
+    def take(self, text: str) -> str:
+        """Give the slot of a text."""
+        self._texts.append(text)
+        return f"{self._name} {len(self._texts) - 1}"
+
+    def put_back(self, text: str) -> str:
+        """Put the texts where their slots are."""
+        slot = re.compile(rf"^(?P<indent> *)(?P<key>\w+): {self._name} (?P<number>\d+)$", re.MULTILINE)
+        return slot.sub(lambda found: _block(found["indent"], found["key"], self._texts[int(found["number"])]), text)
 
 
 def _dumper() -> type[Any]:
@@ -61,7 +79,7 @@ def _dumper() -> type[Any]:
     return type("CassetteDumper", (base,), {"ignore_aliases": lambda *_: True})
 
 
-def _arranged(interaction: dict[str, Any], blocks: list[str]) -> dict[str, Any]:
+def _arranged(interaction: dict[str, Any], blocks: _Blocks) -> dict[str, Any]:
     """One interaction in a stable order, its texts taken out to stand as blocks."""
     request, response = dict(interaction["request"]), dict(interaction["response"])
     request["body"] = _body(request.get("body"), blocks)
@@ -69,9 +87,7 @@ def _arranged(interaction: dict[str, Any], blocks: list[str]) -> dict[str, Any]:
     if isinstance(body, dict) and "string" in body:
         body = {key: value for key, value in body.items() if key != _NEWLINE}
         text = _as_text(body["string"])
-        if isinstance(text, str) and "\r" in text and text.replace("\r\n", "").count("\n") == 0 == text.replace(
-            "\r\n", ""
-        ).count("\r"):
+        if isinstance(text, str) and "\r" in text and not set("\r\n") & set(text.replace("\r\n", "")):
             body |= {"string": text.replace("\r\n", "\n"), _NEWLINE: _CRLF}
         body["string"] = _body(body["string"], blocks)
         response["body"] = _ordered(body)
@@ -103,27 +119,24 @@ def _as_text(content: Any) -> Any:
     return content
 
 
-def _body(content: Any, blocks: list[str]) -> Any:
+def _body(content: Any, blocks: _Blocks) -> Any:
     """What to hand to YAML in place of a body: a slot for a block where one can hold it."""
     content = _as_text(content)
     if not isinstance(content, str) or "\n" not in content.strip("\n") + ("\n" if content.endswith("\n") else ""):
         return content
     if _UNPRINTABLE.search(content) or not content.strip():
         return content
-    blocks.append(content)
-    return f"\ue000{len(blocks) - 1}\ue000"
+    return blocks.take(content)
 
 
-def _block(found: re.Match[str], blocks: list[str]) -> str:
-    content = blocks[int(found["slot"].strip("\ue000"))]
-    depth = len(found["indent"]) + 2
+def _block(indent: str, key: str, content: str) -> str:
+    """A literal block: `|` and a hint where the text begins with space, and how many line ends to keep."""
     first = content.lstrip("\n")
     hint = "2" if first[:1] in (" ", "\t") or content[0] == "\n" else ""
     kept = content.rstrip("\n")
     chomp = {0: "-", 1: ""}.get(len(content) - len(kept), "+")
-    pad = " " * depth
-    lines = [pad + line if line else "" for line in content.removesuffix("\n").split("\n")]
-    return f"{found['indent']}{found['key']}: |{hint}{chomp}\n" + "\n".join(lines)
+    lines = [f"{indent}  {line}" if line else "" for line in content.removesuffix("\n").split("\n")]
+    return f"{indent}{key}: |{hint}{chomp}\n" + "\n".join(lines)
 
 
 def deserialize(cassette_string: str) -> Any:

@@ -1,0 +1,130 @@
+"""testing/tape.py: a tape that cannot be used says which file, which line, why, and what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from instructor_stream_ext.testing import yaml
+from instructor_stream_ext.testing.tape import (
+    CassetteError,
+    End,
+    Timing,
+    load_tape,
+    sidecar_of,
+    sidecar_text,
+)
+
+BODY = "data: one\n\ndata: two\n\n"
+TIMING = Timing(request="POST /x", size=len(BODY), chunks=((0, 1.5), (11, 20.3)), ended_at=21.0, deltas=2)
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Path:
+    """A good tape of two interactions."""
+    request = {"method": "POST", "uri": "http://127.0.0.1/x", "body": "{}", "headers": {}}
+    response = {"status": {"code": 200, "message": "OK"}, "headers": {}, "body": {"string": BODY}}
+    path = tmp_path / "tape.yaml"
+    content = {"version": 1, "interactions": [{"request": request, "response": response}] * 2}
+    path.write_text(yaml.serialize(content), encoding="utf-8")
+    sidecar_of(path).write_text(sidecar_text([TIMING, TIMING]), encoding="utf-8")
+    return path
+
+
+def test_a_tape_is_its_cassette_and_its_times(tape: Path) -> None:
+    for take in load_tape(tape, sidecar=True).takes:
+        assert [chunk.data for chunk in take.chunks] == [b"data: one\n\n", b"data: two\n\n"]
+        assert [chunk.at for chunk in take.chunks] == pytest.approx([0.0015, 0.0203])
+        assert (take.end, take.ended_at, take.deltas, take.timed) == (End.COMPLETE, 0.021, 2, True)
+
+
+def test_a_sidecar_comes_back_as_it_was(tape: Path) -> None:
+    content = json.loads(sidecar_of(tape).read_text(encoding="utf-8"))
+    assert [Timing.from_json(one).as_json() for one in content["streams"]] == [TIMING.as_json()] * 2
+    assert sidecar_text([None, TIMING]).count("null") == 1
+
+
+def test_without_a_sidecar_each_event_comes_at_once(tape: Path) -> None:
+    sidecar_of(tape).unlink()
+    take = load_tape(tape).takes[0]
+    assert [(chunk.at, chunk.data) for chunk in take.chunks] == [(0.0, b"data: one\n\n"), (0.0, b"data: two\n\n")]
+    assert not take.timed
+
+
+def swapped(pattern: str, by: str, *, count: int = 1) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        before = path.read_text(encoding="utf-8")
+        after = re.sub(pattern, by, before, count=count, flags=re.DOTALL)
+        assert after != before
+        path.write_text(after, encoding="utf-8")
+
+    return change
+
+
+BAD_CASSETTES = {
+    "cut off in a line": (swapped(r'"?two\n\n.*', "two\n    heade"), r"tape.yaml:\d+: is no whole YAML"),
+    "cut off between interactions": (swapped(r"\nversion: 1\n", "\n"), r"tape.yaml:\d+: has no version: it is cut off"),
+    "cut off in the body": (swapped(r"        data: two\n\n", ""), r"tape.yaml:2: the body has 11 bytes, .*says 22"),
+    "of an unknown version": (swapped(r"version: 1", "version: 7"), r"tape.yaml:\d+: is of version 7"),
+    "no cassette": (swapped(r".*", "- 1\n"), r"tape.yaml:1: is no cassette"),
+    "without a response": (swapped(r"  response:", "  answer:"), r"tape.yaml:2: an interaction lacks its request or its response"),
+    "without a status": (swapped(r"code: 200", "kode: 200"), r"tape.yaml:2: an interaction lacks its address or its status"),
+    "of a foreign object": (swapped(r"code: 200", "code: !!python/object:os.x {}"), r"tape.yaml:\d+: is no whole YAML"),
+}
+BAD_SIDECARS = {
+    "cut off": (swapped(r'"end".*', ""), r"timing.json:8: is no JSON"),
+    "of an unknown format": (swapped(r'"format": 1', '"format": 9'), r"timing.json:1: is of format 9"),
+    "of other interactions": (swapped(r"  \},\n  \{.*\n  \}", "  }"), r"describes 1 interactions, the tape holds 2"),
+    "of another body": (swapped(r'"bytes": 22', '"bytes": 23'), r"tape.yaml:2: the body has 22 bytes, its sidecar \(line 4\) says 23"),
+    "of an unknown end": (swapped(r'"complete"', '"perhaps"'), r"timing.json:4: an entry cannot be used: 'perhaps'"),
+    "lacking its chunks": (swapped(r'"chunks"', '"chinks"'), r"timing.json:4: an entry cannot be used: lacks 'chunks'"),
+    "of chunks that go back": (swapped(r"\[11, ", "[0, "), r"timing.json:4: .*do not rise"),
+    "of chunks beyond the body": (swapped(r"\[11, ", "[99, "), r"timing.json:4: .*do not span the body"),
+    "no object": (swapped(r".*", "[]"), r"timing.json:1: is no sidecar"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CASSETTES)
+def test_a_bad_cassette_says_so(tape: Path, name: str) -> None:
+    change, said = BAD_CASSETTES[name]
+    change(tape)
+    with pytest.raises(CassetteError, match=said) as raised:
+        load_tape(tape)
+    assert raised.value.line >= 1
+    assert re.search("restore|record", str(raised.value))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", BAD_SIDECARS)
+def test_a_bad_sidecar_says_so(tape: Path, name: str) -> None:
+    change, said = BAD_SIDECARS[name]
+    change(sidecar_of(tape))
+    with pytest.raises(CassetteError, match=said) as raised:
+        load_tape(tape)
+    assert re.search("restore|record", raised.value.advice)
+
+
+def test_the_line_of_the_second_interaction_is_its_own(tape: Path) -> None:
+    swapped(r"(.*)data: two", r"\1data: twofold")(tape)
+    lines = tape.read_text(encoding="utf-8").splitlines()
+    second = [number for number, line in enumerate(lines, 1) if line.startswith("- request:")][1]
+    with pytest.raises(CassetteError, match=f"tape.yaml:{second}: the body has 26 bytes"):
+        load_tape(tape)
+
+
+def test_a_sidecar_may_be_demanded(tape: Path) -> None:
+    sidecar_of(tape).unlink()
+    with pytest.raises(CassetteError, match=r"tape.yaml:1: has no sidecar tape.yaml.timing.json.*--record-mode=rewrite"):
+        load_tape(tape, sidecar=True)
+
+
+def test_what_is_no_text_and_what_is_not_there(tape: Path) -> None:
+    tape.write_bytes(b"interactions:\n- \xff\n")
+    with pytest.raises(CassetteError, match="tape.yaml:2: the file is no UTF-8 text"):
+        load_tape(tape)
+    with pytest.raises(CassetteError, match=r"none.yaml:1: cannot be read \(No such file"):
+        load_tape(tape.with_name("none.yaml"))
