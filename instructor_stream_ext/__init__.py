@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from instructor_stream_ext.async_client import AsyncStreamClient
+import importlib
+from typing import TYPE_CHECKING
+
 from instructor_stream_ext.client import wrap
-from instructor_stream_ext.conversation import Conversation
 from instructor_stream_ext.core.errors import (
     ClientNotSupported,
     InvalidJSON,
@@ -57,17 +58,21 @@ from instructor_stream_ext.core.policies import (
     Throttle,
 )
 from instructor_stream_ext.hooks import Hooks, Sink
-from instructor_stream_ext.many import gather, merge, race
-from instructor_stream_ext.sinks.log import TransitionLog
-from instructor_stream_ext.streams import (
-    AsyncItemStream,
-    AsyncPartialStream,
-    AsyncTextStream,
-    ItemStream,
-    PartialStream,
-    TextStream,
-)
-from instructor_stream_ext.sync_client import StreamClient
+
+if TYPE_CHECKING:
+    from instructor_stream_ext.async_client import AsyncStreamClient
+    from instructor_stream_ext.conversation import Conversation
+    from instructor_stream_ext.many import gather, merge, race
+    from instructor_stream_ext.sinks.log import TransitionLog
+    from instructor_stream_ext.streams import (
+        AsyncItemStream,
+        AsyncPartialStream,
+        AsyncTextStream,
+        ItemStream,
+        PartialStream,
+        TextStream,
+    )
+    from instructor_stream_ext.sync_client import StreamClient
 
 __all__ = [
     "AsyncItemStream",
@@ -133,3 +138,26 @@ __all__ = [
     "race",
     "wrap",
 ]
+
+_LATER = {
+    "AsyncItemStream": "streams",
+    "AsyncPartialStream": "streams",
+    "AsyncStreamClient": "async_client",
+    "AsyncTextStream": "streams",
+    "Conversation": "conversation",
+    "ItemStream": "streams",
+    "PartialStream": "streams",
+    "StreamClient": "sync_client",
+    "TextStream": "streams",
+    "TransitionLog": "sinks.log",
+    "gather": "many",
+    "merge": "many",
+    "race": "many",
+}
+"""Names that load most of instructor, which loads itself only when it is used; so do they."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

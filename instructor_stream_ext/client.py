@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from instructor_stream_ext._instructor import AsyncInstructor, Instructor, InstructorHooks, Link
-from instructor_stream_ext.async_client import AsyncStreamClient
-from instructor_stream_ext.calls import CallMaker, Settings, split_hooks
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, policy_from
 from instructor_stream_ext.hooks import Hooks
-from instructor_stream_ext.sinks.log import TransitionLog
-from instructor_stream_ext.sync_client import StreamClient
+
+if TYPE_CHECKING:
+    from instructor_stream_ext._instructor import AsyncInstructor, Instructor, InstructorHooks
+    from instructor_stream_ext.async_client import AsyncStreamClient
+    from instructor_stream_ext.calls import Settings
+    from instructor_stream_ext.sinks.log import TransitionLog
+    from instructor_stream_ext.sync_client import StreamClient
 
 __all__ = ["wrap"]
 
@@ -89,6 +91,13 @@ def wrap(
         TypeError: `debounce` is neither seconds, a timedelta nor a policy.
         ValueError: A time or a size is out of range.
     """
+    # here and not above: these load most of instructor, which loads itself only when it is used
+    from instructor_stream_ext._instructor import Link
+    from instructor_stream_ext.async_client import AsyncStreamClient
+    from instructor_stream_ext.calls import CallMaker, Settings, split_hooks
+    from instructor_stream_ext.sinks.log import TransitionLog
+    from instructor_stream_ext.sync_client import StreamClient
+
     settings = Settings(
         debounce=debounce,
         hook_errors=hook_errors,
@@ -112,6 +121,6 @@ def wrap(
 
 def _inherited(new: Settings, old: Settings) -> Settings:
     """New settings over old ones; a default counts as not given."""
-    default = Settings()
-    given = {name: getattr(new, name) for name in Settings.__slots__ if getattr(new, name) != getattr(default, name)}
+    default = type(old)()
+    given = {name: getattr(new, name) for name in old.__slots__ if getattr(new, name) != getattr(default, name)}
     return replace(old, **given)
