@@ -33,7 +33,7 @@ from instructor_stream_ext.wire import reader_for
 from instructor_stream_ext.wire.reader import namespace
 
 BARE = "import instructor, openai"
-OURS = "import instructor, openai, instructor_stream_ext"
+OURS = "import instructor, openai; from instructor_stream_ext import wrap"
 
 
 def import_seconds(statement: str) -> float:
@@ -123,7 +123,8 @@ def held(shape: str, size: int) -> float:
     for partial in finished:
         assert partial is not None
     del partial
-    assert finished.text == finished.json_text == text and finished.completion is not None
+    assert finished.text == finished.json_text == text
+    assert finished.completion is not None
     gc.collect()
     both = tracemalloc.get_traced_memory()[0]
     result = finished.get_final_response()

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, policy_from
-from instructor_stream_ext.hooks import Hooks
 
 if TYPE_CHECKING:
     from instructor_stream_ext._instructor import AsyncInstructor, Instructor, InstructorHooks
     from instructor_stream_ext.async_client import AsyncStreamClient
     from instructor_stream_ext.calls import Settings
+    from instructor_stream_ext.hooks import Hooks
     from instructor_stream_ext.sinks.log import TransitionLog
     from instructor_stream_ext.sync_client import StreamClient
 
