@@ -28,6 +28,17 @@ SHOWN = {
     r".*RetriesExhausted: no valid answer",
     "migration_from_instructor": r"before.*the last: Meeting\(topic='Harbour', notes=\['Dredging beg'\]\).*after.*"
     r"notes=\['Dredging begins in May\.', .*cut off:",
+    "transition_log": r"field_complete .*owner: streaming -> complete = \"Ada\".*token: .*\*{10}.*limits: .* = \*{10}.*"
+    r"gate_passed.*end .*\nAda \*{10}\n",
+    "tracing": r"chat gpt-4o-mini\n.*gen_ai\.usage\.output_tokens.*instructor_stream\.attempts: 2.*outcome: completed.*"
+    r"gen_ai\.client\.operation\.duration s\n",
+    "terminal": r'"name": "Bird 1".*"name": "Bird 8".*"name": "Bird 8"',
+    "items": r"Rossio 5\nOriente 8\nCais do Sodré 7\nskipped .*Ghost.*greater than or equal to 1\n3 in all",
+    "text": r"sentence: Nobody has asked it why! \n.*five words: it why! It would not \n.*\|.*\['sea', 'time'\]",
+    "conversation": r"It is a long story\. \n.*name='Sagres' country='Portugal'\n.*'interrupted': True.*Sagres",
+    "many_models": r"gpt-4o\S* StreamStarted\n.*StreamEnded\n.*\{'gpt-4o-mini': Name\(.*\nTrue name='Fernando'",
+    "field_states": r"'Two ' streaming None \[\]\n.*'Two books' complete 'Rua Augusta 1' \[\]\n.*blue cloth"
+    r".*all lines have come.*id=7",
 }
 """What an example must have said, as a regular expression over all its lines."""
 
