@@ -10,8 +10,8 @@ import asyncio
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from types import AsyncGeneratorType, GeneratorType, TracebackType
+from typing import Any, Generic, Self, TypeVar, cast
 
 from instructor_stream_ext.core.errors import Path, StreamError, StreamMisuse, StreamStopped
 from instructor_stream_ext.core.events import (
@@ -145,7 +145,7 @@ class _Stream(Generic[T]):
     def _claim(self, reading_as: str) -> None:
         """The stream is about to be read in one way; it cannot be read in another, nor twice."""
         before = self._reading_as
-        if self._closed or before is not None and (before, reading_as) not in _MAY_GO_ON:
+        if self._closed or (before is not None and (before, reading_as) not in _MAY_GO_ON):
             reason = f"it is already read as {before}" if before else "it was closed"
             raise StreamMisuse(f"a stream is read once: {reason}; make another call for another pass")
         self._reading_as = reading_as
@@ -299,15 +299,15 @@ def _growth(machine: StreamMachine, path: Path) -> Pick:
 class _SyncStream(_Stream[T]):
     """A stream without an event loop."""
 
-    _driver: Generator[Any, None, None] | None = None
-    _lent: weakref.ref[Generator[Any, None, None]] | None = None
+    _driver: GeneratorType[Any, None, None] | None = None
+    _lent: weakref.ref[GeneratorType[Any, None, None]] | None = None
 
-    def _drive(self) -> Generator[Any, None, None] | None:
+    def _drive(self) -> GeneratorType[Any, None, None] | None:
         """The driver, whoever holds it; None if whoever held it has left."""
         if self._driver is None and self._lent is not None:
             return self._lent()
         if self._driver is None and not self._closed:
-            self._driver = drive(self._script, self._lens)
+            self._driver = cast("GeneratorType[Any, None, None]", drive(self._script, self._lens))
         return self._driver
 
     def _lend(self) -> Iterator[Any]:
@@ -414,6 +414,12 @@ class PartialStream(_SyncStream[T]):
 
 class _Skipping(_Stream[T]):
     @property
+    def partial(self) -> list[T] | None:  # type: ignore[override]
+        """The list as far as it has come, still unvalidated; the validated one once the stream is complete."""
+        partial: list[T] | None = self._machine.partial
+        return partial
+
+    @property
     def skipped(self) -> list[SkippedItem]:
         """With `on_bad_item="skip"`, the items so far that did not validate and were left out."""
         return self._script.skipped
@@ -424,6 +430,15 @@ class ItemStream(_SyncStream[T], _Skipping[T]):
 
     def __init__(self, script: Script, messages: list[Any]) -> None:
         super().__init__(script, messages, _items(script))
+
+    def get_final_response(self) -> list[T]:  # type: ignore[override]  # a list of what the loop gives
+        """Read to the end and give all items; asked again, the same list.
+
+        Raises:
+            StreamError: As the stream ended; asked again, the same error.
+            StreamStopped: It was left early.
+        """
+        return super().get_final_response()  # type: ignore[return-value]
 
 
 class TextStream(_SyncStream[str]):
@@ -464,7 +479,7 @@ class _Pass(Generic[T]):
 
     __slots__ = ("_driver", "_lens", "_loop", "_next", "_seen")
 
-    def __init__(self, driver: AsyncGenerator[Any, None], lens: _Lens) -> None:
+    def __init__(self, driver: AsyncGeneratorType[Any, None], lens: _Lens) -> None:
         self._driver = driver
         self._lens = lens
         self._next = driver.__anext__
@@ -495,7 +510,7 @@ class _Pass(Generic[T]):
             loop.call_soon_threadsafe(_close_soon, loop, driver)
 
 
-def _close_soon(loop: asyncio.AbstractEventLoop, driver: AsyncGenerator[Any, None]) -> None:
+def _close_soon(loop: asyncio.AbstractEventLoop, driver: AsyncGeneratorType[Any, None]) -> None:
     if driver.ag_frame is not None and not driver.ag_running:
         task = loop.create_task(_close(driver))
         _closing.add(task)
@@ -513,11 +528,11 @@ _closing: set[asyncio.Task[None]] = set()
 class _AsyncStream(_Stream[T]):
     """A stream in an event loop."""
 
-    _driver: AsyncGenerator[Any, None] | None = None
+    _driver: AsyncGeneratorType[Any, None] | None = None
 
-    def _drive(self) -> AsyncGenerator[Any, None]:
+    def _drive(self) -> AsyncGeneratorType[Any, None]:
         if self._driver is None:
-            self._driver = adrive(self._script, self._lens)
+            self._driver = cast("AsyncGeneratorType[Any, None]", adrive(self._script, self._lens))
         return self._driver
 
     def _pass(self) -> AsyncIterator[Any]:
@@ -623,6 +638,15 @@ class AsyncItemStream(_AsyncStream[T], _Skipping[T]):
 
     def __init__(self, script: Script, messages: list[Any]) -> None:
         super().__init__(script, messages, _items(script))
+
+    async def get_final_response(self) -> list[T]:  # type: ignore[override]  # a list of what the loop gives
+        """Read to the end and give all items; asked again, the same list.
+
+        Raises:
+            StreamError: As the stream ended; asked again, the same error.
+            StreamStopped: It was left early.
+        """
+        return await super().get_final_response()  # type: ignore[return-value]
 
 
 class AsyncTextStream(_AsyncStream[str]):

@@ -118,6 +118,8 @@ def streams(client: StreamClient) -> None:
     assert_type(items, ItemStream[Report])
     for item in items:
         assert_type(item, Report)
+    assert_type(items.partial, list[Report] | None)
+    assert_type(items.get_final_response(), list[Report])
     text = client.stream_text("x", model="m")
     assert_type(text, TextStream)
     for piece in text:
@@ -149,6 +151,8 @@ async def async_streams(client: AsyncStreamClient) -> None:
     assert_type(await items, AsyncItemStream[Report])
     async for item in items:
         assert_type(item, Report)
+    assert_type(items.partial, list[Report] | None)
+    assert_type(await items.get_final_response(), list[Report])
     text = client.stream_text("x", model="m")
     assert_type(text, AsyncTextStream)
     async for piece in text:
