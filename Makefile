@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
@@ -14,15 +14,17 @@ help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
 
 $(RUNTIME): $(INPUTS) | $(BIN)/python
-	$(INSTALL) --editable .
+	@echo "installing into $(VENV), which takes about a minute the first time ..."
+	@$(INSTALL) --editable .
 	@touch $@
 
 $(DEV): $(INPUTS) | $(BIN)/python
-	$(INSTALL) --editable '.[dev]'
+	@echo "installing what the tests need into $(VENV), which takes about a minute the first time ..."
+	@$(INSTALL) --editable '.[dev]'
 	@touch $@ $(RUNTIME)
 
 demo: $(RUNTIME) ## Watch a recorded stream fill in, live

@@ -4,8 +4,8 @@
 
 A second process serves a chat-completions stream from memory, all chunks at once, so that the time here is the client's
 work and not its waiting. The two sides run in turn in one process; the least of all repetitions counts on either side.
-`sdk` iterates the openai SDK's stream and does nothing else. At 1 KB, where opening the request dominates, the other side
-is instructor's own `create_fn(..., stream=True)`, iterated bare.
+`sdk` iterates the openai SDK's stream and does nothing else. At 1 KB, where opening the request dominates, the other
+side is instructor's own `create_fn(..., stream=True)`, iterated bare.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import instructor
 import openai
@@ -35,7 +35,7 @@ class Bare(IterableBase):
     """Mixed into a response model, hands instructor's live stream back, so that it can be iterated bare."""
 
     @classmethod
-    def from_streaming_response(cls, completion: Any, stream_extractor: Any = None, **_: Any) -> Any:
+    def from_streaming_response(cls, completion: Any, *_: Any, **__: Any) -> Any:
         return completion
 
 
@@ -43,7 +43,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Answers each request with the stream its path names: /SHAPE-SIZE-CHUNK/chat/completions."""
 
     protocol_version = "HTTP/1.1"
-    rendered: dict[str, bytes] = {}
+    rendered: ClassVar[dict[str, bytes]] = {}
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))

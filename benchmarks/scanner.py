@@ -118,8 +118,8 @@ def wide(rng: random.Random, size: int) -> Any:
     """The text of a `Wide`."""
     values: list[Any] = []
     for i in range(30):
-        text = prose(rng, size // 15 + 4) if i % 6 < 3 else ""  # noqa: PLR2004
-        values.append(text or (rng.randrange(10**6), round(rng.uniform(0, 99), 3), rng.random() < 0.5)[i % 6 - 3])  # noqa: PLR2004
+        text = prose(rng, size // 15 + 4) if i % 6 < 3 else ""
+        values.append(text or (rng.randrange(10**6), round(rng.uniform(0, 99), 3), rng.random() < 0.5)[i % 6 - 3])
     return {f"field_{i:02d}": value for i, value in enumerate(values)}
 
 
@@ -180,7 +180,7 @@ def measure(plan: Plan, text: str, chunk: int, every: int, *, transitions: bool 
 
 def exponent(sizes: list[int], costs: list[float]) -> float:
     """The slope of total time over size, between the first size of at least 16 KB and the last."""
-    first = next((i for i, size in enumerate(sizes) if size >= 16_384), 0)  # noqa: PLR2004
+    first = next((i for i, size in enumerate(sizes) if size >= 16_384), 0)
     if first == len(sizes) - 1:
         return 1.0
     return 1 + math.log(costs[-1] / costs[first]) / math.log(sizes[-1] / sizes[first])

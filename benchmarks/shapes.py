@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, create_model
 
-WORDS = "amber basin cedar dune ember fjord grove heath inlet jetty knoll larch marsh nook oxbow plain quay ridge".split()
+WORDS = ["amber", "basin", "cedar", "dune", "ember", "fjord", "grove", "heath", "inlet", "jetty", "knoll", "larch"]
+WORDS += ["marsh", "nook", "oxbow", "plain", "quay", "ridge"]
 LEVELS = 8
 
 

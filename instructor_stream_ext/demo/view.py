@@ -48,9 +48,10 @@ class TripView:
 def glimpse(trip: Trip) -> str:
     """Tell in one line how far the trip has come."""
     stops = [stop for day in trip.days for stop in day.stops]
-    if not stops:
-        return _shown(trip.title)
-    last = trip.advice or f"{_shown(stops[-1].place)}: {_shown(stops[-1].note)}"
+    begun = [stop for stop in stops if stop.place]
+    if not begun:
+        return _shown(trip.title) or "..."
+    last = trip.advice or f"{begun[-1].place}: {_shown(begun[-1].note)}"
     return f"day {len(trip.days)}, stop {len(stops)} ... {last[-60:]}"
 
 

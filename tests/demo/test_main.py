@@ -40,4 +40,6 @@ def test_the_view_shows_what_has_come() -> None:
     assert "Up and down" in text
     assert "09:00" in text
     assert "None" not in text
-    assert glimpse(view.trip).startswith("day 1, stop 1 ... ")
+    assert glimpse(view.trip) == "Hills"
+    stop.place = "Alfama"
+    assert glimpse(view.trip) == "day 1, stop 1 ... Alfama: "
