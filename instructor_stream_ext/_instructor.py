@@ -26,7 +26,6 @@ from instructor.v2.core.hooks import HookName
 from instructor.v2.core.hooks import Hooks as InstructorHooks
 from instructor.v2.core.messages import extract_messages
 from instructor.v2.core.patch import patch_v2
-from instructor.v2.core.providers import Provider
 from instructor.v2.core.registry import mode_registry, normalize_mode
 from instructor.v2.core.response_model import prepare_response_model as _prepare
 from instructor.v2.core.retry import _initialize_usage
@@ -97,8 +96,8 @@ def over_litellm(function: Callable[..., Any], mode: Mode, *, is_async: bool, **
         is_async: Whether the function is a coroutine function.
         defaults: For each call.
     """
-    client = from_litellm(function, mode=mode, async_client=is_async, **defaults)
-    return cast("Instructor", client)
+    make: Any = from_litellm
+    return cast("Instructor", make(function, mode=mode, async_client=is_async, **defaults))
 
 
 def instructor_takes(response_model: Any) -> bool:
@@ -182,9 +181,7 @@ class Link:
         """
         return self
 
-    def source(
-        self, request: Request, hooks: InstructorHooks, max_attempts: int | None
-    ) -> InstructorSource:
+    def source(self, request: Request, hooks: InstructorHooks, max_attempts: int | None) -> InstructorSource:
         """Where the attempts of one stream come from."""
         return InstructorSource(self, request, hooks, max_attempts)
 
@@ -452,7 +449,7 @@ class InstructorSource:
             answer = self._send(hurried=hurried)()
         except _Caught as caught:
             answer = caught.live
-        except Exception as error:  # noqa: BLE001  instructor wraps what the SDK raised
+        except Exception as error:
             if not self._usage_is_refused(error):
                 raise _cause(error) from _cause(error).__cause__
             return self._connect(hurried=hurried)
@@ -463,7 +460,7 @@ class InstructorSource:
             answer = await self._send(hurried=False)()
         except _Caught as caught:
             answer = caught.live
-        except Exception as error:  # noqa: BLE001  instructor wraps what the SDK raised
+        except Exception as error:
             if not self._usage_is_refused(error):
                 raise _cause(error) from _cause(error).__cause__
             return await self._aconnect()
@@ -539,7 +536,7 @@ class InstructorSource:
         told: Any
         try:
             told = handler(*args, **_fitting(handler, args, kwargs))
-        except Exception as error:  # noqa: BLE001  handled as the errors of all listeners are
+        except Exception as error:
             told = error
         if isinstance(told, Exception) or inspect.isawaitable(told):
             self._owed.append(Do(_settling(handler, told)))

@@ -122,9 +122,7 @@ class AsyncStreamClient(CallMaker):
         kwargs.update(max_retries=max_retries, context=context, strict=strict)
         return AsyncItemStream(*self.item_script(response_model, messages, kwargs))
 
-    def stream_text(
-        self, messages: Any = None, *, by: By = "delta", buffer: int = 1, **kwargs: Any
-    ) -> AsyncTextStream:
+    def stream_text(self, messages: Any = None, *, by: By = "delta", buffer: int = 1, **kwargs: Any) -> AsyncTextStream:
         """Stream a plain text answer, with the same hooks.
 
         Args:
@@ -179,8 +177,8 @@ class AsyncStreamClient(CallMaker):
             max_retries: As in `create_partial`.
             context: For validators and templating.
             strict: As in pydantic.
-            kwargs: As in `create_partial`. With `stream=True`, `Partial[M]` gives a `AsyncPartialStream`, `Iterable[M]` an
-                `AsyncItemStream`, None the SDK's stream.
+            kwargs: As in `create_partial`. With `stream=True`, `Partial[M]` gives an `AsyncPartialStream`,
+                `Iterable[M]` an `AsyncItemStream`, None the SDK's stream.
         """
         kwargs.update(max_retries=max_retries, context=context, strict=strict)
         return (await self._create(response_model, messages, kwargs))[0]
@@ -202,9 +200,10 @@ class AsyncStreamClient(CallMaker):
         if kwargs.get("stream"):
             kind = stream_kind(response_model)
             if kind == "sdk":
-                return await self.link.for_call(kwargs).client.create(None, as_messages(messages, kwargs), **kwargs), None
+                plain = self.link.for_call(kwargs).client
+                return await plain.create(None, as_messages(messages, kwargs), **kwargs), None
             if kind == "items":
-                return self.create_iterable(*get_args(response_model), messages, **kwargs), None
+                return self.create_iterable(get_args(response_model)[0], messages, **kwargs), None
             stream = self.create_partial(response_model, messages, **kwargs)
             return (stream, None) if kind == "partial" else (await stream.get_final_response(), stream.completion)
         if not self.streams_create(kwargs):
@@ -220,7 +219,7 @@ class AsyncStreamClient(CallMaker):
         final = await stream.get_final_response()
         completion = stream.completion
         if isinstance(final, BaseModel):
-            final._raw_response = completion  # type: ignore[attr-defined]  # where instructor's users look for it
+            final._raw_response = completion  # type: ignore[attr-defined]  # noqa: SLF001  where instructor puts it
         return final, completion
 
 

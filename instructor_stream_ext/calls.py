@@ -56,6 +56,11 @@ class Settings:
 
 
 def split_hooks(hooks: Any, on_hooks: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
+    """Our hooks and instructor's, from a `hooks=` and the `on_...=` arguments.
+
+    Raises:
+        StreamMisuse: `hooks` is neither, or a name does not exist.
+    """
     ours, theirs = Hooks(), InstructorHooks()
     if isinstance(hooks, Hooks):
         ours = ours + hooks
@@ -235,17 +240,20 @@ class CallMaker:
         )
 
     def partial_script(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
+        """A stream of partials, not yet begun, and its conversation."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
         return self._script(shape_of(response_model), messages, kwargs), messages
 
     def item_script(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
+        """A stream of items, not yet begun, and its conversation."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
         on_bad = kwargs.pop("on_bad_item", "reask")
         return self._script(item_shape(response_model), messages, kwargs, on_bad=on_bad), messages
 
     def text_script(self, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
+        """A stream of plain text, not yet begun, and its conversation."""
         messages = as_messages(messages, kwargs)
         return self._script(None, messages, {**kwargs, "max_retries": 0}), messages
 
@@ -258,8 +266,9 @@ class CallMaker:
         _, theirs = split_hooks(kwargs.pop("hooks", None), {})
         link = self.link.for_call(kwargs)
         if stream_kind(response_model) == "items" and link.mode not in Mode.parallel_modes():
-            (item,) = get_args(response_model)
-            response_model = list[item]  # the same request; for Iterable the async client would stream in its own way
+            item: Any = get_args(response_model)[0]
+            # the same request; for Iterable the async client would stream in its own way
+            response_model = list.__class_getitem__(item)
         shape = _adapted(response_model)
         call = PlainCall(shape, link.client.create)
         hooks = self.instructor_hooks + theirs
@@ -312,13 +321,13 @@ def _adapted(response_model: Any) -> Shape | None:
 
 
 def _checks(checks: Any, *, is_async: bool) -> Sequence[Handler]:
-    checks = [checks] if callable(checks) else list(checks or ())
-    for check in checks:
+    given: list[Handler] = [checks] if callable(checks) else list(checks or ())
+    for check in given:
         if not callable(check):
             raise StreamMisuse(f"final_checks must be callables, not {check!r}")
         if not is_async:
             refuse_coroutine("final_checks", check)
-    return checks
+    return given
 
 
 def _budget(token_budget: Any) -> int | None:

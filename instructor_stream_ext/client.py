@@ -114,7 +114,8 @@ def wrap(
         ours, theirs = client.hooks + ours, client.instructor_hooks + theirs
         link = client.link
     else:
-        link = client if isinstance(client, Link) else Link(client)
+        made: object = client  # a routing client brings a link of its own
+        link = made if isinstance(made, Link) else Link(made)
     kind = AsyncStreamClient if link.is_async else StreamClient
     return kind(link, settings, ours, theirs)
 

@@ -6,7 +6,7 @@ import inspect
 import logging
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 from weakref import WeakValueDictionary
 
 from instructor_stream_ext.core.errors import StreamMisuse
@@ -30,6 +30,7 @@ log = logging.getLogger("instructor_stream_ext")
 
 Handler: TypeAlias = Callable[..., object]
 """What can be registered: a plain function, or on async streams also an `async def`."""
+
 
 @runtime_checkable
 class Sink(Protocol):
@@ -202,7 +203,8 @@ class Dispatch:
 
     def __init__(self, hooks: Hooks, errors: HookErrors) -> None:
         self.errors = errors
-        self._all = [sink.for_stream() if isinstance(sink, Sink) else sink for sink in hooks.handlers("event")]
+        everything: list[object] = [*hooks.handlers("event")]
+        self._all = [sink.for_stream() if isinstance(sink, Sink) else cast("Handler", sink) for sink in everything]
         self._table = {kind: (hooks.handlers(name), args) for kind, (name, args) in _CALLS.items()}
         self.deltas = bool(self._all) or "delta" in hooks
         self.transitions = bool(self._all) or "transition" in hooks or "item" in hooks

@@ -113,15 +113,21 @@ class Source(Protocol):
 
     Attributes:
         usage_total: In the provider's own type, for errors.
-        create_kwargs: The request as last sent.
-        messages: Its conversation.
         failed_attempts: Those that did not pass the gate.
     """
 
     usage_total: Any
-    create_kwargs: dict[str, Any]
-    messages: Any
     failed_attempts: list[Any]
+
+    @property
+    def create_kwargs(self) -> dict[str, Any]:
+        """The request as last sent."""
+        ...
+
+    @property
+    def messages(self) -> Any:
+        """Its conversation."""
+        ...
 
     def connect(self, *, hurried: bool) -> Any:
         """Send the request, give the `Connection` (a coroutine if async); the provider's errors pass through.

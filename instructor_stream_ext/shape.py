@@ -12,7 +12,7 @@ import operator
 import types
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, PydanticUserError, RootModel, TypeAdapter, create_model
 from pydantic.errors import PydanticSchemaGenerationError
@@ -116,7 +116,7 @@ def _shape(response_model: Any) -> Shape:
                 plan=compile_plan(response_model),
             )
         if dataclasses.is_dataclass(response_model):
-            return _dataclass_shape(response_model)
+            return _dataclass_shape(cast("type[Any]", response_model))
     return _wrapped(_wire(response_model))
 
 
@@ -129,7 +129,7 @@ def _complete(partial: type[Any]) -> type[BaseModel]:
 
 
 def _dataclass_shape(cls: type[Any]) -> Shape:
-    root: Any = RootModel[cls]
+    root: Any = RootModel.__class_getitem__(cls)
 
     def inlined(_: type[Any], core_schema: Any, handler: Any) -> Any:
         """The fields themselves: providers want an object at the root, not a reference to one."""
@@ -151,11 +151,11 @@ def _wire(response_model: Any) -> type[BaseModel]:
     if origin is types.UnionType:
         response_model = Union[get_args(response_model)]  # noqa: UP007  instructor knows only typing.Union
     if origin is Iterable or response_model is list or response_model is Iterable:
-        return prepare_response_model(response_model)
+        return cast("type[BaseModel]", prepare_response_model(response_model))
     known = (origin in (list, Union)) or isinstance(response_model, type) or origin is not None
     if known:
         try:
-            prepared = prepare_response_model(response_model)
+            prepared: Any = prepare_response_model(response_model)
         except TypeError:
             pass
         else:
@@ -187,7 +187,8 @@ def _item_shape(item: Any) -> Shape:
     if get_origin(item) is Iterable:
         (item,) = get_args(item)
     element = Union[get_args(item)] if get_origin(item) is types.UnionType else item  # noqa: UP007
-    wire = prepare_response_model(Iterable[element])
+    of_elements: Any = Iterable
+    wire = prepare_response_model(of_elements[element])
     return Shape(
         wire=wire,
         adapter=TypeAdapter(wire),

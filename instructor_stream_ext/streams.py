@@ -48,7 +48,6 @@ __all__ = [
 T = TypeVar("T")
 
 
-
 class _Stream(Generic[T]):
     """What all streams can be asked; the answers hold for the moment."""
 
@@ -544,7 +543,7 @@ class _AsyncStream(_Stream[T]):
 
     async def __anext__(self) -> T:
         self._claim("single values")
-        return await anext(self._drive())  # type: ignore[no-any-return]
+        return await anext(self._drive())
 
     def __await__(self) -> Generator[Any, None, Self]:
         """Awaiting a stream gives the stream, for callers used to `await client.create_iterable(...)`."""

@@ -122,9 +122,7 @@ class StreamClient(CallMaker):
         kwargs.update(max_retries=max_retries, context=context, strict=strict)
         return ItemStream(*self.item_script(response_model, messages, kwargs))
 
-    def stream_text(
-        self, messages: Any = None, *, by: By = "delta", buffer: int = 1, **kwargs: Any
-    ) -> TextStream:
+    def stream_text(self, messages: Any = None, *, by: By = "delta", buffer: int = 1, **kwargs: Any) -> TextStream:
         """Stream a plain text answer, with the same hooks.
 
         Args:
@@ -204,7 +202,7 @@ class StreamClient(CallMaker):
             if kind == "sdk":
                 return self.link.for_call(kwargs).client.create(None, as_messages(messages, kwargs), **kwargs), None
             if kind == "items":
-                return self.create_iterable(*get_args(response_model), messages, **kwargs), None
+                return self.create_iterable(get_args(response_model)[0], messages, **kwargs), None
             stream = self.create_partial(response_model, messages, **kwargs)
             return (stream, None) if kind == "partial" else (stream.get_final_response(), stream.completion)
         if not self.streams_create(kwargs):
@@ -220,7 +218,7 @@ class StreamClient(CallMaker):
         final = stream.get_final_response()
         completion = stream.completion
         if isinstance(final, BaseModel):
-            final._raw_response = completion  # type: ignore[attr-defined]  # where instructor's users look for it
+            final._raw_response = completion  # type: ignore[attr-defined]  # noqa: SLF001  where instructor puts it
         return final, completion
 
 

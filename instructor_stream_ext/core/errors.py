@@ -45,6 +45,9 @@ __all__ = [
     "StreamTimeout",
 ]
 
+SHOWN_OF_PROSE = 200
+"""Characters of an answer without JSON that the error's message shows."""
+
 Path: TypeAlias = tuple[str | int, ...]
 
 
@@ -83,6 +86,16 @@ class OutputFiltered(StreamError):
 
 class NoOutput(StreamError):
     """Nothing came, or prose where JSON was due."""
+
+    @classmethod
+    def in_prose(cls, text: str) -> NoOutput:
+        """The error for prose without JSON, which its message shows, the beginning of a long one.
+
+        Args:
+            text: All answer text.
+        """
+        shown = text if len(text) <= SHOWN_OF_PROSE else f"{text[:SHOWN_OF_PROSE]}..."
+        return cls(f"no JSON for the response model in the answer, only text: {shown!r}")
 
 
 class InvalidJSON(StreamError, ValueError):

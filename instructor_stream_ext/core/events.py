@@ -7,7 +7,7 @@ is the business of :mod:`instructor_stream_ext.core.machine`; here are only the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class FieldState(Enum):
     COMPLETE = "complete"
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """How a stream ended. Members are strings, so `ended.outcome == "completed"` holds."""
 
     COMPLETED = "completed"
@@ -54,7 +54,7 @@ class Outcome(str, Enum):
     CANCELLED = "cancelled"
 
 
-class RestartReason(str, Enum):
+class RestartReason(StrEnum):
     """Why what was shown so far is void."""
 
     REASK = "reask"
@@ -139,8 +139,8 @@ class StreamStats:
     """Figures of one stream; all times in seconds since the stream began, None for what has not happened.
 
     `end_signal` is what the provider said at the end (its own word, such as "stop"), or None where the stream
-    just stopped after the document was closed. `usage` counts tokens over all attempts, None if none were told; so does `cost`
-    count US dollars, for the clients of `instructor_stream_ext.routing`.
+    just stopped after the document was closed. `usage` counts tokens over all attempts, None if none were told; so
+    does `cost` count US dollars, for the clients of `instructor_stream_ext.routing`.
     """
 
     first_delta_at: float | None = None

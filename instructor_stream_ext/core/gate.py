@@ -86,7 +86,7 @@ class ModelGate:
         *,
         unwrap: Callable[[Any], Any] | None = None,
         checks: Sequence[Callable[..., object]] = (),
-        kind: str = "object",
+        kind: Literal["object", "array", "any"] = "object",
         strict: bool | None = None,
         context: Any = None,
     ) -> None:
@@ -126,8 +126,7 @@ class ModelGate:
                 continue
         if nearest is not None:
             raise nearest
-        shown = text if len(text) <= 200 else text[:197] + "..."
-        raise NoOutput(f"no JSON for the response model in the answer, only text: {shown!r}")
+        raise NoOutput.in_prose(text)
 
 
 class ItemGate:
@@ -222,8 +221,7 @@ class ItemGate:
             NoOutput: There was no list.
         """
         if document is None:
-            shown = text if len(text) <= 200 else text[:197] + "..."
-            raise NoOutput(f"no JSON list in the answer, only text: {shown!r}")
+            raise NoOutput.in_prose(text)
         if not self.items and not self.skipped:
             tree = json.loads(document, strict=False)
             if isinstance(tree, dict) and tree and self._place[-1] not in tree:

@@ -457,9 +457,7 @@ class StreamMachine:
             return NoOutput(f"the model sent no text{f': {detail}' if detail else ''}")
         if self.end is None:
             return OutputTruncated(f"the stream just stopped after {self.buffer.length} characters, before any JSON")
-        text = self.text
-        shown = text if len(text) <= SHOWN_OF_PROSE else f"{text[:SHOWN_OF_PROSE]}..."
-        return NoOutput(f"no JSON for the response model in the answer, only text: {shown!r}")
+        return NoOutput.in_prose(self.text)
 
     def _finish_text(self, end: EndSignal | None, detail: str) -> str:
         if not self.buffer.length:

@@ -58,7 +58,9 @@ class Pending:
 class EmissionPolicy(Protocol):
     """Any callable from what is pending to the instant it is due (`math.inf`: wait)."""
 
-    def __call__(self, pending: Pending, /) -> float: ...
+    def __call__(self, pending: Pending, /) -> float:
+        """The instant at which what is pending is due."""
+        ...
 
 
 class _Joins:
@@ -94,6 +96,7 @@ class EveryDelta(_Joins):
     """A partial for each change."""
 
     def __call__(self, pending: Pending, /) -> float:
+        """When what is pending is due."""
         return pending.now
 
 
@@ -111,6 +114,7 @@ class Throttle(_Joins):
         _not_negative("Throttle", "interval", self.interval)
 
     def __call__(self, pending: Pending, /) -> float:
+        """When what is pending is due."""
         last = pending.last_emitted_at
         return pending.now if last is None else last + self.interval
 
@@ -133,6 +137,7 @@ class Debounce(_Joins):
             _not_negative("Debounce", "max_wait", self.max_wait)
 
     def __call__(self, pending: Pending, /) -> float:
+        """When what is pending is due."""
         due = pending.last_delta_at + self.quiet
         return due if self.max_wait is None else min(due, pending.since + self.max_wait)
 
@@ -152,6 +157,7 @@ class EveryN(_Joins):
             raise ValueError(f"EveryN(deltas={self.deltas!r}): must be at least 1")
 
     def __call__(self, pending: Pending, /) -> float:
+        """When what is pending is due."""
         return pending.now if pending.deltas >= self.deltas else math.inf
 
 
@@ -172,6 +178,7 @@ class Growth(_Joins):
             raise ValueError(f"Growth(ratio={self.ratio!r}): must be greater than 1 (1.1 means a tenth longer)")
 
     def __call__(self, pending: Pending, /) -> float:
+        """When what is pending is due."""
         shown = pending.total_chars - pending.chars
         if pending.last_emitted_at is None or pending.total_chars >= shown * self.ratio:
             return pending.now
@@ -183,6 +190,7 @@ class OnTransition(_Joins):
     """A partial when a field or an item has started or is complete."""
 
     def __call__(self, pending: Pending, /) -> float:
+        """When what is pending is due."""
         return pending.now if pending.transitions else math.inf
 
 
@@ -191,6 +199,7 @@ class OnItem(_Joins):
     """A partial when a list item is complete."""
 
     def __call__(self, pending: Pending, /) -> float:
+        """When what is pending is due."""
         return pending.now if pending.items else math.inf
 
 
@@ -198,7 +207,8 @@ class OnItem(_Joins):
 class FinalOnly(_Joins):
     """No partials, only the final."""
 
-    def __call__(self, pending: Pending, /) -> float:
+    def __call__(self, pending: Pending, /) -> float:  # noqa: ARG002
+        """When what is pending is due."""
         return math.inf
 
 

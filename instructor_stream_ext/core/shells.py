@@ -203,7 +203,7 @@ def _plain(value: Any, options: dict[str, Any]) -> Any:
 
 def model_shell(model: type[BaseModel]) -> type[BaseModel]:
     """Make the class of a model's partials: no schema is built, and no hook of the model runs."""
-    namespace = {
+    namespace: dict[str, Any] = {
         "__module__": model.__module__,
         "__qualname__": f"Partial{model.__qualname__.rpartition('.')[2]}",
         "__doc__": model.__doc__,
@@ -219,7 +219,7 @@ def model_shell(model: type[BaseModel]) -> type[BaseModel]:
 
 
 _ALWAYS_NONE = property(lambda _: None, lambda _, value: None)  # noqa: ARG005
-"""In place of two of pydantic's slots, for partials that have nothing to put there: so they need not be set each time."""
+"""In place of two of pydantic's slots, for partials that have nothing to put there, so that none is set each time."""
 
 
 def _may_hold_more(model: type[BaseModel]) -> bool:
