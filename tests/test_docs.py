@@ -27,16 +27,18 @@ import pytest
 from tests.inventing import answer
 from tests.registry import combinations
 from tests.server import Cut, Script, ScriptedServer, reply, sends
+from tests.test_layering import LAYERS
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAPERS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMENTS = re.compile(r"(?:<!--(?:(?!-->).)*-->\s*)+\Z", re.DOTALL)
 _ORDER = re.compile(r"<!-- (answer|cut|not run): (.*?) -->", re.DOTALL)
 _TEST = re.compile(r"`((?:tests/)?[\w/]+\.py)::(\w+)`")
-_LINK = re.compile(r"\]\(([^)#:]+)(?:#([^)]*))?\)")
+_LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -115,7 +117,7 @@ def test_the_tests_that_are_named_are_there(page: Path) -> None:
         assert name in names, f"{page.name} names {path}::{name}"
 
 
-@pages
+@pytest.mark.parametrize("page", PAPERS, ids=lambda page: page.name)
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     for target, anchor in _LINK.findall(page.read_text(encoding="utf-8")):
         linked = page.parent / target if target else page
@@ -128,6 +130,12 @@ def anchors(page: Path) -> set[str]:
     """The names that GitHub gives to headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_each_layer_is_explained_to_contributors() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    missing = [name for name in LAYERS if name != "__init__" and not re.search(rf"`{name}(\.py|/)`", text)]
+    assert not missing
 
 
 def rows(heading: str) -> list[list[str]]:
