@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench record-demo constraints clean
+.PHONY: help demo test check bench record record-demo constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,13 @@ record-demo: ## Record the demo's tape anew, from llama.cpp with a model made on
 	.venv-record/bin/python -m pip install --quiet --constraint constraints.txt --editable . xllamacpp gguf numpy
 	.venv-record/bin/python tools/record_demo.py
 
+record: ## Record the tapes of the tests anew, from llama.cpp and from litellm's proxy in front of it
+	$(PYTHON) -m venv .venv-record
+	.venv-record/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[testing]' xllamacpp gguf numpy
+	$(PYTHON) -m venv .venv-proxy
+	.venv-proxy/bin/python -m pip install --quiet 'litellm[proxy]==1.83.0'
+	.venv-record/bin/python tools/record_tapes.py --proxy .venv-proxy/bin/litellm
+
 # pip would search for a very long time: later versions of litellm want openai 2.
 constraints: ## Pin what a fresh install resolves to
 	rm -rf .venv-constraints
@@ -57,5 +64,5 @@ constraints: ## Pin what a fresh install resolves to
 	rm -rf .venv-constraints
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-record .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,7 +16,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Size", "words_of", "write_model"]
+__all__ = ["TOOL_TEMPLATE", "Size", "words_of", "write_model"]
 
 SPACE = "\u2581"
 SPECIAL = {"<unk>": gguf.TokenType.UNKNOWN, "<s>": gguf.TokenType.CONTROL, "</s>": gguf.TokenType.CONTROL}
@@ -45,6 +45,18 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+TOOL_TEMPLATE = (
+    "{% if tools %}<|im_start|>system\n# Tools\nFunction signatures are within <tools></tools> XML tags:\n<tools>"
+    "{% for tool in tools %}\n{{ tool | tojson }}{% endfor %}\n</tools>\nFor each call, return a json object with the "
+    "function's name and arguments within <tool_call></tool_call> XML tags:\n<tool_call>\n"
+    '{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call><|im_end|>\n{% endif %}'
+    "{% for message in messages %}{% if message.tool_calls %}<|im_start|>assistant\n"
+    '{% for tool_call in message.tool_calls %}<tool_call>\n{"name": "{{ tool_call.function.name }}", "arguments": '
+    "{{ tool_call.function.arguments | tojson }}}\n</tool_call>{% endfor %}<|im_end|>\n{% else %}"
+    "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""As in the Hermes models: the engine sees by it that the model calls tools, and how."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +76,9 @@ def words_of(texts: Iterable[str]) -> list[str]:
     return sorted(pieces)
 
 
-def write_model(path: Path, words: Iterable[str], size: Size | None = None, *, seed: int = 1) -> int:
+def write_model(
+    path: Path, words: Iterable[str], size: Size | None = None, *, seed: int = 1, template: str = CHAT_TEMPLATE
+) -> int:
     """Write the model as a GGUF file.
 
     Args:
@@ -72,6 +86,7 @@ def write_model(path: Path, words: Iterable[str], size: Size | None = None, *, s
         words: tokens beside the 256 bytes and JSON's punctuation; a space is written as such.
         size: its dimensions.
         seed: of the weights.
+        template: how messages become a prompt.
 
     Returns:
         The number of its parameters.
@@ -99,7 +114,7 @@ def write_model(path: Path, words: Iterable[str], size: Size | None = None, *, s
     writer.add_eos_token_id(2)
     writer.add_eot_token_id(tokens.index(b"<|im_end|>"))
     writer.add_add_space_prefix(value=False)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_chat_template(template)
     parameters = 0
     for name, tensor in _tensors(size, bias, np.random.default_rng(seed)):
         writer.add_tensor(name, tensor)

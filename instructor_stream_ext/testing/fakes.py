@@ -345,7 +345,7 @@ def record_events(stream: Any, limit: int | None = None) -> Any:
     """Read a stream and give all that happened, in order; await it for an async stream.
 
     An error of the stream is not raised: it is in the `StreamFailed` at the end of the list, as its stats are in the
-    `StreamEnded`. An error before the first event is raised, for there is nothing to record.
+    `StreamEnded`. What is raised before there is any event, such as a `StreamMisuse`, is.
 
     Args:
         stream: Of a wrapped client.

@@ -53,7 +53,7 @@ class Performance:
         """The last piece was read: end as the take did.
 
         Args:
-            error: Makes the transport's exception of a kind ("timeout" or "cut") and a message.
+            error: Makes the transport's exception of the recorded one's name and message.
 
         Raises:
             CassetteError: The client reads on where the recorded one had left.
@@ -70,10 +70,8 @@ class Performance:
             )
             raise self.failure
         name, _, said = take.error.partition(": ")
-        if "Timeout" in name:
-            raise error("timeout", said or name)
-        if take.end is End.CUT and not take.error.startswith("the body ended properly"):
-            raise error("cut", said or name)
+        if "Timeout" in name or take.end is End.CUT and not take.error.startswith("the body ended properly"):
+            raise error(name, said)
 
 
 # ------------------------------------------------------------------ httpx and httpx2
@@ -94,8 +92,10 @@ def httpx_response(httpx: Any, performance: Performance, *, is_async: bool) -> A
 
 
 def _httpx_error(httpx: Any) -> Callable[[str, str], Exception]:
-    def error(kind: str, said: str) -> Exception:
-        made = httpx.ReadTimeout if kind == "timeout" else httpx.ReadError if "reset" in said else httpx.RemoteProtocolError
+    def error(name: str, said: str) -> Exception:
+        made = getattr(httpx, name, None)
+        if not (isinstance(made, type) and issubclass(made, httpx.TransportError)):  # of another library
+            made = httpx.ReadTimeout if "Timeout" in name else httpx.RemoteProtocolError
         return made(said)  # type: ignore[no-any-return]
 
     return error
@@ -164,10 +164,13 @@ def played_aiohttp(response: Any, performance: Performance) -> None:
     response.read = read
 
 
-def _aiohttp_error(kind: str, said: str) -> Exception:
+def _aiohttp_error(name: str, said: str) -> Exception:
     import aiohttp
 
-    return aiohttp.SocketTimeoutError(said) if kind == "timeout" else aiohttp.ClientPayloadError(said)
+    made = getattr(aiohttp, name, None)
+    if not (isinstance(made, type) and issubclass(made, aiohttp.ClientError | TimeoutError)):  # of another library
+        made = aiohttp.SocketTimeoutError if "Timeout" in name else aiohttp.ClientPayloadError
+    return made(said)
 
 
 def _reader_class() -> Any:

@@ -1,0 +1,341 @@
+"""Recording and playing through the transports of httpx, httpx2 and aiohttp."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from instructor_stream_ext.testing import CassetteError, End, FakeClock, Scrubber, Take, load_tape, use_tape
+from instructor_stream_ext.testing.tape import sidecar_of
+from tests.server import ScriptedServer
+from tests.server.script import Answer, Cut, End as Ended, Reset, Send, Start, Status, Wait, sends
+from tests.server.signals import Signal
+from tests.server.wire_chat import chat_content
+from tests.testing.carriers import FAILURES, Carrier, every_carrier
+
+CHUNKS = chat_content('{"name": "Ada Lovelace", "city": "Zürich"}', size=6)
+BODY = b"".join(CHUNKS)
+PATH = "/v1/chat/completions"
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Path:
+    return tmp_path / "tapes" / "tape.yaml"
+
+
+def only(tape: Path) -> Take:
+    (take,) = load_tape(tape, sidecar=True).takes
+    return take
+
+
+@every_carrier
+async def test_recording_holds_nothing_back(server: ScriptedServer, tape: Path, carrier: Carrier) -> None:
+    gate = Signal()
+    server.add(sends(CHUNKS[:2]), Wait(gate), sends(CHUNKS[2:]))
+    seen = bytearray()
+
+    def each(piece: bytes) -> None:
+        seen.extend(piece)
+        if len(seen) >= len(CHUNKS[0] + CHUNKS[1]):
+            gate.set()  # the rest is sent only now: a recording that waits for the end would wait for ever
+
+    with use_tape(tape, record_mode="once"):
+        _, pieces = await carrier.read(server.url + PATH, each=each)
+    assert b"".join(pieces) == BODY
+    take = only(tape)
+    assert take.body == BODY
+    assert take.end is End.COMPLETE
+    assert take.deltas == len(CHUNKS) - 3  # but for the role, the finish reason and [DONE]
+    assert [chunk.at for chunk in take.chunks] == sorted(chunk.at for chunk in take.chunks)
+    assert take.ended_at >= take.chunks[-1].at >= take.chunks[0].at >= take.headers_at > 0
+
+
+@every_carrier
+async def test_a_client_that_leaves_stops_the_tape_there(server: ScriptedServer, tape: Path, carrier: Carrier) -> None:
+    gate = Signal()
+    server.add(sends(CHUNKS[:3]), Wait(gate), sends(CHUNKS[3:]))
+    with use_tape(tape, record_mode="once"):
+        _, pieces = await carrier.read(server.url + PATH, leave_after=1)
+    gate.set()
+    take = only(tape)
+    assert take.body == b"".join(pieces)
+    assert (take.end, take.error) == (End.ABANDONED, "left by the client")
+
+
+@every_carrier
+async def test_a_client_may_leave_after_the_last_event(server: ScriptedServer, tape: Path, carrier: Carrier) -> None:
+    gate = Signal()
+    server.add(Send(BODY), Wait(gate))
+    with use_tape(tape, record_mode="once"):
+        _, pieces = await carrier.read(server.url + PATH, leave_after=1)
+    gate.set()
+    assert b"".join(pieces) == BODY
+    assert only(tape).end is End.COMPLETE
+
+
+@every_carrier
+@pytest.mark.parametrize("last", [Cut(), Reset()], ids=["fin", "reset"])
+async def test_a_cut_connection_is_recorded_and_played_as_one(
+    server: ScriptedServer, tape: Path, carrier: Carrier, last: Any
+) -> None:
+    gate = Signal()
+    server.add(sends(CHUNKS[:3]), Wait(gate), last)
+    with use_tape(tape, record_mode="once"), pytest.raises(FAILURES) as recorded:
+        await carrier.read(server.url + PATH, each=lambda _: gate.set())
+    take = only(tape)
+    assert take.end is End.CUT
+    assert take.error.startswith(type(recorded.value).__name__)
+    assert BODY.startswith(take.body)
+    assert take.body
+    with use_tape(tape) as deck, pytest.raises(type(recorded.value)):
+        await carrier.read(take.url)
+    assert len(deck.performances) == 1
+
+
+@every_carrier
+async def test_a_stall_is_recorded_and_played_as_one(server: ScriptedServer, tape: Path, carrier: Carrier) -> None:
+    gate = Signal()
+    server.add(sends(CHUNKS[:2]), Wait(gate))
+    with use_tape(tape, record_mode="once"), pytest.raises(FAILURES) as recorded:
+        await carrier.read(server.url + PATH, timeout=0.05)
+    gate.set()
+    take = only(tape)
+    assert take.end is End.ERROR
+    assert "Timeout" in take.error
+    assert take.ended_at - take.chunks[-1].at >= 0.04
+    clock = FakeClock()
+    with use_tape(tape, speed=clock), pytest.raises(type(recorded.value)):
+        await carrier.read(take.url)
+    assert clock() == pytest.approx(take.ended_at)
+
+
+@every_carrier
+async def test_an_http_error_is_recorded_and_played_as_one(server: ScriptedServer, tape: Path, carrier: Carrier) -> None:
+    server.add(Status(429, headers={"retry-after": "7"}))
+    with use_tape(tape, record_mode="once"):
+        status, recorded = await carrier.read(server.url + PATH)
+    take = only(tape)
+    assert (status, take.status, take.end, take.error) == (429, 429, End.ERROR, "HTTP 429")
+    assert ("retry-after", "7") in [(name.lower(), value) for name, value in take.headers]
+    with use_tape(tape):
+        assert await carrier.read(take.url) == (429, [b"".join(recorded)])
+
+
+@every_carrier
+async def test_a_stream_that_just_ends_is_no_complete_one(server: ScriptedServer, tape: Path, carrier: Carrier) -> None:
+    server.add(sends(CHUNKS[:4]), Ended())
+    with use_tape(tape, record_mode="once"):
+        await carrier.read(server.url + PATH)
+    take = only(tape)
+    assert (take.end, take.error) == (End.CUT, "the body ended properly, without an end signal")
+    with use_tape(tape):
+        assert b"".join((await carrier.read(take.url))[1]) == b"".join(CHUNKS[:4])
+
+
+def zstandard(data: bytes) -> bytes:
+    compressed: bytes = pytest.importorskip("zstandard").ZstdCompressor().compress(data)
+    return compressed
+
+
+def brotli(data: bytes) -> bytes:
+    compressed: bytes = pytest.importorskip("brotli").compress(data)
+    return compressed
+
+
+def bare_deflate(data: bytes) -> bytes:
+    made = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return made.compress(data) + made.flush()
+
+
+@every_carrier
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("deflate", bare_deflate), ("br", brotli), ("zstd", zstandard)],
+    ids=["gzip", "deflate", "bare-deflate", "br", "zstd"],
+)
+async def test_encoded_bodies_are_kept_plain(
+    server: ScriptedServer, tape: Path, carrier: Carrier, encoding: str, encode: Callable[[bytes], bytes]
+) -> None:
+    encoded = encode(BODY)
+    headers = {"content-type": "text/event-stream", "content-encoding": encoding}
+    server.add(Start(headers=headers), Send(encoded[:20]), Send(encoded[20:]))
+    with use_tape(tape, record_mode="once"):
+        _, recorded = await carrier.read(server.url + PATH)
+    assert b"".join(recorded) == BODY
+    take = only(tape)
+    assert take.body == BODY
+    assert "content-encoding" not in dict(take.headers)
+    assert "string: |+" in tape.read_text(encoding="utf-8")
+    with use_tape(tape):
+        assert b"".join((await carrier.read(take.url))[1]) == BODY
+
+
+async def test_a_body_that_is_not_what_its_header_says_is_kept_as_it_is(server: ScriptedServer, tape: Path) -> None:
+    server.add(Answer(b"\xff\xfenot gzip\x00", headers={"content-encoding": "gzip"}))
+    with use_tape(tape, record_mode="once"), pytest.raises(Exception, match="(?i)error|incorrect|header"):
+        await Carrier("httpx2", is_async=False).read(server.url + PATH)
+    take = only(tape)
+    assert take.body == b"\xff\xfenot gzip\x00"
+    assert dict(take.headers)["content-encoding"] == "gzip"
+    assert "!!binary" in tape.read_text(encoding="utf-8")
+
+
+@every_carrier
+async def test_a_replay_has_the_pieces_and_the_instants_of_the_recording(
+    server: ScriptedServer, tape: Path, carrier: Carrier
+) -> None:
+    gates = [Signal() for _ in CHUNKS]
+    number = 0
+
+    def each(_: bytes) -> None:
+        nonlocal number
+        if number < len(gates):
+            gates[number].set()
+            number += 1
+
+    server.add([step for gate, chunk in zip(gates, CHUNKS, strict=True) for step in (Send(chunk), Wait(gate))])
+    with use_tape(tape, record_mode="once"):
+        await carrier.read(server.url + PATH, each=each)
+    take = only(tape)
+    assert [chunk.data for chunk in take.chunks] == CHUNKS
+    clock = FakeClock(100.0)
+    instants: list[float] = []
+    with use_tape(tape, speed=2, clock=clock):
+        _, played = await carrier.read(take.url, each=lambda _: instants.append(clock() - 100.0))
+    assert played == CHUNKS
+    assert instants == pytest.approx([chunk.at / 2 for chunk in take.chunks])
+    assert clock() - 100.0 == pytest.approx(take.ended_at / 2)
+
+
+@every_carrier
+async def test_a_miss_is_told_although_clients_hide_it(server: ScriptedServer, tape: Path, carrier: Carrier) -> None:
+    server.add(sends(CHUNKS))
+    with use_tape(tape, record_mode="once"):
+        await carrier.read(server.url + PATH)
+    with pytest.raises(AssertionError, match="POST .*/elsewhere is not on the tape.*1 of its 1 interactions were never"):
+        with use_tape(tape) as deck:
+            with pytest.raises(Exception, match="Can't play back this request"):
+                await carrier.read(server.url + "/elsewhere")
+            assert len(deck.misses) == 1
+    assert len(server.requests) == 1
+
+
+@every_carrier
+async def test_reading_on_where_the_recorded_client_left_is_an_error(
+    server: ScriptedServer, tape: Path, carrier: Carrier
+) -> None:
+    gate = Signal()
+    server.add(sends(CHUNKS[:1]), Wait(gate), sends(CHUNKS[1:]))
+    with use_tape(tape, record_mode="once"):
+        _, recorded = await carrier.read(server.url + PATH, leave_after=1)
+    gate.set()
+    url = only(tape).url
+    with use_tape(tape):
+        assert (await carrier.read(url, leave_after=1))[1] == recorded
+    with use_tape(tape) as deck:
+        with pytest.raises(CassetteError, match="the recorded client left here"):
+            await carrier.read(url)
+        assert "the recorded client left here" in deck.problems()[0]
+        deck.performances.clear()
+
+
+@every_carrier
+async def test_a_stream_left_early_fails_the_replay_unless_it_is_declared(
+    server: ScriptedServer, tape: Path, carrier: Carrier
+) -> None:
+    server.add(sends(CHUNKS))
+    with use_tape(tape, record_mode="once"):
+        await carrier.read(server.url + PATH)
+    url = only(tape).url
+    left = f"was left at byte {len(BODY) // 2} of {len(BODY)}"
+    from instructor_stream_ext.testing import Resplit
+
+    halved = Resplit(at=(len(BODY) // 2,))
+    with pytest.raises(AssertionError, match=left), use_tape(tape, faults=halved):
+        await carrier.read(url, leave_after=1)
+    with use_tape(tape, faults=halved, whole=False):
+        await carrier.read(url, leave_after=1)
+    with pytest.raises(AssertionError, match="7 deltas were played, 8 were expected"), use_tape(tape, deltas=8):
+        await carrier.read(url)
+    with use_tape(tape, deltas=7):
+        await carrier.read(url)
+
+
+@every_carrier
+async def test_requests_are_kept_in_their_order_and_played_in_it(
+    server: ScriptedServer, tape: Path, carrier: Carrier
+) -> None:
+    for text in ("one", "two"):
+        server.add(sends(chat_content(text)))
+    with use_tape(tape, record_mode="once"):
+        recorded = [await carrier.read(server.url + PATH) for _ in range(2)]
+    takes = load_tape(tape).takes
+    assert [take.body for take in takes] == [b"".join(pieces) for _, pieces in recorded]
+    with use_tape(tape):
+        played = [await carrier.read(takes[0].url) for _ in range(2)]
+    assert [b"".join(pieces) for _, pieces in played] == [take.body for take in takes]
+
+
+@every_carrier
+async def test_no_secret_reaches_the_tape(server: ScriptedServer, tape: Path, carrier: Carrier) -> None:
+    key, address, project = "sk-" + "a1" * 12, "bob.bobson@mail.zurich.ch", "proj_" + "b2" * 10
+    answer = chat_content(f'{{"to": "{address}", "via": "{key}"}}', size=None)
+    headers = {"content-type": "text/event-stream", "Set-Cookie": "s=1", "x-request-id": "r-1", "OpenAI-Organization": "us"}
+    server.add(Start(headers=headers), sends(answer))
+    sent = {
+        "authorization": f"Bearer {key}",
+        "X-Api-Key": key,
+        "cookie": "c=1",
+        "openai-organization": "us",
+        "x-custom": f"of {project}",
+    }
+    scrubber = Scrubber().extended("x-private", colour="mauve-[0-9]+")
+    body = f'{{"say": "{address} mauve-12", "id": "{project}"}}'.encode()
+    sent["x-private"] = "mine"
+    url = f"{server.url}{PATH}?key={key}&alt=sse"
+    with use_tape(tape, record_mode="once", scrubber=scrubber):
+        _, pieces = await carrier.read(url, headers=sent, body=body)
+    assert address.encode() in b"".join(pieces)
+    kept = tape.read_text(encoding="utf-8") + sidecar_of(tape).read_text(encoding="utf-8")
+    for secret in (key, address, project, "mauve-12", "s=1", "c=1", "r-1", "mine", "Bearer"):
+        assert secret not in kept
+    for name in ("authorization", "cookie", "openai-organization", "x-api-key", "x-request-id", "x-private"):
+        assert f"{name}:" not in kept.lower()
+    assert "alt=sse" in kept
+    take = only(tape)
+    assert len(take.body) == len(b"".join(answer))
+    with use_tape(tape, scrubber=scrubber):
+        assert len((await carrier.read(url, headers=sent, body=body))[1]) == len(take.chunks)
+
+
+async def test_a_refusal_first_and_good_then(server: ScriptedServer, tape: Path) -> None:
+    from instructor_stream_ext.testing import FailFirst
+    from tests.testing.carriers import CARRIERS
+
+    server.always(sends(CHUNKS))
+    for carrier in CARRIERS:
+        tape.unlink(missing_ok=True)
+        with use_tape(tape, record_mode="once"):
+            await carrier.read(server.url + PATH)
+        with use_tape(tape, faults=FailFirst(500, times=2)):
+            statuses = [(await carrier.read(only(tape).url))[0] for _ in range(3)]
+        assert statuses == [500, 500, 200]
+
+
+def test_a_tape_that_is_not_there(tape: Path) -> None:
+    with pytest.raises(CassetteError, match="there is no such tape"), use_tape(tape):
+        pass
+
+
+async def test_a_tape_without_its_sidecar_is_not_played(server: ScriptedServer, tape: Path) -> None:
+    server.add(sends(CHUNKS))
+    with use_tape(tape, record_mode="once"):
+        await Carrier("httpx2", is_async=True).read(server.url + PATH)
+    sidecar_of(tape).unlink()
+    with pytest.raises(CassetteError, match="has no sidecar"), use_tape(tape):
+        pass
