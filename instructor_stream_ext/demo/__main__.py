@@ -67,7 +67,7 @@ def _show_live(stream: PartialStream[Trip]) -> None:
     view = TripView()
     with Live(view, console=console, refresh_per_second=10):
         for trip in stream:
-            view.trip = trip
+            view.trip, view.is_final = trip, stream.is_final
     console.print(f"[bold green]✔[/] {_verdict(stream.get_final_response())}", highlight=False)
     console.print(f"[dim]{_figures(stream.stats)}[/]", highlight=False)
 

@@ -8,29 +8,50 @@ from typing import TYPE_CHECKING
 from instructor_stream_ext.demo.model import Stop, Trip
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.text import Text
 
 __all__ = ["TripView", "glimpse", "lines"]
 
+FRAME = 3
+"""Lines of the screen that the text cannot have: the frame's, and the last."""
 MARKS = {"food": "🥐", "museum": "🏛 ", "music": "🎵", "view": "🌇", "walk": "🚶"}
 
 
 class TripView:
-    """Shows the newest trip it was given; rich asks it ten times a second, whatever the pace of the stream."""
+    """Shows the newest trip it was given; rich asks it ten times a second, whatever the pace of the stream.
+
+    Attributes:
+        trip: What to show.
+        is_final: Whether to show all of it; otherwise the end, where something happens, as far as the screen is high.
+    """
 
     def __init__(self) -> None:
         self.trip: Trip | None = None
+        self.is_final = False
 
-    def __rich__(self) -> RenderableType:
-        from rich.console import Group
-        from rich.padding import Padding
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         from rich.panel import Panel
+        from rich.segment import SegmentLines
         from rich.text import Text
 
         trip = self.trip
         if trip is None:
-            return Panel(Text("waiting for the first word ...", style="dim"))
+            yield Panel(Text("waiting for the first word ...", style="dim"))
+            return
+        lines = console.render_lines(self._told(trip), options.update(width=options.max_width - 4))
+        if not self.is_final:
+            lines = lines[-max(1, console.height - FRAME) :]
+        title = Text(_shown(trip.title), style="bold")
+        subtitle = f"{_shown(trip.city)} {_euros(trip.budget)}"
+        yield Panel(SegmentLines(lines, new_lines=True), title=title, subtitle=subtitle)
+
+    @staticmethod
+    def _told(trip: Trip) -> RenderableType:
+        from rich.console import Group
+        from rich.padding import Padding
+        from rich.text import Text
+
         parts: list[RenderableType] = []
         for day in trip.days:
             parts.append(Text(f"Day {_shown(day.number)}  {_shown(day.theme)}", style="bold cyan"))
@@ -41,8 +62,7 @@ class TripView:
             parts.append(Text.assemble(("\nTake along  ", "bold"), ", ".join(_shown(thing) for thing in trip.packing)))
         if trip.advice:
             parts.append(Text.assemble(("\nAdvice  ", "bold"), trip.advice))
-        title = Text(_shown(trip.title), style="bold")
-        return Panel(Group(*parts), title=title, subtitle=f"{_shown(trip.city)} {_euros(trip.budget)}")
+        return Group(*parts)
 
 
 def glimpse(trip: Trip) -> str:

@@ -27,6 +27,20 @@ def shown(view: TripView) -> str:
     return captured.get()
 
 
+def test_the_view_shows_the_end_on_a_low_screen() -> None:
+    view = TripView()
+    packing = [f"thing {number}" for number in range(60)]
+    view.trip = Trip.model_construct(title="Hills", city="Lisbon", budget=1, days=[], packing=packing, advice="Rest.")
+    console = Console(width=40, height=8)
+    with console.capture() as captured:
+        console.print(view)
+    assert len(captured.get().splitlines()) == 7
+    assert "thing 0" not in captured.get()
+    assert "Rest." in captured.get()
+    view.is_final = True
+    assert "thing 0" in shown(view)
+
+
 def test_the_view_shows_what_has_come() -> None:
     view = TripView()
     assert "waiting" in shown(view)
