@@ -642,6 +642,7 @@ class InstructorSource:
         """Have another client make the next attempt, which knows nothing of those before."""
         self._link, self._request = link, request
         self._sent = None
+        self.failed_attempts = list(self.failed_attempts)  # an error may hold the list as it is now
         self._reasked = False
         self._reminders = []
 

@@ -11,6 +11,8 @@ from instructor_stream_ext.routing.modes import litellm_module
 __all__ = ["cost_of"]
 
 _PRICES = ("input_cost_per_token", "output_cost_per_token")
+_ASKED_OVER_THE_NET = ("ollama/", "ollama_chat/")
+"""Models whose price litellm asks their own server for, which has none."""
 
 
 def cost_of(connection: InstructorConnection) -> Cost:
@@ -28,6 +30,8 @@ def cost_of(connection: InstructorConnection) -> Cost:
     is_told = reader.usage is not None and reader.end is not None
     own = {name: sent[name] for name in _PRICES if sent.get(name) is not None}
     prices = {"custom_cost_per_token": own} if len(own) == len(_PRICES) else {}
+    if model.startswith(_ASKED_OVER_THE_NET):
+        return Cost(None, estimated=not is_told)
     try:
         if is_told:
             dollars = litellm.completion_cost(completion_response=reader.completion(), model=model, **prices)

@@ -38,6 +38,7 @@ from instructor_stream_ext.routing.cost import cost_of
 from instructor_stream_ext.routing.credentials import check_credentials
 from instructor_stream_ext.routing.modes import litellm_module, mode_for
 from instructor_stream_ext.sync_client import StreamClient
+from instructor_stream_ext.wire.reader import Reader
 
 __all__ = ["FALLBACK_ON", "FallbackOn", "route", "unavailable"]
 
@@ -50,7 +51,12 @@ def unavailable(error: Exception) -> bool:
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
         return status in (408, 429) or status >= 500
-    return type(error).__name__ in ("RouterRateLimitError", "RouterRateLimitErrorBasic")  # all cool down
+    return _all_cool_down(error)
+
+
+def _all_cool_down(error: Exception) -> bool:
+    """Whether the Router leaves all deployments of a model alone for now."""
+    return type(error).__name__ in ("RouterRateLimitError", "RouterRateLimitErrorBasic")
 
 
 FALLBACK_ON: tuple[FallbackOn, ...] = (unavailable, StreamInterrupted, StreamTimeout, OutputTruncated)
@@ -226,7 +232,7 @@ class RouteLink(Link):
             listed.append({"model_name": entry.name, "litellm_params": params, "model_info": entry.info})
         router = router_class(model_list=listed, **settings)
         function = functools.partial(router.acompletion if is_async else router.completion, disable_fallbacks=True)
-        links = {each: Link(over_litellm(function, each, is_async=is_async)) for each in set(modes.values())}
+        links = {each: _OverRouter(over_litellm(function, each, is_async=is_async)) for each in set(modes.values())}
         return cls(router, [_station(router, name, links[modes[name]]) for name in modes], policy)
 
     def for_call(self, kwargs: dict[str, Any]) -> Link:
@@ -258,6 +264,12 @@ class RouteLink(Link):
         return cost_of
 
 
+class _OverRouter(Link):
+    """instructor's client over a Router."""
+
+    is_litellm = True  # type: ignore[assignment]  # which cannot be seen: the Router's class is of this module
+
+
 def _station(router: Any, name: str, link: Link) -> Station:
     params = {each["model_info"]["id"]: each["litellm_params"] for each in router.get_model_list(model_name=name)}
     return Station(name, link, params)
@@ -279,12 +291,14 @@ class RouteSource(InstructorSource):
         self._station = self._ahead.pop(0)
         self._tried: list[str] = []
         self._deployment: str | None = None
+        self._reader: Reader | None = None
         self._fallbacks = 0
         self._failures: list[str] = []
         super().__init__(self._station.link, _to(request, self._station.name), hooks, max_attempts)
 
     def _connected(self, answer: Any) -> InstructorConnection:
         connection = super()._connected(answer)
+        self._reader = connection.reader
         params = self._station.params
         told = getattr(connection.chunks, "_hidden_params", {}).get("model_id")
         self._deployment = told if told in params else next(iter(params)) if len(params) == 1 else None
@@ -308,35 +322,38 @@ class RouteSource(InstructorSource):
         self._fallbacks += 1
         self._failures.append(f"before that, {failed} failed: {type(error).__name__}: {error}")
         self._begin_anew(self._station.link, _to(self._request, address))
-        self._deployment = None
+        self._deployment = self._reader = None
         return Recovery(failed, self._station.name)
 
     def _next(self, error: Exception) -> str | None:
         """What the Router is asked for next: another deployment of the same model, or the next model."""
         self._tried.append(self._deployment or getattr(error, _UNDERWAY, ""))
-        if len(self._tried) < len(self._station.params):
-            return self._other_deployment()
+        if len(self._tried) < len(self._station.params) and not _all_cool_down(error):
+            other = self._other_deployment()
+            if other is not None:
+                return other
         if not self._ahead:
             return None
         self._station = self._ahead.pop(0)
         self._tried = []
         return self._station.name
 
-    def _other_deployment(self) -> str:
-        """A deployment that was not tried, by the Router's choice if it makes one in a few draws."""
+    def _other_deployment(self) -> str | None:
+        """A deployment that was not tried, by the Router's choice if it makes one in a few draws; None if all rest."""
         untried = [each for each in self._station.params if each not in self._tried]
         for _ in range(2 * len(self._station.params)):
             try:
                 drawn = self._route.router.get_available_deployment(self._station.name, request_kwargs={})
             except ValueError:  # all cool down
-                break
+                return None
             if drawn["model_info"]["id"] in untried:
                 return str(drawn["model_info"]["id"])
         return untried[0]
 
     def _tell_router(self, error: Exception) -> None:
         """Have the Router count a failure that litellm took for a proper end, or never saw."""
-        if self._deployment is None or not isinstance(error, (StreamInterrupted, StreamTimeout)):
+        just_stopped = isinstance(error, OutputTruncated) and self._reader is not None and self._reader.end is None
+        if self._deployment is None or not (just_stopped or isinstance(error, (StreamInterrupted, StreamTimeout))):
             return
         if hasattr(error.__cause__, "status_code"):  # raised by litellm, which has told the Router
             return
@@ -361,6 +378,15 @@ def _router_class() -> Any:
     Router = litellm_module().Router  # noqa: N806
 
     class PlainRouter(Router):  # type: ignore[misc, valid-type]
+        def completion(self, model: str, messages: Any, **kwargs: Any) -> Any:
+            if kwargs.get("num_retries", self.num_retries):
+                return super().completion(model, messages, **kwargs)
+            # without retries there is nothing to be done in the event loop that it would run, within a running one in
+            # another thread, where nobody who keeps the time could reach the connection
+            kwargs.pop("disable_fallbacks", None)
+            self._update_kwargs_before_fallbacks(model=model, kwargs=kwargs)
+            return self._completion(model=model, messages=messages, **kwargs)
+
         def _completion_streaming_iterator(self, model_response: Any, *_: Any, **__: Any) -> Any:
             return model_response
 

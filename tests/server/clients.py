@@ -160,6 +160,8 @@ async def close_litellm() -> None:
     cache = litellm.in_memory_llm_clients_cache
     clients = list(cache.cache_dict.values())
     cache.flush_cache()  # type: ignore[no-untyped-call]
+    shared = [vars(litellm).pop(name, None) for name in ("module_level_aclient", "module_level_client")]
+    clients += [client for client in shared if client is not None and client not in clients]
     for client in clients:
         closed = client.close()
         if inspect.isawaitable(closed):

@@ -1,0 +1,452 @@
+"""A fallback begins anew: what broke is void, no text of two models is joined, and the policy is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import litellm
+import pytest
+from pydantic import BaseModel, field_validator
+
+from instructor_stream_ext import (
+    DeltaReceived,
+    InvalidJSON,
+    NoOutput,
+    OutputFiltered,
+    OutputTruncated,
+    PartialEmitted,
+    RetriesExhausted,
+    StreamCompleted,
+    StreamEnded,
+    StreamInterrupted,
+    StreamMisuse,
+    StreamRestarted,
+    StreamStarted,
+    StreamTimeout,
+    Timeouts,
+)
+from instructor_stream_ext.routing import FALLBACK_ON, route, unavailable
+from tests.playing import Played, play, still
+from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, routed
+from tests.server import Cut, Request, Reset, Script, ScriptedServer, Signal, Silent, Status, Wait, reply, sends
+from tests.server.wire_format import chat_error, chat_tools
+from tests.sides import both_sides
+
+pytestmark = QUIET
+
+GPT, CLAUDE, FLASH = (PROVIDERS[name].model for name in ("openai", "anthropic", "gemini"))
+OTHER = '{"name": "Bob of the Hills", "age": 5}'
+PART = '{"name": "Ann of t'
+
+
+def begun(*after: Any) -> Callable[[Request], Script]:
+    """An answer of which only the first part comes, and then this."""
+    return reply(PART, arrange=lambda chunks: [sends(_open(chunks)), *after])
+
+
+def _open(chunks: list[bytes]) -> list[bytes]:
+    """The chunks up to the last text, without an end."""
+    return chunks[: next(number for number, chunk in reversed(list(enumerate(chunks))) if b" t" in chunk) + 1]
+
+
+def broken_by_an_error(request: Request) -> Script:
+    return sends([*chat_tools(PART, name=request.json["tools"][0]["function"]["name"], finish=None, done=False), chat_error()])
+
+
+def cut_by_length(request: Request) -> Script:
+    return sends(chat_tools(PART, name=request.json["tools"][0]["function"]["name"], finish="length"))
+
+
+BREAKS = {
+    "cut": (begun(), OutputTruncated),
+    "connection-cut": (begun(Cut()), StreamInterrupted),
+    "reset": (begun(Reset()), StreamInterrupted),
+    "error": (broken_by_an_error, StreamInterrupted),
+    "length": (cut_by_length, OutputTruncated),
+}
+
+
+def restarts(played: Played) -> list[tuple[Any, ...]]:
+    """Who took over from whom, and why."""
+    return [
+        (event.reason, type(event.error), event.from_model, event.to_model, event.attempt)
+        for event in played.of(StreamRestarted)
+    ]
+
+
+@both_sides
+@pytest.mark.parametrize("how", BREAKS)
+async def test_the_next_model_begins_anew(server: ScriptedServer, how: str, side: str) -> None:
+    script, error = BREAKS[how]
+    server.add(script).add(reply(OTHER))
+    client = routed(server, "openai", "anthropic", is_async=side == "async", clock=still)
+    played = await play(client.create_partial(Person, "go"))
+    assert played.final == Person(name="Bob of the Hills", age=5)
+    assert restarts(played) == [("fallback", error, GPT, CLAUDE, 2)]
+    (restart,) = played.of(StreamRestarted)
+    assert restart.error.text == PART
+    assert restart.error.partial.name == "Ann of t"
+    at = played.events.index(restart)
+    before, after = played.events[:at], played.events[at:]
+    assert "".join(event.text for event in before if type(event) is DeltaReceived) == PART
+    assert "".join(event.text for event in after if type(event) is DeltaReceived) == OTHER
+    assert {event.attempt for event in before} == {1}
+    assert {event.attempt for event in after} == {2}
+    names = [event.partial.name or "" for event in after if type(event) is PartialEmitted]
+    assert all("Bob of the Hills".startswith(name) for name in names)
+    assert played.of(StreamStarted) == [
+        StreamStarted(at=0.0, attempt=1, model=GPT, provider="openai"),
+        StreamStarted(at=0.0, attempt=2, model=CLAUDE, provider="anthropic"),
+    ]
+    assert played.stream.text == OTHER
+    assert played.stream.attempt == 2
+    second = server.exchanges[1].request.json
+    assert "Ann" not in str(second["messages"])
+    played.check_the_end()
+
+
+@pytest.mark.parametrize("how", BREAKS)
+async def test_sync_and_async_tell_the_same(server: ScriptedServer, how: str) -> None:
+    told = []
+    for is_async in (False, True):
+        server.add(BREAKS[how][0]).add(reply(OTHER))
+        client = routed(server, "openai", "anthropic", is_async=is_async, clock=still)
+        events = (await play(client.create_partial(Person, "go"))).events
+        told.append([_bare(event) for event in events])
+    assert told[0] == told[1]
+
+
+def _bare(event: Any) -> Any:
+    """An event with its error's type only: transports word a broken connection in their own ways."""
+    if type(event) is StreamRestarted:
+        return ("restart", type(event.error), event.from_model, event.to_model)
+    return ("end", event.outcome, event.stats.partials_yielded) if type(event) is StreamEnded else event
+
+
+@both_sides
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+async def test_a_refused_request_goes_to_the_next_model_at_once(
+    server: ScriptedServer, status: int, side: str
+) -> None:
+    server.add(Status(status)).add(reply(DOCUMENT))
+    client = routed(server, "openai", "gemini", is_async=side == "async", clock=still)
+    played = await play(client.create_partial(Person, "go"))
+    assert played.final == FINAL
+    (restart,) = played.of(StreamRestarted)
+    assert restart.error.status_code in (status, 503)
+    assert (restart.from_model, restart.to_model) == (GPT, FLASH)
+    assert len(server.exchanges) == 2
+
+
+@both_sides
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+async def test_a_callers_mistake_goes_nowhere(server: ScriptedServer, status: int, side: str) -> None:
+    server.add(Status(status))
+    client = routed(server, "openai", "anthropic", is_async=side == "async", usage=False)
+    played = await play(client.create_partial(Person, "go"))
+    assert isinstance(played.error, litellm.exceptions.APIError | litellm.exceptions.openai.APIStatusError)
+    assert getattr(played.error, "status_code", None) == status
+    assert restarts(played) == []
+    assert len(server.exchanges) == 1
+
+
+@both_sides
+async def test_a_server_that_is_not_there(server: ScriptedServer, side: str) -> None:
+    server.add(reply(DOCUMENT))
+    gone = {"model": "openai/gone", "api_base": "http://127.0.0.1:9/v1", "api_key": "key"}
+    client = routed(server, gone, "anthropic", is_async=side == "async")
+    played = await play(client.create_partial(Person, "go"))
+    assert played.final == FINAL
+    assert [event.from_model for event in played.of(StreamRestarted)] == ["openai/gone"]
+
+
+@both_sides
+@pytest.mark.parametrize("bounds", [Timeouts(first_delta=0.3), Timeouts(idle=0.3)])
+async def test_a_timeout_of_ours(server: ScriptedServer, bounds: Timeouts, side: str) -> None:
+    server.add(begun(Wait(Signal())) if bounds.idle else Silent()).add(reply(DOCUMENT))
+    client = routed(server, "openai", "anthropic", is_async=side == "async", timeouts=bounds)
+    played = await play(client.create_partial(Person, "go"))
+    assert played.final == FINAL
+    (restart,) = played.of(StreamRestarted)
+    assert isinstance(restart.error, StreamTimeout)
+    assert restart.error.kind == ("idle" if bounds.idle else "first_delta")
+
+
+@both_sides
+async def test_the_total_spans_all_models(server: ScriptedServer, side: str) -> None:
+    server.add(begun()).add(begun(Wait(Signal())))
+    client = routed(server, "openai", "anthropic", "gemini", is_async=side == "async", timeouts=Timeouts(total=0.7))
+    played = await play(client.create_partial(Person, "go"))
+    assert isinstance(played.error, StreamTimeout)
+    assert played.error.kind == "total"
+    assert [event.to_model for event in played.of(StreamRestarted)] == [CLAUDE]
+    assert len(server.exchanges) == 2
+
+
+@both_sides
+async def test_when_all_have_failed_the_last_error_names_the_others(server: ScriptedServer, side: str) -> None:
+    server.add(Status(500)).add(begun()).add(begun())
+    client = routed(server, "openai", "anthropic", "gemini", is_async=side == "async")
+    played = await play(client.create_partial(Person, "go"))
+    assert isinstance(played.error, OutputTruncated)
+    notes = "\n".join(played.error.__notes__)
+    assert f"{GPT} failed: InternalServerError" in notes
+    assert f"{CLAUDE} failed: OutputTruncated" in notes
+    assert played.error.attempt == 3
+    played.check_the_end()
+
+
+@both_sides
+async def test_max_fallbacks(server: ScriptedServer, side: str) -> None:
+    server.add(begun()).add(begun())
+    client = routed(server, "openai", "anthropic", "gemini", is_async=side == "async", max_fallbacks=1)
+    played = await play(client.create_partial(Person, "go"))
+    assert isinstance(played.error, OutputTruncated)
+    assert len(server.exchanges) == 2
+    client = routed(server, "openai", "anthropic", is_async=side == "async", max_fallbacks=0)
+    server.add(begun())
+    assert restarts(await play(client.create_partial(Person, "go"))) == []
+
+
+@both_sides
+async def test_fallback_on_is_the_callers(server: ScriptedServer, side: str) -> None:
+    is_async = side == "async"
+    server.add(begun())
+    client = routed(server, "openai", "anthropic", is_async=is_async, fallback_on=unavailable)
+    assert isinstance((await play(client.create_partial(Person, "go"))).error, OutputTruncated)
+    server.add(Status(401)).add(reply(DOCUMENT))
+    client = routed(server, "openai", "anthropic", is_async=is_async, fallback_on=[litellm.AuthenticationError])
+    assert (await play(client.create_partial(Person, "go"))).final == FINAL
+    assert len(server.exchanges) == 3
+
+
+class Picky(BaseModel):
+    name: str
+    age: int
+
+    @field_validator("name")
+    @classmethod
+    def is_bob(cls, name: str) -> str:
+        if not name.startswith("Bob"):
+            raise ValueError("only a Bob will do")
+        return name
+
+
+@both_sides
+async def test_validation_that_is_used_up_if_asked_for(server: ScriptedServer, side: str) -> None:
+    is_async = side == "async"
+    asked = (*FALLBACK_ON, RetriesExhausted)
+    server.add(reply(DOCUMENT)).add(reply(DOCUMENT)).add(reply(DOCUMENT)).add(reply(OTHER))
+    client = routed(server, "openai", "anthropic", is_async=is_async, fallback_on=asked, clock=still)
+    played = await play(client.create_partial(Picky, "go", max_retries=1))
+    assert played.final.name == "Bob of the Hills"
+    assert [event.reason for event in played.of(StreamRestarted)] == ["reask", "fallback", "reask"]
+    exhausted = played.of(StreamRestarted)[1].error
+    assert isinstance(exhausted, RetriesExhausted)
+    assert len(exhausted.failed_attempts) == 2
+    first_of_claude = server.exchanges[2].request.json
+    assert "only a Bob will do" not in str(first_of_claude)
+    assert "only a Bob will do" in str(server.exchanges[3].request.json)
+
+    server.add(reply(DOCUMENT)).add(reply(DOCUMENT))
+    client = routed(server, "openai", "anthropic", is_async=is_async)
+    played = await play(client.create_partial(Picky, "go", max_retries=1))
+    assert isinstance(played.error, RetriesExhausted)
+    assert [event.reason for event in played.of(StreamRestarted)] == ["reask"]
+
+
+@both_sides
+@pytest.mark.parametrize(("text", "error"), [("Sorry.", NoOutput), ('{"name": oops', InvalidJSON)])
+async def test_validation_without_retries(
+    server: ScriptedServer, text: str, error: type[Exception], side: str
+) -> None:
+    server.add(reply(text)).add(reply(DOCUMENT))
+    client = routed(server, "mistral", "openai", is_async=side == "async", fallback_on=RetriesExhausted)
+    played = await play(client.create_partial(Person, "go", max_retries=0))
+    assert played.final == FINAL
+    assert restarts(played) == [("fallback", error, PROVIDERS["mistral"].model, GPT, 2)]
+
+
+@both_sides
+async def test_a_filter_is_no_reason(server: ScriptedServer, side: str) -> None:
+    server.add(lambda request: sends(chat_tools(PART, name="Person", finish="content_filter")))
+    client = routed(server, "openai", "anthropic", is_async=side == "async")
+    played = await play(client.create_partial(Person, "go"))
+    assert isinstance(played.error, OutputFiltered)
+    assert len(server.exchanges) == 1
+
+
+@both_sides
+async def test_modes_change_with_the_model(server: ScriptedServer, side: str) -> None:
+    prose = f'Here it is, for {{you}}: {DOCUMENT} Good?'
+    server.add(begun()).add(begun()).add(reply(prose))
+    client = routed(server, "openai", "gemini", "groq", is_async=side == "async")
+    played = await play(client.create_partial(Person, "go"))
+    assert played.final == FINAL
+    asked = [exchange.request.json for exchange in server.exchanges]
+    assert ["tools" in each for each in asked] == [True, False, False]
+    assert "generationConfig" in asked[1]
+    assert "response_format" not in asked[2]
+
+
+@both_sides
+async def test_items_and_text_and_create(server: ScriptedServer, side: str) -> None:
+    is_async = side == "async"
+    client = routed(server, "openai", "anthropic", is_async=is_async)
+    items = f'{{"tasks": [{DOCUMENT}, {OTHER}]}}'
+    server.add(reply(items, arrange=lambda chunks: sends(chunks[:14]))).add(reply(items))
+    played = await play(client.create_iterable(Person, "go"))
+    assert [person.name for person in played.final] == ["Ann of the Fens", "Bob of the Hills"]
+    assert len(played.of(StreamRestarted)) == 1
+
+    server.add(reply("Once upon a time", arrange=lambda chunks: sends(chunks[:3]))).add(reply("It was a dark night."))
+    played = await play(client.stream_text("go"))
+    assert played.final == "It was a dark night."
+
+    server.add(begun()).add(reply(DOCUMENT))
+    made = client.create(Person, "go")
+    assert (await made if is_async else made) == FINAL
+
+
+@both_sides
+async def test_a_call_may_say_which_model_comes_first(server: ScriptedServer, side: str) -> None:
+    client = routed(server, "openai", "anthropic", is_async=side == "async")
+    server.add(begun()).add(reply(DOCUMENT))
+    played = await play(client.create_partial(Person, "go", model=CLAUDE))
+    assert [event.model for event in played.of(StreamStarted)] == [CLAUDE, GPT]
+    with pytest.raises(StreamMisuse, match=f"no model 'gpt-9'; it has {GPT}, {CLAUDE}"):
+        client.create_partial(Person, "go", model="gpt-9")
+
+
+@both_sides
+async def test_hooks_hear_of_it_once(server: ScriptedServer, side: str) -> None:
+    heard: list[Any] = []
+    server.add(begun()).add(reply(DOCUMENT))
+    client = routed(
+        server,
+        "openai",
+        "anthropic",
+        is_async=side == "async",
+        on_restart=heard.append,
+        on_final=heard.append,
+        on_error=heard.append,
+        on_end=heard.append,
+    )
+    played = await play(client.create_partial(Person, "go"))
+    assert [type(each) for each in heard] == [StreamRestarted, Person, StreamEnded]
+    assert len(played.of(StreamCompleted)) == 1
+
+
+@both_sides
+async def test_nothing_is_tried_twice_in_secret(server: ScriptedServer, side: str) -> None:
+    server.always(Status(500))
+    client = routed(server, "openai", "anthropic", "groq", is_async=side == "async")
+    played = await play(client.create_partial(Person, "go"))
+    assert isinstance(played.error, litellm.InternalServerError)
+    assert len(server.exchanges) == 3
+
+
+# -- the Router's part ------------------------------------------------------------------------------------------------
+
+
+def deployment(server: ScriptedServer, key: str, **more: Any) -> dict[str, Any]:
+    return {"model": GPT, "api_base": f"{server.url}/v1", "api_key": key, **more}
+
+
+def keys(server: ScriptedServer) -> list[str]:
+    """Which deployments were asked, by their keys."""
+    return [exchange.request.headers["authorization"].removeprefix("Bearer ") for exchange in server.exchanges]
+
+
+@both_sides
+async def test_deployments_are_drawn_by_weight(server: ScriptedServer, side: str) -> None:
+    server.always(reply(DOCUMENT))
+    light, heavy = deployment(server, "light", weight=0), deployment(server, "heavy", weight=1)
+    client = routed(server, light, heavy, is_async=side == "async")
+    for _ in range(4):
+        assert (await play(client.create_partial(Person, "go"))).final == FINAL
+    assert keys(server) == ["heavy"] * 4
+
+
+@both_sides
+@pytest.mark.parametrize("script", [begun(), begun(Cut()), Status(500)])
+async def test_the_other_deployments_come_before_the_next_model(
+    server: ScriptedServer, script: Any, side: str
+) -> None:
+    server.add(script).add(script).add(script).add(reply(DOCUMENT))
+    three = [deployment(server, key) for key in ("a", "b", "c")]
+    client = routed(server, *three, "anthropic", is_async=side == "async")
+    played = await play(client.create_partial(Person, "go"))
+    assert played.final == FINAL
+    assert sorted(keys_of_gpt(server)) == ["a", "b", "c"]
+    assert [event.to_model for event in played.of(StreamRestarted)] == [GPT, GPT, CLAUDE]
+
+
+def keys_of_gpt(server: ScriptedServer) -> list[str]:
+    asked = [exchange.request.headers for exchange in server.exchanges]
+    return [headers["authorization"].removeprefix("Bearer ") for headers in asked if "authorization" in headers]
+
+
+@pytest.mark.parametrize("script", [begun(), begun(Cut()), Status(500), Status(429)])
+async def test_what_failed_cools_down(server: ScriptedServer, script: Any) -> None:
+    """As litellm does it: what failed is left alone for a while, if there is another one."""
+    server.add(script).always(reply(DOCUMENT))
+    two = [deployment(server, key) for key in ("a", "b")]
+    client = routed(server, *two, is_async=True, allowed_fails=0, cooldown_time=600)
+    for _ in range(6):
+        assert (await play(client.create_partial(Person, "go"))).final == FINAL
+    failed, *others = keys(server)
+    assert failed not in others
+
+
+async def test_when_all_cool_down_the_next_model_is_asked(server: ScriptedServer) -> None:
+    server.add(Status(429)).add(Status(429)).always(reply(DOCUMENT))
+    two = [deployment(server, key) for key in ("a", "b")]
+    client = routed(server, *two, "anthropic", is_async=True, cooldown_time=600)
+    for _ in range(3):
+        assert (await play(client.create_partial(Person, "go"))).final == FINAL
+    assert len(keys_of_gpt(server)) == 2
+    assert len(server.exchanges) == 5
+
+
+# -- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("models", "match"),
+    [
+        ([], "at least one model"),
+        ("openai/gpt-4o", "a list"),
+        ([{}], "no 'model'"),
+        ([{"api_key": "key"}], "no 'model'"),
+        ([7], "text or a mapping"),
+        (["nobody/gpt"], "LLM Provider NOT provided"),
+        (["openai/gpt-4o", {"model": "nobody/gpt"}], "LLM Provider NOT provided"),
+    ],
+)
+def test_models_that_cannot_work(models: Any, match: str) -> None:
+    with pytest.raises(StreamMisuse, match=match):
+        route(models)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"max_fallbacks": -1}, "max_fallbacks"),
+        ({"fallback_on": ["5xx"]}, "fallback_on"),
+        ({"fallback_on": [KeyboardInterrupt]}, "fallback_on"),
+        ({"fallbacks": [{"a": ["b"]}]}, "the models of a route are its fallbacks"),
+        ({"on_nothing": print}, "unknown hook"),
+    ],
+)
+def test_arguments_that_cannot_work(arguments: dict[str, Any], match: str) -> None:
+    with pytest.raises(StreamMisuse, match=match):
+        route(["openai/gpt-4o"], **arguments)
+
+
+def test_a_model_without_credentials_is_told_before_anything_is_sent(server: ScriptedServer) -> None:
+    client = routed(server, "openai", "anthropic/claude-3-5-haiku-20241022", is_async=False)
+    with pytest.raises(StreamMisuse, match="claude-3-5-haiku-20241022 has no credentials: .*ANTHROPIC_API_KEY"):
+        client.create_partial(Person, "go")
+    assert server.exchanges == []
