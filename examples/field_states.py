@@ -26,8 +26,9 @@ stand_in({"headline": "Two books", "address": "Rua Augusta 1", "lines": [{"note"
 client = wrap(instructor.from_openai(openai.OpenAI()))
 stream = client.create_partial(model="gpt-4o-mini", messages="An order.", response_model=Order)
 for order in stream:
-    if isinstance(order.headline, Streamed):  # in the final it is plain text
-        print(repr(order.headline.value), order.headline.state.value, repr(order.address), order.lines)
+    headline: object = order.headline
+    if isinstance(headline, Streamed):  # in the final it is plain text
+        print(repr(headline.value), headline.state.value, repr(order.address), order.lines)
     if stream.state("lines") is FieldState.COMPLETE and not stream.is_final:
         print("all lines have come")
 print(stream.get_final_response())

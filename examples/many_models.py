@@ -7,7 +7,7 @@ import openai
 from local_model import stand_in
 from pydantic import BaseModel
 
-from instructor_stream_ext import DeltaReceived, gather, merge, race, wrap
+from instructor_stream_ext import AsyncPartialStream, DeltaReceived, gather, merge, race, wrap
 
 
 class Name(BaseModel):
@@ -21,7 +21,7 @@ async def main() -> None:
     async with openai.AsyncOpenAI() as bare:
         client = wrap(instructor.from_openai(bare))
 
-        def streams() -> dict[str, object]:
+        def streams() -> dict[str, AsyncPartialStream[Name]]:
             return {
                 model: client.create_partial(Name, "A name for a cat.", model=model)
                 for model in ("gpt-4o-mini", "gpt-4o")

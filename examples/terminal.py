@@ -1,5 +1,7 @@
 """A stream in the terminal. Without OPENAI_API_KEY a local model answers."""
 
+from typing import Any
+
 import instructor
 import openai
 from local_model import stand_in
@@ -18,7 +20,7 @@ BIRDS = [{"name": f"Bird {n}", "note": "It sings in the morning, and again at ni
 stand_in({"tasks": BIRDS})
 
 client = wrap(instructor.from_openai(openai.OpenAI()))
-ask = {"model": "gpt-4o-mini", "messages": "Eight birds of the estuary."}
+ask: dict[str, Any] = {"model": "gpt-4o-mini", "messages": "Eight birds of the estuary."}
 
 # a row per bird, and a progress bar since it is known how many there will be; into a pipe, only the final
 birds = live(client.create_iterable(Bird, limits=Limits(max_items=8), **ask), view="table")

@@ -1,5 +1,7 @@
 """Text by sentence or word, and one long field of a typed answer. Without OPENAI_API_KEY a local model answers."""
 
+from typing import Any
+
 import instructor
 import openai
 from local_model import stand_in
@@ -18,7 +20,7 @@ TEXT = "The tide comes in twice a day. Nobody has asked it why! It would not say
 stand_in(TEXT, TEXT, {"title": "Tides", "body": TEXT, "tags": ["sea", "time"]})
 
 client = wrap(instructor.from_openai(openai.OpenAI()))
-ask = {"model": "gpt-4o-mini", "messages": "About the tides."}
+ask: dict[str, Any] = {"model": "gpt-4o-mini", "messages": "About the tides."}
 
 for sentence in client.stream_text(**ask, by="sentence"):  # for a voice that reads aloud
     print("sentence:", sentence)

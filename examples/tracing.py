@@ -35,7 +35,7 @@ client.create(model="gpt-4o-mini", messages="A room, please.", response_model=Ro
 for span in exporter.get_finished_spans():
     print(span.name)
     for name, value in sorted((span.attributes or {}).items()):
-        print(f"  {name}: {value}")
+        print(f"  {name}:", value)
 data = reader.get_metrics_data()
 assert data is not None
 for metric in data.resource_metrics[0].scope_metrics[0].metrics:
