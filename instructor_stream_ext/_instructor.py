@@ -36,7 +36,7 @@ from instructor.v2.dsl.simple_type import AdapterBase
 from instructor.v2.validation.async_validators import reject_async_validators
 from pydantic import BaseModel
 
-from instructor_stream_ext.core.errors import ClientNotSupported
+from instructor_stream_ext.core.errors import ClientNotSupported, StreamMisuse
 from instructor_stream_ext.core.events import Cost
 from instructor_stream_ext.hooks import refuse_coroutine
 from instructor_stream_ext.ports import Do, Recovery
@@ -180,6 +180,17 @@ class Link:
             StreamMisuse: The call cannot work; nothing has been sent.
         """
         return self
+
+    def check_call(self, kwargs: dict[str, Any]) -> None:
+        """Raise `StreamMisuse` if litellm was told no model: instructor's `from_provider` forgets it."""
+        if not self.is_litellm or kwargs.get("model") or self._default_model:
+            return
+        bound = self.function.keywords if isinstance(self.function, functools.partial) else {}
+        if not bound.get("model"):
+            raise StreamMisuse(
+                "no model: instructor.from_provider('litellm/...') does not keep it; name it in the call as "
+                "model='provider/name', or use instructor_stream_ext.routing.from_litellm"
+            )
 
     def source(self, request: Request, hooks: InstructorHooks, max_attempts: int | None) -> InstructorSource:
         """Where the attempts of one stream come from."""

@@ -202,6 +202,7 @@ class CallMaker:
         for name in _CACHING:
             kwargs.pop(name, None)
         kwargs = link.client.handle_kwargs(kwargs)
+        link.check_call(kwargs)
         dispatch = Dispatch(hooks, self._hook_errors)
         retries = Retries(max_retries, is_async=link.is_async)
         gate, items = _gate(shape, checks, strict=strict, context=context, on_bad=on_bad, most=limits.max_items)

@@ -40,6 +40,8 @@ def cost_of(connection: InstructorConnection) -> Cost:
             dollars = sum(litellm.cost_per_token(model=model, prompt_tokens=asked, completion_tokens=said, **prices))
     except Exception:  # noqa: BLE001  litellm raises whatever comes up on its way through the price list
         return Cost(None, estimated=not is_told)
+    if not dollars and not prices:  # a Router enters its models without a price, as if they were free
+        return Cost(None, estimated=not is_told)
     return Cost(float(dollars), estimated=not is_told)
 
 

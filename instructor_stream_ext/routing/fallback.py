@@ -254,6 +254,9 @@ class RouteLink(Link):
         rest = [station for station in self.stations if station.name != named]
         return RouteLink(self.router, first + rest, self.policy)
 
+    def check_call(self, kwargs: dict[str, Any]) -> None:
+        """Nothing: the route's models have names."""
+
     def source(self, request: Request, hooks: InstructorHooks, max_attempts: int | None) -> InstructorSource:
         """Attempts that go from model to model."""
         return RouteSource(self, request, hooks, max_attempts)

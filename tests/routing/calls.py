@@ -77,7 +77,7 @@ PROVIDERS = {
     provider.name: provider
     for provider in (
         Provider("openai/gpt-4o-mini", Mode.TOOLS),
-        Provider("anthropic/claude-3-5-haiku-20241022", Mode.TOOLS, path="", asked="/v1/messages"),
+        Provider("anthropic/claude-haiku-4-5", Mode.TOOLS, path="", asked="/v1/messages"),
         Provider("gemini/gemini-2.5-flash", Mode.JSON_SCHEMA, path="", asked=GEMINI),
         Provider("groq/llama-3.3-70b-versatile", Mode.MD_JSON),
         Provider("ollama_chat/llama3", Mode.JSON_SCHEMA, path="", asked="/api/chat"),

@@ -446,7 +446,7 @@ def test_arguments_that_cannot_work(arguments: dict[str, Any], match: str) -> No
 
 
 def test_a_model_without_credentials_is_told_before_anything_is_sent(server: ScriptedServer) -> None:
-    client = routed(server, "openai", "anthropic/claude-3-5-haiku-20241022", is_async=False)
-    with pytest.raises(StreamMisuse, match="claude-3-5-haiku-20241022 has no credentials: .*ANTHROPIC_API_KEY"):
+    client = routed(server, "openai", "anthropic/claude-haiku-4-5", is_async=False)
+    with pytest.raises(StreamMisuse, match="claude-haiku-4-5 has no credentials: .*ANTHROPIC_API_KEY"):
         client.create_partial(Person, "go")
     assert server.exchanges == []
