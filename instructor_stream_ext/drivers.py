@@ -46,16 +46,21 @@ def drive(script: Script, pick: Pick) -> Generator[Any, None, None]:  # noqa: C9
             try:
                 if wish is READ:
                     glance = script.glance
-                    while True:
+                    answer: Any = END
+                    if glance is not None and machine.is_steady:
+                        for answer in chunks:  # the common case, with as few steps as can be
+                            if (partial := glance(answer)) is LOOK:
+                                break
+                            if partial is not None:
+                                yield partial
+                        else:
+                            answer = END
+                    else:
                         due = machine.deadline()
                         if due == math.inf:
-                            answer: Any = next(chunks, END)
+                            answer = next(chunks, END)
                         else:
                             answer = watchdog.wait(due, machine.bound(), next, chunks, END)
-                        if glance is None or (partial := glance(answer)) is LOOK:
-                            break
-                        if partial is not None:
-                            yield partial
                 elif isinstance(wish, Do):
                     answer = _done(wish)
                 elif type(wish) is Open:
@@ -128,10 +133,19 @@ async def adrive(script: Script, pick: Pick) -> AsyncGenerator[Any, None]:  # no
                 if wish is READ:
                     assert chunks is not None  # noqa: S101
                     glance = script.glance
-                    while True:
+                    answer: Any = END
+                    if glance is not None and machine.is_steady:
+                        async for answer in chunks:  # the common case, with as few steps as can be
+                            if (partial := glance(answer)) is LOOK:
+                                break
+                            if partial is not None:
+                                yield partial
+                        else:
+                            answer = END
+                    else:
                         deadline = machine.deadline()
                         if reading is None and deadline == math.inf:
-                            answer: Any = await anext(chunks, END)
+                            answer = await anext(chunks, END)
                         else:
                             reading = reading or asyncio.ensure_future(_next(chunks))
                             if await _arrives(reading, deadline, clock):
@@ -139,10 +153,6 @@ async def adrive(script: Script, pick: Pick) -> AsyncGenerator[Any, None]:  # no
                                 answer = done.result()
                             else:
                                 answer = TICK
-                        if glance is None or (partial := glance(answer)) is LOOK:
-                            break
-                        if partial is not None:
-                            yield partial
                 elif isinstance(wish, Do):
                     if reading is not None and type(wish) is Close:
                         await _abandon(reading)

@@ -125,7 +125,7 @@ class Script:
         self._rejected: _Rejected | None = None
         self._leaving = False
         self._stash: str | None = None
-        self._chunks = 0
+        self._flowing = False
         self.glance: Callable[[Any], Any] | None = None
         """While partials are all that anybody wants: from a chunk to the partial it makes, None, or `LOOK`."""
 
@@ -309,9 +309,9 @@ class Script:
         machine, clock, reader = self.machine, self.clock, connection.reader
         feed = machine.feed
         timed = machine.timed
-        self._chunks = 0
+        self._flowing = False
         self._stash = None
-        self.glance = self._glancer(reader) if self._is_quiet else None
+        self.glance = None
         events: Sequence[Event]
         while True:
             if timed:
@@ -387,12 +387,7 @@ class Script:
         machine, clock, read, take = self.machine, self.clock, reader.read, self.machine.take
 
         def glance(chunk: Any) -> Any:
-            if chunk is END or chunk is TICK:
-                return LOOK
             text = read(chunk)
-            self._chunks += 1
-            if self._chunks == 1 and self.connection is not None:
-                self.connection.flows()
             if reader.aside or reader.switched is not None or reader.error is not None or self._leaving:
                 self._stash = text
                 return LOOK
@@ -413,13 +408,11 @@ class Script:
         if self._stash is not None:
             text, self._stash = self._stash, None
             return text
-        self._count_chunk()
-        return reader.read(chunk)
-
-    def _count_chunk(self) -> None:
-        self._chunks += 1
-        if self._chunks == 1 and self.connection is not None:
+        if not self._flowing and self.connection is not None:
+            self._flowing = True
             self.connection.flows()
+            self.glance = self._glancer(reader) if self._is_quiet else None
+        return reader.read(chunk)
 
     def _take(self, event: ItemCompleted) -> bool:
         """Validate an item of the stream's list, once, as it is closed; True if no further one is wanted."""
@@ -492,10 +485,10 @@ class Script:
         yield from self._tell_all(self._source.errored(error, self.machine.attempt))
         if isinstance(error, StreamError):
             raise error
-        if not self._chunks and _is_before_the_first_byte(error):
+        if not self._flowing and _is_before_the_first_byte(error):
             raise error
         said = str(error) or type(error).__name__
-        raise StreamInterrupted(f"the stream broke after {self._chunks} chunks: {said}") from error
+        raise StreamInterrupted(f"the stream broke after {self.machine.stats.deltas} pieces of text: {said}") from error
 
     # ------------------------------------------------------------------ the gate
 

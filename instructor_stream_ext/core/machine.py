@@ -274,6 +274,11 @@ class StreamMachine:
         return [StreamStarted(at=now - self.began_at, attempt=self.attempt, model=model, provider=provider)]
 
     @property
+    def is_steady(self) -> bool:
+        """Whether it never wants to be woken: `deadline` is always infinite."""
+        return not self.timed and self._policy is None
+
+    @property
     def is_quiet(self) -> bool:
         """Whether nobody but the consumer of partials listens, so that `take` does."""
         return not (self.wants_deltas or self.wants_transitions or self.timed)
@@ -312,9 +317,10 @@ class StreamMachine:
         elif now - last > self._longest_gap:
             self._longest_gap = now - last
         self._last_delta_at = now
-        self.document_buffer.add(text)
-        buffer = self.buffer
+        buffer = self.document_buffer
+        buffer.add(text)
         if self.has_aside:
+            buffer = self.buffer
             buffer.add(text)
         if buffer.length > self._max_chars:
             self.fault = LimitExceeded("max_chars", int(self._max_chars))
