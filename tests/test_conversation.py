@@ -83,15 +83,12 @@ async def test_turn_by_turn_with_every_message_shape(server: ScriptedServer, twi
 async def test_a_turn_is_kept_only_at_its_end(server: ScriptedServer, twin: Twin) -> None:
     server.add(reply("Hello!"))
     talk = Conversation(twin.client(server))
-    stream = talk.say("Hi.", model="m")
+    stream: Any = talk.say("Hi.", model="m")
     assert talk.messages == []
-    kept: list[Any] = []
-    if twin.is_async:
-        async for _ in stream:
-            kept.append(len(talk.messages))
+    if twin.is_async:  # noqa: SIM108  side by side
+        kept = [len(talk.messages) async for _ in stream]
     else:
-        for _ in stream:
-            kept.append(len(talk.messages))
+        kept = [len(talk.messages) for _ in stream]
     assert kept[:-1] == [0] * (len(kept) - 1)
     assert talk.messages == [user("Hi."), assistant("Hello!")]
 
@@ -100,7 +97,8 @@ async def test_a_turn_is_kept_only_at_its_end(server: ScriptedServer, twin: Twin
 async def test_an_answer_that_was_left_is_kept_and_marked_but_not_sent_with_the_mark(
     server: ScriptedServer, twin: Twin
 ) -> None:
-    server.add(sends(chat_content("Hello, and ", size=5, finish=None, done=False)), Forever([chat_chunk({"content": "more"})]))
+    begun = chat_content("Hello, and ", size=5, finish=None, done=False)
+    server.add(sends(begun), Forever([chat_chunk({"content": "more"})]))
     talk = Conversation(twin.client(server))
     seen = await twin.first(talk.say("Hi.", model="m"), 2)
     assert server.exchanges[0].disconnected.wait(PATIENCE)

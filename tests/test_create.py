@@ -133,9 +133,7 @@ async def test_all_the_ways_to_create(server: ScriptedServer, twin: Twin) -> Non
     ],
     ids=str,
 )
-async def test_whatever_the_response_is(
-    server: ScriptedServer, twin: Twin, model: Any, sent: str, wanted: Any
-) -> None:
+async def test_whatever_the_response_is(server: ScriptedServer, twin: Twin, model: Any, sent: str, wanted: Any) -> None:
     server.always(reply(sent))
     recorder = Recorder(twin)
     client, ask = made(server, twin, "openai tools", on_delta=recorder.handler("delta"))

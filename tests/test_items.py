@@ -94,13 +94,14 @@ async def test_on_item_hears_of_items_of_all_lists(server: ScriptedServer, twin:
 async def test_a_bad_item_that_raises_ends_the_stream_without_asking_again(server: ScriptedServer, twin: Twin) -> None:
     server.always(reply(MIXED, 1))
     recorder = Recorder(twin)
-    stream = twin.client(server).create_iterable(Person, **ASK, on_bad_item="raise", **recorder.hooks("restart", "error"))
+    hooks = recorder.hooks("restart", "error")
+    stream = twin.client(server).create_iterable(Person, **ASK, on_bad_item="raise", **hooks)
     seen: list[Any] = []
     with pytest.raises(RetriesExhausted) as caught:
         await twin.values(stream, seen)
     assert seen == [Person(name="Ada", age=1)]
     assert isinstance(caught.value.__cause__, ValidationError)
-    assert len(caught.value.failed_attempts) == caught.value.n_attempts == 1
+    assert len(caught.value.failed_attempts or ()) == caught.value.n_attempts == 1
     assert "Bob" in caught.value.text
     assert "Cleo" not in caught.value.text
     assert len(server.requests) == 1
@@ -196,7 +197,9 @@ async def test_the_list_ends_when_it_is_full_and_the_connection_closes(server: S
 
 @both
 @pytest.mark.parametrize("size", [1, 7, None])
-async def test_a_full_list_is_the_same_whatever_the_chunks(server: ScriptedServer, twin: Twin, size: int | None) -> None:
+async def test_a_full_list_is_the_same_whatever_the_chunks(
+    server: ScriptedServer, twin: Twin, size: int | None
+) -> None:
     server.add(reply(MIXED[:-2] + f", {json.dumps(GOOD[2])}]}}", size))
     stream = twin.client(server).create_iterable(Person, **ASK, on_bad_item="skip", limits=Limits(max_items=2))
     assert [item.name for item in await twin.values(stream)] == ["Ada", "Cleo"]  # what is skipped does not count

@@ -23,7 +23,9 @@ def is_text(title: Any) -> Any:
     return title
 
 
-class Plain:
+def plain() -> Any:
+    """An order without markers."""
+
     class Line(BaseModel):
         id: int
         note: str = Field("", description="what it is")
@@ -48,8 +50,12 @@ class Plain:
         whole: list[int] = []
         _title = field_validator("title")(is_text)
 
+    return Order
 
-class Marked:
+
+def marked() -> Any:
+    """The same with markers at all depths."""
+
     class Line(BaseModel):
         id: Annotated[int, NotNull()]
         note: Annotated[str, Done()] = Field("", description="what it is")
@@ -74,6 +80,8 @@ class Marked:
         whole: Annotated[list[int], Done()] = []
         _title = field_validator("title")(is_text)
 
+    return Order
+
 
 DOCUMENT = (
     '{"title": "An order", "lines": [{"note": "first", "id": 1}, {"id": 2, "note": "second"}], '
@@ -87,11 +95,11 @@ DOCUMENT = (
 async def test_what_the_provider_is_sent_does_not_know_them(server: ScriptedServer, twin: Twin, mode: Mode) -> None:
     text = f"```json\n{DOCUMENT}\n```" if mode is Mode.MD_JSON else DOCUMENT
     server.always(reply(text))
-    for model in (Plain.Order, Marked.Order):
+    for model in (plain(), marked()):
         await twin.final(twin.client(server, mode).create_partial(model, **ASK))
-    plain, marked = (request.json for request in server.requests)
-    assert marked == plain
-    assert "what it is" in str(plain)
+    without, with_them = (request.json for request in server.requests)
+    assert with_them == without
+    assert "what it is" in str(without)
 
 
 @both
@@ -101,9 +109,9 @@ async def test_the_final_does_not_know_them_and_partials_keep_their_promises(
 ) -> None:
     server.always(reply(DOCUMENT, size))
     client = twin.client(server)
-    plain = await twin.final(client.create_partial(Plain.Order, **ASK))
-    *partials, final = await twin.values(client.create_partial(Marked.Order, **ASK))
-    assert final.model_dump() == plain.model_dump()
+    alike = await twin.final(client.create_partial(plain(), **ASK))
+    *partials, final = await twin.values(client.create_partial(marked(), **ASK))
+    assert final.model_dump() == alike.model_dump()
     assert final.title == "An order"
     assert partials
     for partial in partials:
@@ -113,7 +121,7 @@ async def test_the_final_does_not_know_them_and_partials_keep_their_promises(
             assert line.id in (1, 2, 3)
             assert line.note in ("", "first", "second", "x")
         assert partial.whole in ([], [1, 2])
-        if isinstance(partial.paid, BaseModel) and partial.paid.kind == "cash":
+        if hasattr(partial.paid, "amount"):  # a plain dict until its kind is known
             assert partial.paid.amount in (Streamed(None, MISSING), Streamed(None, STREAMING), Streamed(12.5, COMPLETE))
         if isinstance(partial.place, dict) and "city" in partial.place:
             assert isinstance(partial.place["city"], Streamed)

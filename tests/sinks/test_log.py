@@ -49,7 +49,7 @@ class Kept(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.records: list[logging.LogRecord] = []
+        self.records: list[Any] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.append(record)
@@ -367,9 +367,7 @@ async def test_it_may_be_called_with_the_events_of_a_loop(server: ScriptedServer
 
 
 @both
-async def test_settings_are_inherited_and_the_newer_one_counts(
-    server: ScriptedServer, twin: Twin, kept: Kept
-) -> None:
+async def test_settings_are_inherited_and_the_newer_one_counts(server: ScriptedServer, twin: Twin, kept: Kept) -> None:
     from instructor_stream_ext import wrap
 
     server.always(reply(ADA))
@@ -395,9 +393,7 @@ async def test_create_streams_underneath_so_that_there_is_something_to_log(
     assert len(kept.records) == 11
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"level": "LOUD"}, {"when": "always"}, {"redact": "token"}, {"level": 1.5}], ids=str
-)
+@pytest.mark.parametrize("wrong", [{"level": "LOUD"}, {"when": "always"}, {"redact": "token"}, {"level": 1.5}], ids=str)
 def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any]) -> None:
     with pytest.raises(StreamMisuse):
         TransitionLog(**wrong)

@@ -66,7 +66,8 @@ class Collected:
     def points(self, name: str) -> list[Any]:
         """The data points of a metric, by its key in the table."""
         data = self.metrics_.get_metrics_data()
-        metrics = [metric for rs in data.resource_metrics for ss in rs.scope_metrics for metric in ss.metrics] if data else []
+        resources = data.resource_metrics if data else []
+        metrics = [metric for resource in resources for scope in resource.scope_metrics for metric in scope.metrics]
         return [point for metric in metrics if metric.name == NAMES[name] for point in metric.data.data_points]
 
 
@@ -82,7 +83,8 @@ def collected() -> Iterator[Collected]:
 
 
 def test_the_names_are_the_conventions() -> None:
-    known = {value for module in (gen_ai_attributes, gen_ai_metrics, error_attributes) for value in vars(module).values() if isinstance(value, str)}
+    modules = (gen_ai_attributes, gen_ai_metrics, error_attributes)
+    known = {value for module in modules for value in vars(module).values() if isinstance(value, str)}
     ours = {name for name in NAMES.values() if name.startswith("instructor_stream.")}
     assert set(NAMES.values()) - ours <= known
     assert len(set(NAMES.values())) == len(NAMES)
@@ -222,7 +224,7 @@ async def test_cancellation_and_a_dropped_loop_end_the_span(server: ScriptedServ
 
     async for _ in client.stream_text(**ASK):
         break
-    while len(collected.spans) < 2:
+    while len(collected.spans) < 2:  # noqa: ASYNC110  it is another thread or the loop itself that is waited for
         await asyncio.sleep(0)
 
 
@@ -278,7 +280,8 @@ async def test_merged_streams_have_a_span_each(server: ScriptedServer, collected
     client = twin.client(server, on_event=collected.sink())
     async for _ in merge({model: client.stream_text("go", model=model) for model in "ab"}):
         pass
-    ended = {(span.attributes or {})[NAMES["model"]]: (span.attributes or {})[NAMES["outcome"]] for span in collected.spans}
+    told = [span.attributes or {} for span in collected.spans]
+    ended = {attributes[NAMES["model"]]: attributes[NAMES["outcome"]] for attributes in told}
     assert ended == {"a": "completed", "b": "failed"}
 
 

@@ -197,8 +197,8 @@ def test_there_is_a_progress_bar_when_the_number_of_items_is_known() -> None:
     stream = fake_client([items], 3).create_iterable(Tag, **ASK, limits=Limits(max_items=4))
     counts = [board[1].rsplit(" ", 1)[-1] for board in Watched().boards(stream)]
     assert list(dict.fromkeys(counts)) == ["0/4", "1/4", "2/4", "3/4", "4/4"]
-    stream = fake_client([POST], 3).create_partial(Post, **ASK)
-    assert Watched().boards(stream, total=2)[-1][1].endswith("2/2")
+    other = fake_client([POST], 3).create_partial(Post, **ASK)
+    assert Watched().boards(other, total=2)[-1][1].endswith("2/2")
     assert "/2" not in str(Watched().boards(fake_client([POST], 3).create_partial(Post, **ASK)))
 
 
