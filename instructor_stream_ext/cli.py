@@ -64,6 +64,7 @@ def _give_up(error: Exception | str, code: int = UNUSABLE) -> NoReturn:
 
 def _faults_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
     """Have a command end with one line and its exit code where a tape cannot be used."""
+
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from instructor_stream_ext.testing.clock import Pace
-from instructor_stream_ext.testing.payload import finished, pieces
+from instructor_stream_ext.testing.payload import has_end_signal, pieces
 from instructor_stream_ext.testing.tape import CassetteError, End, Take
 
 __all__ = ["Performance", "httpx_response", "played_aiohttp"]
@@ -34,10 +34,17 @@ class Performance:
 
     @property
     def left_early(self) -> bool:
-        """Whether the client stopped reading before the end, where the recorded one did not."""
-        if self.over or self.take.end is End.ABANDONED:
+        """Whether the client stopped reading before the end, where the recorded one did not.
+
+        Some clients stop at the end signal, and leave `[DONE]` or the usage unread.
+        """
+        take = self.take
+        if self.over or take.end is End.ABANDONED:
             return False
-        return not finished(b"".join(chunk.data for chunk in self.take.chunks[: self.played]))
+        read = b"".join(chunk.data for chunk in take.chunks[: self.played])
+        if not has_end_signal(read, take.content_type):
+            return True
+        return any(piece.text for piece in pieces(take.body, take.content_type) if piece.stop > len(read))
 
     @property
     def deltas(self) -> int:
@@ -199,7 +206,11 @@ def _reader_class() -> Any:
                 return
             if pace.pauses:
                 await pace.await_(self._left(take.ended_at))
-            performance.end(_aiohttp_error)
+            try:
+                performance.end(_aiohttp_error)
+            except Exception as error:
+                self.set_exception(error)  # as the network does; some who read ask for it afterwards
+                raise
             self.feed_eof()
 
     return PlayedReader

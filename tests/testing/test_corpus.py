@@ -1,0 +1,279 @@
+"""Every tape there is: played whole, event by event and cut anywhere, it gives what stands beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import instructor
+import pytest
+from instructor import Mode
+
+from instructor_stream_ext import AsyncStreamClient, StreamClient, wrap
+from instructor_stream_ext.testing import End, Fault, Resplit, ResplitAtEvents, Take, load_tape, record_events, use_tape
+from instructor_stream_ext.testing.checks import check_tape
+from instructor_stream_ext.testing.clock import Pace
+from instructor_stream_ext.testing.payload import has_end_signal, text_of
+from instructor_stream_ext.testing.replay import Performance, httpx_response
+from instructor_stream_ext.testing.tape import Chunk
+from tests import test_recordings as known
+from tests.playing import Played, arguments_for, play, still
+from tests.recordings import Recording
+from tests.testing.tape_models import Card, Catalogue
+
+PLANS = 50
+BYTES, HUGE = 250_000, 500_000
+HERE = Path(__file__).parent.parent / "cassettes"
+TAPES = sorted(HERE.rglob("*.yaml"))
+MODELS = {"Card": Card, "Catalogue": Catalogue}
+
+
+def plans(size: int) -> list[Fault]:
+    """Whole, event by event, and cut at random 50 times; less often where a body is so long that it takes long."""
+    count = max(1, min(PLANS, BYTES // max(size, 1)))
+    return [Resplit(), ResplitAtEvents(), *(Resplit(count=12, seed=seed) for seed in range(count))]
+
+
+# -- the project's own tapes -----------------------------------------------------------------------------------------
+
+
+def openai_client(url: str, mode: Mode) -> StreamClient:
+    import openai
+
+    bare = openai.OpenAI(base_url=url, api_key="none-needed", max_retries=0)
+    return wrap(instructor.from_openai(bare, mode=mode), clock=still)
+
+
+def async_openai_client(url: str, mode: Mode) -> AsyncStreamClient:
+    import openai
+
+    bare = openai.AsyncOpenAI(base_url=url, api_key="none-needed", max_retries=0)
+    return wrap(instructor.from_openai(bare, mode=mode), clock=still)
+
+
+def litellm_client(url: str, mode: Mode, *, is_async: bool = False) -> Any:
+    import functools
+
+    import litellm
+
+    called = litellm.acompletion if is_async else litellm.completion
+    call = functools.partial(called, api_base=url, api_key="none-needed", num_retries=0)
+    return wrap(instructor.from_litellm(call, mode=mode), clock=still)
+
+
+async def close_litellm() -> None:
+    import inspect
+
+    import litellm
+
+    cache = litellm.in_memory_llm_clients_cache
+    clients = list(cache.cache_dict.values())
+    cache.flush_cache()  # type: ignore[no-untyped-call]
+    for client in clients:
+        closed = client.close()
+        if inspect.isawaitable(closed):
+            await closed
+
+
+TRANSPORTS: dict[str, Callable[[str, Mode], Any]] = {
+    "httpx2-sync": openai_client,
+    "httpx2-async": async_openai_client,
+    "httpx-sync": litellm_client,
+    "aiohttp-async": lambda url, mode: litellm_client(url, mode, is_async=True),
+}
+
+
+def expected(tape: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(tape.with_suffix(".json").read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")  # litellm does, and takes it for an error
+@pytest.mark.parametrize("tape", TAPES, ids=lambda tape: tape.stem)
+async def test_a_tape_of_ours_gives_what_stands_beside_it(tape: Path) -> None:
+    (take,) = load_tape(tape, sidecar=True).takes
+    wanted = expected(tape)
+    url = take.url.removesuffix("/chat/completions")
+    mode = Mode.TOOLS if b'"tools"' in take.request_body else Mode.JSON_SCHEMA
+    clients = {name: make(url, mode) for name, make in TRANSPORTS.items()}
+    names = list(clients)
+    ways = plans(len(take.body))
+    is_huge = len(take.body) >= HUGE
+    runs = [(name, fault) for name in names for fault in ((None,) if is_huge else (None, *ways[:2]))]
+    runs += [(names[number % len(names)], fault) for number, fault in enumerate(ways[2:])]
+    for name, fault in runs:
+        model = "openai/any" if "httpx-" in name or "aiohttp" in name else "any"
+        with use_tape(tape, faults=fault, whole=wanted.get("error") != "left") as deck:
+            stream = clients[name].create_partial(
+                model=model, messages="go", response_model=MODELS[wanted["response_model"]], max_retries=0
+            )
+            if is_huge:
+                final = stream.get_final_response()
+                final = await final if hasattr(final, "__await__") else final
+                assert final.model_dump(mode="json") == wanted["final"]
+                assert stream.text == text_of(take.body, take.content_type)
+                continue
+            played = await _left(stream) if wanted.get("error") == "left" else await play(stream)
+            assert len(deck.performances) == 1
+        _check(played, wanted, take, f"{name} {fault}")
+        if hasattr(stream, "aclose"):
+            await stream.aclose()
+    for client in list(clients.values())[:2]:
+        closed = client.wrapped.client.close()
+        if closed is not None:
+            await closed
+    await close_litellm()
+
+
+async def _left(stream: Any) -> Played:
+    """Read what is on a tape whose client left, and leave too."""
+    events = record_events(stream, limit=3)
+    return Played(stream, events if isinstance(events, list) else await events)
+
+
+def _check(played: Played, wanted: dict[str, Any], take: Take, way: str) -> None:
+    if "final" in wanted:
+        assert played.final.model_dump(mode="json") == wanted["final"], way
+        assert played.text == text_of(take.body, take.content_type), way
+        return
+    if wanted["error"] == "left":
+        assert played.events, way
+        assert wanted["text"].startswith(played.text), way
+        return
+    assert type(played.error).__name__ == wanted["error"], f"{way}: {played.error!r}"
+    if take.status == 200:
+        assert wanted["text"].startswith(played.error.text), way  # type: ignore[union-attr]  # of a StreamError
+        assert played.text == wanted["text"] or "several" in way or b"tool_calls" in take.body, way
+
+
+def test_our_tapes_are_clean_and_of_every_kind() -> None:
+    assert len(TAPES) >= 20
+    assert [found for tape in TAPES for found in check_tape(tape)] == []
+    takes = [take for tape in TAPES for take in load_tape(tape, sidecar=True).takes]
+    assert {take.end for take in takes} == set(End)
+    assert max(len(text_of(take.body, take.content_type).encode()) for take in takes) >= 64 * 1024
+    for folder in (HERE, HERE.parent.parent / "instructor_stream_ext" / "data"):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                content = path.read_text(encoding="utf-8")
+                for trace in ("/tmp/", "/home/", "/root", "/work", "/Users", "C:\\\\"):
+                    assert trace not in content, path
+    for take in takes:
+        assert take.url.startswith("http://127.0.0.1:")
+
+
+def test_our_tapes_were_really_streamed() -> None:
+    for tape in TAPES:
+        (take,) = load_tape(tape).takes
+        if take.status == 200:
+            assert len(take.chunks) > 8, tape
+            assert take.chunks[-1].at > take.chunks[0].at, tape
+
+
+# -- recordings of real providers ------------------------------------------------------------------------------------
+
+
+class Stage:
+    """Wrapped clients of one SDK that get whatever take is put on, through the SDK's own transport."""
+
+    def __init__(self, provider: str, mode: Mode) -> None:
+        self.take = Take()
+        sync_client = httpx2.Client(transport=httpx2.MockTransport(lambda _: self._answer(is_async=False)))
+        async_client = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: self._answer(is_async=True)))
+        self.clients = [
+            wrap(made, clock=still) for made in _instructors(provider, mode, sync_client, async_client)
+        ]
+
+    def _answer(self, *, is_async: bool) -> Any:
+        return httpx_response(httpx2, Performance(self.take, Pace(), "corpus"), is_async=is_async)
+
+
+def _instructors(provider: str, mode: Mode, client: Any, async_client: Any) -> list[Any]:
+    if provider == "openai":
+        import openai
+
+        options: dict[str, Any] = {"api_key": "k", "max_retries": 0}
+        bare = openai.OpenAI(http_client=client, **options), openai.AsyncOpenAI(http_client=async_client, **options)
+        return [instructor.from_openai(one, mode=mode) for one in bare]
+    if provider == "anthropic":
+        import anthropic
+
+        options = {"api_key": "k", "max_retries": 0}
+        both = anthropic.Anthropic(http_client=client, **options), anthropic.AsyncAnthropic(
+            http_client=async_client, **options
+        )
+        return [instructor.from_anthropic(one, mode=mode) for one in both]
+    from google import genai
+
+    http = genai.types.HttpOptions(httpx_client=client, httpx_async_client=async_client)
+    google = genai.Client(api_key="k", http_options=http)
+    return [instructor.from_genai(google, mode=mode, use_async=is_async) for is_async in (False, True)]
+
+
+CASES = [one for one in (*known.CALLS, *known.OBJECTS) if one.api != "responses" or one.calls]
+
+
+@pytest.mark.parametrize("recording", CASES, ids=lambda recording: str(recording.file.rpartition(".")[0]))
+async def test_a_recording_gives_what_stands_beside_it(recording: Recording) -> None:
+    name = recording.calls[0][0] if recording.calls else "Answer"
+    carried = recording.carried[0]
+    is_whole = recording.texts[0].endswith(".json")
+    value = json.loads(carried) if is_whole else {}
+    is_list = isinstance(value, list)
+    model: Any = known._list_of(known._kind("Item", value)) if is_list else known._model(name, value)
+    body = known._body(recording, name)
+    provider = known.CLIENTS[recording.api]
+    stage = Stage(provider, known._mode(recording))
+    whole = Take(headers=(("content-type", "text/event-stream"),), chunks=(Chunk(0.0, body),))
+    for number, fault in enumerate(plans(len(body))):
+        stage.take = fault(whole)
+        assert stage.take.body == body
+        client = stage.clients[number % 2]
+        played = await play(client.create_partial(model, **arguments_for(provider), max_retries=0))
+        if is_whole or recording.file in known.TWO_ANSWERS:
+            found = [known._as_sent(item) for item in played.final] if is_list else known._as_sent(played.final)
+            assert found == value, fault
+        else:
+            assert type(played.error).__name__ == "OutputTruncated", fault
+            assert played.error.text.endswith(carried), fault  # type: ignore[union-attr]  # of a StreamError
+
+
+@pytest.mark.parametrize("recording", known.recordings(), ids=lambda recording: str(recording.file.rpartition(".")[0]))
+def test_what_a_recording_says_is_read_without_an_sdk(recording: Recording) -> None:
+    """As `inspect`, `replay` and `check` read tapes."""
+    body = recording.body
+    kind = "application/vnd.amazon.eventstream" if "converse" in recording.api or "invoke" in recording.mode else ""
+    if recording.mode in ("sse-text", "generate-text") or recording.file in known.TWO_ANSWERS:
+        return
+    text = text_of(body, kind)
+    for name, carried in zip(recording.texts, recording.carried, strict=True):
+        if name.endswith(".json") and not recording.says("no arguments.delta events: arguments only in the done event"):
+            assert _holds(text, json.loads(carried)), name
+        elif not name.endswith(".json"):
+            assert carried.strip() in text
+    assert has_end_signal(body, kind) == (recording.finish != "-" or recording.mode == "chat-error" or b"[DONE]" in body)
+
+
+def _holds(text: str, value: Any) -> bool:
+    """Whether a value stands somewhere in the text."""
+    decoder = json.JSONDecoder()
+    places = [number for number, character in enumerate(text) if character in "{["]
+    for place in places:
+        try:
+            if decoder.raw_decode(text, place)[0] == value:
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def test_the_takes_of_a_stage_are_played() -> None:
+    stage = Stage("openai", Mode.JSON)
+    chunk = b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"{}"},"finish_reason":"stop"}]}\n\n'
+    stage.take = replace(stage.take, headers=(("content-type", "text/event-stream"),), chunks=(Chunk(0.0, chunk),))
+    stream = stage.clients[0].create_partial(model="m", messages="go", response_model=known._model("Any", {}))
+    assert stream.get_final_response().model_dump() == {}
