@@ -334,7 +334,10 @@ class Request(NamedTuple):
 
 
 _LITELLM_HEARD = ("received_finish_reason", "intermittent_finish_reason")
-"""Where litellm's stream keeps the provider's finish reason; both are None as long as there was none."""
+"""Where litellm's stream keeps the provider's finish reason; both are None as long as there was none.
+
+The second may be there without one, after some chunks of Gemini's.
+"""
 
 
 _IDS_ARE_MADE_UP = ("ollama", "ollama_chat")
@@ -382,7 +385,7 @@ class InstructorConnection:
 
     def close(self) -> Any:
         if self._link.is_async:
-            return closing.aclose(self._stream, self._generators)
+            return closing.aclose(self._stream, [*self._responses, *self._generators])
         return closing.close(self._stream)
 
     def socket(self) -> Any:
@@ -399,10 +402,14 @@ class InstructorConnection:
 
     def ended(self) -> Exception | None:
         # litellm says "stop" where the provider said nothing, and its async transport hides that a connection broke
-        if not self._link.is_litellm or any(getattr(self._heard, name, "") is not None for name in _LITELLM_HEARD):
+        if not self._link.is_litellm:
             return None
-        self.reader.disbelieve_end()
+        for_sure, maybe = (getattr(self._heard, name, "") for name in _LITELLM_HEARD)
+        if for_sure is not None:
+            return None
         error = closing.error_under(self._responses)
+        if error is not None or maybe is None:
+            self.reader.disbelieve_end()
         return error if isinstance(error, Exception) else None
 
 

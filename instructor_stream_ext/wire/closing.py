@@ -64,14 +64,14 @@ def generators_under(stream: Any) -> list[AsyncGeneratorType[Any, Any]]:
     return [held for held in _below(stream) if isinstance(held, AsyncGeneratorType)]
 
 
-async def aclose(stream: Any, generators: Iterable[AsyncGeneratorType[Any, Any]] = ()) -> None:
+async def aclose(stream: Any, noted: Iterable[Any] = ()) -> None:
     """Close an async stream and the connection below it.
 
     Args:
         stream: What the SDK handed out; a sync stream that an async client gave is closed as well.
-        generators: From `generators_under`.
+        noted: From `generators_under` and `responses_under`; a read that was cancelled leaves no way to them.
     """
-    below = [*_below(stream), *generators]
+    below = [*_below(stream), *noted]
     for held in below:
         if _is_response(held):
             await _ended(held.aclose() if hasattr(held, "aclose") else held.close())
