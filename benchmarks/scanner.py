@@ -10,140 +10,14 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import math
-import random
 import time
 from typing import Any
 
-from pydantic import BaseModel, create_model
+from shapes import MODELS, text_of
 
 from instructor_stream_ext.core.partials import PartialParser
 from instructor_stream_ext.core.plans import Plan, compile_plan
-
-WORDS = [
-    "amber",
-    "basil",
-    "cedar",
-    "dune",
-    "echo",
-    "fjord",
-    "grove",
-    "heron",
-    "iris",
-    "jade",
-    "kelp",
-    "lilac",
-    "maple",
-    "noon",
-    "opal",
-    "pine",
-    "quill",
-    "reed",
-]
-
-
-class Entry(BaseModel):
-    """One of many small objects."""
-
-    name: str
-    price: float
-    tags: list[str]
-    note: str
-
-
-class Catalogue(BaseModel):
-    """Many small objects."""
-
-    title: str
-    entries: list[Entry]
-
-
-class Essay(BaseModel):
-    """One long string."""
-
-    title: str
-    body: str
-    done: bool
-
-
-class Level(BaseModel):
-    """One level of a deep nest."""
-
-    name: str
-    score: float
-    notes: list[str]
-    below: Level | None = None
-
-
-Wide = create_model("Wide", **{f"field_{i:02d}": ((str, str, str, int, float, bool)[i % 6], ...) for i in range(30)})  # type: ignore[call-overload]
-
-DEPTH = 8
-
-
-def prose(rng: random.Random, length: int) -> str:
-    """Words, now and then with a quote, a line break or a letter beyond ASCII."""
-    said: list[str] = []
-    size = 0
-    while size < length:
-        word = rng.choice(WORDS)
-        word = rng.choices([word, f'"{word}"', f"{word}\n", f"{word}é"], [96, 2, 1, 1])[0]
-        said.append(word)
-        size += len(word) + 1
-    return " ".join(said)[:length]
-
-
-def catalogue(rng: random.Random, size: int) -> Any:
-    """The text of a `Catalogue`, of about `size` characters."""
-    entries: list[Any] = []
-    total = 60
-    while total < size:
-        entry = {
-            "name": f"Entry {len(entries)} {prose(rng, 12)}",
-            "price": round(rng.uniform(1, 99), 2),
-            "tags": rng.sample(WORDS, 3),
-            "note": prose(rng, 80),
-        }
-        total += len(json.dumps(entry)) + 2
-        entries.append(entry)
-    return {"title": "All of it", "entries": entries}
-
-
-def essay(rng: random.Random, size: int) -> Any:
-    """The text of an `Essay`."""
-    return {"title": "At length", "body": prose(rng, size), "done": True}
-
-
-def wide(rng: random.Random, size: int) -> Any:
-    """The text of a `Wide`."""
-    values: list[Any] = []
-    for i in range(30):
-        text = prose(rng, size // 15 + 4) if i % 6 < 3 else ""
-        values.append(text or (rng.randrange(10**6), round(rng.uniform(0, 99), 3), rng.random() < 0.5)[i % 6 - 3])
-    return {f"field_{i:02d}": value for i, value in enumerate(values)}
-
-
-def deep(rng: random.Random, size: int) -> Any:
-    """The text of a `Level`, with its levels."""
-    each = max(1, (size // DEPTH - 60) // 34)
-
-    def level(depth: int) -> Any:
-        made: dict[str, Any] = {"name": f"level {depth}", "score": round(rng.uniform(0, 9), 2)}
-        made["notes"] = [prose(rng, 30) for _ in range(each)]
-        if depth + 1 < DEPTH:
-            made["below"] = level(depth + 1)
-        return made
-
-    return level(0)
-
-
-SHAPES: dict[str, tuple[Any, Any]] = {
-    "list": (Catalogue, catalogue),
-    "string": (Essay, essay),
-    "wide": (Wide, wide),
-    "deep": (Level, deep),
-}
-
 
 def run(plan: Plan, chunks: list[str], every: int, *, transitions: bool = False) -> float:
     """Seconds for one document, with a partial every so many chunks, the newest one held."""
@@ -198,9 +72,9 @@ def main() -> None:
     print("|---|--:|---|" + "--:|" * (len(sizes) + 1))
     for chunk in chosen.chunk:
         for said, every, transitions in modes:
-            for shape, (model, make) in SHAPES.items():
+            for shape, model in MODELS.items():
                 plan = compile_plan(model)
-                texts = [json.dumps(make(random.Random(3), size), ensure_ascii=False) for size in sizes]
+                texts = [text_of(shape, size) for size in sizes]
                 costs = [measure(plan, text, chunk, every, transitions=transitions) for text in texts]
                 row = " | ".join(f"{cost:.2f}" for cost in costs)
                 print(f"| {shape} | {chunk} | {said} | {row} | {exponent(sizes, costs):.2f} |", flush=True)
