@@ -1,0 +1,45 @@
+"""A real stream on tape: recorded from llama.cpp, played at any pace and with any fault, with no network."""
+
+from pathlib import Path
+
+import instructor
+import openai
+from pydantic import BaseModel
+
+from instructor_stream_ext import PartialStream, StreamInterrupted, Timeouts, StreamTimeout, wrap
+from instructor_stream_ext.testing import CutOff, FakeClock, ReplayServer, Stall, Trickle, load_tape, use_tape
+
+TAPE = Path(__file__).parent.parent / "tests" / "cassettes" / "recorded" / "llamacpp_object_sync.yaml"
+
+
+class Card(BaseModel):
+    name: str
+    city: str
+    languages: list[str]
+    since: int
+    active: bool
+
+
+def card(url: str, **options: object) -> PartialStream[Card]:
+    bare = openai.OpenAI(base_url=url, api_key="none-needed", max_retries=0)
+    client = wrap(instructor.from_openai(bare, mode=instructor.Mode.JSON_SCHEMA))
+    return client.create_partial(model="any", messages="go", response_model=Card, **options)
+
+
+url = load_tape(TAPE).takes[0].url.removesuffix("/chat/completions")
+
+clock = FakeClock()
+with use_tape(TAPE, speed=clock):  # through the SDK's own transport; the clock is moved, nothing waits
+    print("final:", card(url).get_final_response(), f"after {1000 * clock():.0f} ms of the tape's time")
+
+with use_tape(TAPE, faults=Trickle(7) | CutOff(after=20)):
+    try:
+        card(url).get_final_response()
+    except StreamInterrupted as broken:
+        print("broken:", broken.partial)
+
+with ReplayServer(TAPE, speed=1, faults=Stall(60, before=12)) as server:  # for any client, in any language
+    try:
+        card(server.base_url, timeouts=Timeouts(idle=0.2)).get_final_response()
+    except StreamTimeout as slow:
+        print("stalled:", slow, "|", slow.partial)
