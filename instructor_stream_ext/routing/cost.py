@@ -6,7 +6,7 @@ from typing import Any
 
 from instructor_stream_ext._instructor import InstructorConnection
 from instructor_stream_ext.core.events import Cost
-from instructor_stream_ext.routing.modes import litellm_module
+from instructor_stream_ext.routing.modes import litellm_module, provider_of
 
 __all__ = ["cost_of"]
 
@@ -34,7 +34,8 @@ def cost_of(connection: InstructorConnection) -> Cost:
         return Cost(None, estimated=not is_told)
     try:
         if is_told:
-            dollars = litellm.completion_cost(completion_response=reader.completion(), model=model, **prices)
+            _, provider = provider_of(model, **sent)
+            dollars = litellm.completion_cost(reader.completion(), model=model, custom_llm_provider=provider, **prices)
         else:
             asked, said = _counted(connection)
             dollars = sum(litellm.cost_per_token(model=model, prompt_tokens=asked, completion_tokens=said, **prices))
