@@ -63,11 +63,14 @@ async def _pump(
     label: L, stream: AnyStream, ready: asyncio.Queue[tuple[L, StreamEvent | None, Exception | None]]
 ) -> None:
     error = None
+    events = stream.events()  # kept, since the loop closes one that is dropped, at a time of its own
     try:
-        async for event in stream.events():
+        async for event in events:
             await ready.put((label, event, None))
     except Exception as raised:  # noqa: BLE001  handed to whoever reads the queue
         error = raised
+    finally:
+        await stream.aclose()
     await ready.put((label, None, error))
 
 

@@ -158,6 +158,7 @@ async def test_leaving_closes_all(server: ScriptedServer, client: AsyncStreamCli
         await read(merged)
     if leave == "aclose":
         await merged.aclose()
+        assert all(stream.stats.ended_at is not None for stream in both.values())
     del merged
     await closed(server)
     assert {exchange.completed for exchange in server.exchanges} == {False}

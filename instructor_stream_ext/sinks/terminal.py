@@ -359,7 +359,6 @@ class _Screen:
                 self._board,
                 console=self._moving,
                 refresh_per_second=_PER_SECOND,
-                transient=True,
                 vertical_overflow="crop",
                 redirect_stdout=False,
                 redirect_stderr=False,

@@ -120,11 +120,12 @@ async def test_in_a_terminal_it_moves_and_then_stands_in_full(twin: Twin) -> Non
     final = await shown(twin, client(twin, [long]).create_partial(Post, **ASK), console=console)
     assert len(final.tags) == 30
     written = out.getvalue()
-    moving, _, still = written.rpartition("\x1b[2K")
+    moving, _, still = written.rpartition("\x1b[?25h")
     assert "\x1b[?25l" in moving
     assert "waiting" in moving
     for number in range(30):
         assert f'"word {number}"' in still
+    assert written.rindex("\x1b[2K") > written.rindex("✔ extra")  # what moved is wiped away
     assert "✔ first partial" in still
     assert " s in all" in still
 
