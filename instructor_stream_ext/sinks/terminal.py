@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args, overload
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import to_jsonable_python
@@ -28,20 +28,19 @@ from instructor_stream_ext.core.events import (
     StreamStats,
 )
 from instructor_stream_ext.core.markers import Streamed
+from instructor_stream_ext.streams import (
+    AsyncItemStream,
+    AsyncPartialStream,
+    AsyncTextStream,
+    ItemStream,
+    PartialStream,
+    TextStream,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.live import Live
     from rich.text import Text
-
-    from instructor_stream_ext.streams import (
-        AsyncItemStream,
-        AsyncPartialStream,
-        AsyncTextStream,
-        ItemStream,
-        PartialStream,
-        TextStream,
-    )
 
 __all__ = ["alive", "live"]
 
@@ -53,6 +52,24 @@ _PER_SECOND = 10
 _CHARS_PER_TOKEN = 4
 """A rule of thumb, while the provider has not told its count; marked with a ~."""
 _MARKS = {FieldState.COMPLETE: ("✔", "green"), FieldState.STREAMING: ("▸", "yellow"), FieldState.MISSING: ("·", "dim")}
+
+
+@overload
+def live(
+    stream: PartialStream[T], *, view: View = "tree", total: int | None = None, console: Console | None = None
+) -> T: ...
+
+
+@overload
+def live(
+    stream: ItemStream[T], *, view: View = "tree", total: int | None = None, console: Console | None = None
+) -> list[T]: ...
+
+
+@overload
+def live(
+    stream: TextStream, *, view: View = "tree", total: int | None = None, console: Console | None = None
+) -> str: ...
 
 
 def live(
@@ -77,11 +94,30 @@ def live(
         StreamMisuse: There is no such view, or the stream is already being read.
         StreamError: As the stream ended.
     """
+    _check(stream, (PartialStream, ItemStream, TextStream), "live() reads sync streams; an async one is for alive()")
     screen = _Screen(stream, view, total, console)
     with screen:
         for event in stream.events():
             screen.take(event)
     return screen.show_final(stream.get_final_response(), stream.stats)
+
+
+@overload
+async def alive(
+    stream: AsyncPartialStream[T], *, view: View = "tree", total: int | None = None, console: Console | None = None
+) -> T: ...
+
+
+@overload
+async def alive(
+    stream: AsyncItemStream[T], *, view: View = "tree", total: int | None = None, console: Console | None = None
+) -> list[T]: ...
+
+
+@overload
+async def alive(
+    stream: AsyncTextStream, *, view: View = "tree", total: int | None = None, console: Console | None = None
+) -> str: ...
 
 
 async def alive(
@@ -106,11 +142,18 @@ async def alive(
         StreamMisuse: As in `live`.
         StreamError: As in `live`.
     """
+    kinds = (AsyncPartialStream, AsyncItemStream, AsyncTextStream)
+    _check(stream, kinds, "alive() reads async streams; a sync one is for live()")
     screen = _Screen(stream, view, total, console)
     with screen:
         async for event in stream.events():
             screen.take(event)
     return screen.show_final(await stream.get_final_response(), stream.stats)
+
+
+def _check(stream: object, kinds: tuple[type, ...], said: str) -> None:
+    if not isinstance(stream, kinds):
+        raise StreamMisuse(f"{said}; this is {type(stream).__name__}")
 
 
 class _Row(NamedTuple):

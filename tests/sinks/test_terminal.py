@@ -224,6 +224,16 @@ async def test_it_ends_with_the_streams_own_error(twin: Twin) -> None:
         await shown(twin, stream)
 
 
+async def test_a_stream_of_the_other_kind_is_refused_before_anything_is_sent() -> None:
+    sync, not_sync = fake_client([POST]), fake_client([POST], async_client=True)
+    wrong: Any = not_sync.create_partial(Post, **ASK)
+    with pytest.raises(StreamMisuse, match=r"for alive\(\)"):
+        live(wrong)
+    wrong = sync.create_partial(Post, **ASK)
+    with pytest.raises(StreamMisuse, match=r"for live\(\)"):
+        await alive(wrong)
+
+
 @both
 async def test_an_unknown_view_is_refused_before_anything_is_sent(twin: Twin) -> None:
     made = client(twin, [POST])
