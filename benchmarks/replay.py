@@ -65,7 +65,9 @@ def replay() -> None:
         return httpx2.Response(200, headers=headers, stream=FromMemory(pieces))
 
     url = take.url.removesuffix("/chat/completions")
-    memory = openai.OpenAI(api_key="k", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)), max_retries=0)
+    memory = openai.OpenAI(
+        api_key="k", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)), max_retries=0
+    )
     played = openai.OpenAI(api_key="k", base_url=url, max_retries=0)
 
     def read(client: openai.OpenAI) -> int:
@@ -116,7 +118,7 @@ def recording() -> None:
         with httpx2.Client(trust_env=False) as client, client.stream("POST", url, content=b"{}") as response:
             for line in response.iter_lines():
                 if line:
-                    found.append(time.perf_counter() - float(line.removeprefix("data: ")))
+                    found.append(time.perf_counter() - float(line.removeprefix("data: ")))  # noqa: PERF401 - as each comes
         return found
 
     def recorded(folder: str, number: int) -> list[float]:

@@ -6,7 +6,7 @@ import instructor
 import openai
 from pydantic import BaseModel
 
-from instructor_stream_ext import PartialStream, StreamInterrupted, Timeouts, StreamTimeout, wrap
+from instructor_stream_ext import PartialStream, StreamInterrupted, StreamTimeout, Timeouts, wrap
 from instructor_stream_ext.testing import CutOff, FakeClock, ReplayServer, Stall, Trickle, load_tape, use_tape
 
 TAPE = Path(__file__).parent.parent / "tests" / "cassettes" / "recorded" / "llamacpp_object_sync.yaml"

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-_CODES = """Exit codes: 0 all is well. 1 the answer is no: `check` found something, `replay` did not end in a valid object.
-2 the command was not understood. 3 a tape or a model cannot be used; one line on stderr says which, where and why."""
+_CODES = """Exit codes: 0 all is well. 1 the answer is no: `check` found something, `replay` did not end in a valid
+object. 2 the command was not understood. 3 a tape or a model cannot be used; one line on stderr says which, where and
+why."""
 
 app = typer.Typer(
     help="Look at recorded streams, play them, check and scrub them; or watch the demo.",
@@ -179,7 +180,8 @@ def _described(number: int, take: Take) -> Iterator[str]:
     errors = [piece.error for piece in found if piece.error]
     yield f"{number}  {take.method} {take.url}"
     yield f"   HTTP {take.status} {take.content_type}".rstrip()
-    yield f"   {len(body)} bytes, {len(found)} events, {sum(bool(piece.text) for piece in found)} deltas, {len(text)} chars"
+    deltas = sum(bool(piece.text) for piece in found)
+    yield f"   {len(body)} bytes, {len(found)} events, {deltas} deltas, {len(text)} chars"
     ending = f"   end: {take.end}" if take.timed else "   end: unknown, for there is no sidecar"
     yield ending + (f" ({take.error})" if take.error else "") + (f"; the provider said {words[-1]!r}" if words else "")
     if errors:
@@ -242,6 +244,7 @@ def check(paths: PathsArgument) -> None:
 @_faults_in_one_line
 def scrub(
     paths: PathsArgument,
+    *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be changed, and change nothing.")] = False,
 ) -> None:
     """Take secrets off tapes that were recorded without care, in place.

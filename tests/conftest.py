@@ -21,7 +21,7 @@ os.environ["LITELLM_OFFLINE_MODE"] = "true"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 # The package's own plugin is loaded by entry point where the package is installed.
-pytest_plugins = ["pytester", "instructor_stream_ext.testing.plugin"]
+pytest_plugins = ["pytester", "instructor_stream_pytest"]
 
 
 class NetworkBlockedError(RuntimeError):

@@ -80,7 +80,9 @@ def test_inspect_tells_what_a_tape_holds() -> None:
 def test_inspect_tells_how_tapes_ended(tmp_path: Path) -> None:
     shown = run("inspect", TAPES / "recorded" / "proxy_killed_async.yaml").stdout
     assert "end: cut (RemoteProtocolError: peer closed" in shown
-    assert "end: abandoned (left by the client)" in run("inspect", TAPES / "recorded/llamacpp_left_early_sync.yaml").stdout
+    assert (
+        "end: abandoned (left by the client)" in run("inspect", TAPES / "recorded/llamacpp_left_early_sync.yaml").stdout
+    )
     assert "error: " in run("inspect", TAPES / "recorded/llamacpp_bad_request_sync.yaml").stdout
     bare = run("inspect", write(tmp_path / "bare.yaml")).stdout
     assert "without a sidecar" in bare
@@ -180,7 +182,9 @@ def test_check_finds_what_must_not_be(tmp_path: Path) -> None:
     assert found["endless"].startswith("the stream has no end signal")
     assert found["spread"].startswith("an OpenAI or Anthropic key is in the model's text, spread over several pieces")
     assert "6 tape(s), 5 finding(s)" in shown.stderr
-    line = next(number for number, text in enumerate((tmp_path / "secret.yaml").read_text().splitlines(), 1) if KEY in text)
+    line = next(
+        number for number, text in enumerate((tmp_path / "secret.yaml").read_text().splitlines(), 1) if KEY in text
+    )
     assert f"secret.yaml:{line}: " in shown.stdout
 
 
@@ -201,7 +205,9 @@ def test_check_reports_a_tape_that_cannot_be_read(tmp_path: Path) -> None:
 def test_scrub_masks_in_place_and_the_sidecar_stays_true(tmp_path: Path) -> None:
     body = BODY.replace("chatcmpl-1", f"{KEY} bob.b@mail.zurich.ch", 1)
     size = len(body.encode())
-    tape = write(tmp_path / "t.yaml", body, timing=Timing(size=size, chunks=((0, 1.0), (9, 2.0))), uri="http://x.example/?key=k")
+    tape = write(
+        tmp_path / "t.yaml", body, timing=Timing(size=size, chunks=((0, 1.0), (9, 2.0))), uri="http://x.example/?key=k"
+    )
     before = tape.read_text(encoding="utf-8")
     dry = run("scrub", tape, "--dry-run")
     assert "would be scrubbed" in dry.stdout

@@ -61,21 +61,23 @@ TITLES = [
 NOTES = [
     (
         "Keep dry, and do not tighten it beyond the torque that is printed on the bag; the thread is cut, not rolled. "
-        "Where it sits next to aluminium, put a plastic washer between the two, or the next person to open the case will "
-        "need a drill. The coating is thin at the edges, as it is on all parts of this size, and turns dull with time."
+        "Where it sits next to aluminium, put a plastic washer between the two, or the next person to open the case "
+        "will need a drill. The coating is thin at the edges, as it is on all parts of this size, and turns dull with "
+        "time."
     ),
     (
         "Replaces the older part of the same number. Grease it once a year, more often where sand or salt get in, and "
-        "write the date on the inside of the lid: nobody remembers. If it begins to sing, it is too late for grease, and "
-        "the one beside it should be changed together with it."
+        "write the date on the inside of the lid: nobody remembers. If it begins to sing, it is too late for grease, "
+        "and the one beside it should be changed together with it."
     ),
     (
-        "Sold in bags of twenty; the supplier in Zürich says “two weeks”, which has so far meant three.\nAsk before you "
-        "order, for the minimum is five bags, and what is left over cannot be sent back once a bag has been opened."
+        "Sold in bags of twenty; the supplier in Zürich says “two weeks”, which has so far meant three.\nAsk before "
+        "you order, for the minimum is five bags, and what is left over cannot be sent back once a bag has been opened."
     ),
     (
-        "The drawing shows the left-hand version. For the right-hand one mirror it: holes, chamfers and all 🔩. Measure "
-        "twice, because the scale on the drawing is that of the first edition, and the hole on the far side has moved."
+        "The drawing shows the left-hand version. For the right-hand one mirror it: holes, chamfers and all 🔩. "
+        "Measure twice, because the scale on the drawing is that of the first edition, and the hole on the far side "
+        "has moved."
     ),
 ]
 PARTS = 210
@@ -124,7 +126,9 @@ def card_schema() -> dict[str, Any]:
     """Give the schema of all cards that the model may write."""
     languages = {"type": "array", "items": one_of(LANGUAGES), "minItems": 2, "maxItems": 3}
     since = one_of([1955, 1987, 2001])
-    return record_of(name=one_of(NAMES), city=one_of(CITIES), languages=languages, since=since, active=one_of([True, False]))
+    return record_of(
+        name=one_of(NAMES), city=one_of(CITIES), languages=languages, since=since, active=one_of([True, False])
+    )
 
 
 def catalogue_schema(parts: int) -> dict[str, Any]:
@@ -194,7 +198,11 @@ PLANS = [
         error="OutputTruncated",
     ),
     Plan(
-        "llamacpp_list_64k_sync", ENGINE, form(Catalogue, catalogue_schema(PARTS)), Catalogue, "one object of over 64 KB"
+        "llamacpp_list_64k_sync",
+        ENGINE,
+        form(Catalogue, catalogue_schema(PARTS)),
+        Catalogue,
+        "one object of over 64 KB",
     ),
     Plan("llamacpp_list_async", ENGINE, form(Catalogue, catalogue_schema(24)), Catalogue, "a list", is_async=True),
     Plan(
@@ -294,7 +302,7 @@ def strings_in(value: Any) -> list[str]:
 
 
 def vocabulary() -> list[str]:
-    """Give the model's words; whole phrases are tokens too, so that a long answer takes no more events than a real one."""
+    """Give the model's words; whole phrases are tokens too, so that a long answer takes few events."""
     texts = [*strings_in(card_schema()), *strings_in(catalogue_schema(4)), REFUSAL]
     phrases = [part for note in NOTES for part in re.split(r"(?<=[,;:.”])|\n", note) if part]
     return sorted({*words_of(texts), *phrases, *TITLES, *KEYS})
@@ -341,7 +349,7 @@ def proxy(command: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     config.write_text(json.dumps(settings), encoding="utf-8")  # JSON is YAML
     offline = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_OFFLINE_MODE": "true", "NO_PROXY": "*"}
     log = (folder / "proxy.log").open("wb")
-    arguments = [command, "--config", config, "--host", "127.0.0.1", "--port", str(PROXY)]
+    arguments = [str(command), "--config", str(config), "--host", "127.0.0.1", "--port", str(PROXY)]
     process = subprocess.Popen(arguments, stdout=log, stderr=log, env={**os.environ, **offline}, cwd=folder)
     try:
         begun = time.monotonic()
@@ -372,7 +380,11 @@ def request(plan: Plan) -> dict[str, Any]:
 def record(plan: Plan, kill: Callable[[], None]) -> Path:
     """Record one tape."""
     path = FOLDER / f"{plan.name}.yaml"
-    options = {"base_url": f"http://127.0.0.1:{plan.port}/v1", "api_key": "none-needed", "max_retries": 0}
+    options: dict[str, Any] = {
+        "base_url": f"http://127.0.0.1:{plan.port}/v1",
+        "api_key": "none-needed",
+        "max_retries": 0,
+    }
     with use_tape(path, record_mode="all"), contextlib.suppress(openai.APIError, ConnectionError):
         if plan.is_async:
             asyncio.run(_read_async(plan, openai.AsyncOpenAI(**options), kill))
@@ -407,14 +419,18 @@ def note(plan: Plan, path: Path) -> str:
     if plan.error:
         expected |= {"error": plan.error, "text": text}
     else:
+        if plan.model is None:
+            raise SystemExit(f"{plan.name}: prose has no object")
         expected |= {"final": json.loads(text)}
-        plan.model.model_validate_json(text)  # type: ignore[union-attr] - who ends well has one
+        plan.model.model_validate_json(text)
     beside = path.with_suffix(".json")
     beside.write_text(json.dumps(expected, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n")
     kind = "async" if plan.is_async else "sync"
     size = f"{len(text.encode())} bytes" if text else "no text"
     chunks = f"{len(take.chunks)} chunks in {take.duration:.2f} s"
-    return f"| `{path.name}` | {kind} | {plan.about} | {size} | {chunks} | {take.end} | {plan.error or 'a valid object'} |"
+    return (
+        f"| `{path.name}` | {kind} | {plan.about} | {size} | {chunks} | {take.end} | {plan.error or 'a valid object'} |"
+    )
 
 
 def read_me(rows: list[str], versions: str) -> str:
@@ -432,8 +448,8 @@ The client was the openai SDK, sync or async, on httpx2.
 
 Each tape is a vcrpy cassette with its sidecar (`.timing.json`); the `.json` beside it says what it is to give: the
 final object, or the error and the text up to it.
-For the tool calls the model's template is one of a model that calls tools, and the beginning of a call is one token; such
-a model never stops calling, so each of those tapes ends at `max_tokens`.
+For the tool calls the model's template is one of a model that calls tools, and the beginning of a call is one token;
+such a model never stops calling, so each of those tapes ends at `max_tokens`.
 Nothing was edited. `instructor-stream check tests/cassettes` finds nothing on them.
 
 | tape | client | what | text | arrived | end | gives |
@@ -445,7 +461,9 @@ Nothing was edited. `instructor-stream check tests/cassettes` finds nothing on t
 def main() -> None:
     """Make the model, start the servers, record and check every tape."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--proxy", type=Path, required=True, help="the command litellm of an environment with litellm[proxy]")
+    options.add_argument(
+        "--proxy", type=Path, required=True, help="the command litellm of an environment with litellm[proxy]"
+    )
     options.add_argument("--only", default="", help="only tapes whose name begins so")
     arguments = options.parse_args()
     chosen = [plan for plan in PLANS if plan.name.startswith(arguments.only)]

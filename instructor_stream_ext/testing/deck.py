@@ -217,7 +217,9 @@ class Deck:
             take = one.take
             if self._whole and one.left_early:
                 played = sum(len(chunk.data) for chunk in take.chunks[: one.played])
-                found.append(f"{self.path.name}: {take.method} {take.url} was left at byte {played} of {len(take.body)}")
+                found.append(
+                    f"{self.path.name}: {take.method} {take.url} was left at byte {played} of {len(take.body)}"
+                )
             elif self._whole and take.deltas is not None and take.end.value != "abandoned" and one.deltas < take.deltas:
                 found.append(f"{self.path.name}: {one.deltas} deltas were played, the tape states {take.deltas}")
         if self._deltas is not None and (total := sum(one.deltas for one in self.performances)) < self._deltas:
@@ -244,8 +246,11 @@ class Deck:
     def _miss(self, request: Any) -> Exception:
         from vcr.errors import CannotOverwriteExistingCassetteException
 
-        self.misses.append(f"{request.method} {self._scrubber.url(request.uri)} is not on the tape, or was played already")
-        return CannotOverwriteExistingCassetteException(cassette=self.cassette, failed_request=request)
+        self.misses.append(
+            f"{request.method} {self._scrubber.url(request.uri)} is not on the tape, or was played already"
+        )
+        error: Exception = CannotOverwriteExistingCassetteException(cassette=self.cassette, failed_request=request)
+        return error
 
     def _record(self, request: Any) -> Recorder:
         recorder = Recorder(request)
@@ -332,10 +337,10 @@ class Deck:
         async def record_responses(_cassette: Any, request: Any, response: Any) -> None:
             recorder = response._stream_recorder  # noqa: SLF001
             recorder.request = request
-            deck._recorders.append(recorder)  # noqa: SLF001
+            deck._recorders.append(recorder)
 
         def build_response(request: Any, response: dict[str, Any], history: Any) -> Any:
-            performance = deck._perform(request, response)  # noqa: SLF001
+            performance = deck._perform(request, response)
             built = build(request, {**response, "body": {"string": performance.take.body}}, history)
             played_aiohttp(built, performance)
             return built

@@ -22,8 +22,14 @@ from instructor_stream_ext.async_client import AsyncStreamClient
 from instructor_stream_ext.client import wrap
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import StreamEvent, Usage
-from instructor_stream_ext.streams import AsyncItemStream, AsyncPartialStream, AsyncTextStream
-from instructor_stream_ext.streams import ItemStream, PartialStream, TextStream
+from instructor_stream_ext.streams import (
+    AsyncItemStream,
+    AsyncPartialStream,
+    AsyncTextStream,
+    ItemStream,
+    PartialStream,
+    TextStream,
+)
 from instructor_stream_ext.sync_client import StreamClient
 from instructor_stream_ext.testing.clock import FakeClock
 
@@ -144,7 +150,7 @@ def fake_client(
     provider = _Provider(_listed(answers), default, clock)
     function = provider.acreate if async_client else provider.create
     client = wrap(instructor_over(function, mode), clock=clock, **wrap_arguments)
-    client.requests = provider.requests
+    vars(client)["requests"] = provider.requests
     return client
 
 
@@ -181,7 +187,7 @@ class _Provider:
         answer = self.answers[number - 1]
         given = answer if isinstance(answer, FakeAnswer) else FakeAnswer(answer=answer)
         content = given.answer
-        if isinstance(content, BaseException) or isinstance(content, type) and issubclass(content, BaseException):
+        if isinstance(content, BaseException) or (isinstance(content, type) and issubclass(content, BaseException)):
             raise content
         return _plan(given, self.default, request)
 
@@ -227,7 +233,7 @@ class _Plan:
     def chunks(self) -> Iterator[tuple[float, Any]]:
         """The SDK's chunks, each with the seconds before it."""
         found = self.pieces()
-        first = {"role": "assistant", "content": None if self.tool else ""}
+        first: dict[str, Any] = {"role": "assistant", "content": None if self.tool else ""}
         if self.tool:
             first["tool_calls"] = [_call(self.tool)]
         yield 0.0, chat_chunk([{"index": 0, "delta": first}])

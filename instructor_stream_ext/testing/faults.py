@@ -63,11 +63,13 @@ class Chain(Fault):
     faults: tuple[Fault, ...] = ()
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         for fault in self.faults:
             take = fault(take)
         return take
 
     def refuse(self, request: int) -> Take | None:
+        """As in `Fault`."""
         return next((take for fault in self.faults if (take := fault.refuse(request)) is not None), None)
 
 
@@ -102,6 +104,7 @@ class Resplit(Fault):
     seed: int = 0
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         size = len(take.body)
         chosen = self.at
         if self.count and size > 1:
@@ -116,6 +119,7 @@ class ResplitAtEvents(Fault):
     events: int = 1
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         return _recut(take, _ends(take)[self.events - 1 :: self.events])
 
 
@@ -132,6 +136,7 @@ class Trickle(Fault):
     every: float | None = None
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         take = _recut(take, range(self.size, len(take.body), self.size))
         if self.every is None:
             return take
@@ -155,6 +160,7 @@ class CutOff(Fault):
     at_byte: int | None = None
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         return _ended(take, self.after, self.at_byte, End.CUT, "ReadError: connection reset by peer")
 
 
@@ -166,6 +172,7 @@ class EndEarly(Fault):
     at_byte: int | None = None
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         return _ended(take, self.after, self.at_byte, End.COMPLETE, "")
 
 
@@ -186,6 +193,7 @@ class FailFirst(Fault):
     headers: tuple[tuple[str, str], ...] = ()
 
     def refuse(self, request: int) -> Take | None:
+        """As in `Fault`."""
         if request >= self.times:
             return None
         error = {"type": "error", "error": {"type": "refused", "message": self.message, "code": self.status}}
@@ -207,10 +215,14 @@ class Stall(Fault):
     before: int = 0
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         edge = ([0, *_ends(take)])[self.before] if self.before <= len(_ends(take)) else len(take.body)
         take = _recut(take, [edge], keep=True)
         starts = _starts(take)
-        moved = [chunk.at + (self.seconds if start >= edge else 0.0) for chunk, start in zip(take.chunks, starts, strict=True)]
+        moved = [
+            chunk.at + (self.seconds if start >= edge else 0.0)
+            for chunk, start in zip(take.chunks, starts, strict=True)
+        ]
         return replace(_at(take, moved), ended_at=take.ended_at + self.seconds)
 
 
@@ -221,12 +233,16 @@ class FirstTokenAfter(Fault):
     seconds: float
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         take = _by_events(take)
         first = _first_text(take)
         if first is None:
             return take
         shift = self.seconds - take.chunks[first].at
-        moved = [max(0.0, chunk.at + shift) if n >= first else min(chunk.at, self.seconds) for n, chunk in enumerate(take.chunks)]
+        moved = [
+            max(0.0, chunk.at + shift) if n >= first else min(chunk.at, self.seconds)
+            for n, chunk in enumerate(take.chunks)
+        ]
         return _at(take, moved)
 
 
@@ -237,6 +253,7 @@ class TokensPerSecond(Fault):
     rate: float
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         take = _by_events(take)
         first = _first_text(take)
         if first is None:
@@ -256,6 +273,7 @@ class Jitter(Fault):
     seed: int = 0
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         chance = random.Random(self.seed)  # noqa: S311
         moved = [chunk.at + chance.uniform(0.0, self.seconds) for chunk in take.chunks]
         return _at(take, list(itertools.accumulate(moved, max)))
@@ -271,6 +289,7 @@ class Drop(Fault):
     event: int
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         return _edited(take, lambda events: [*events[: self.event], *events[self.event + 1 :]])
 
 
@@ -281,6 +300,7 @@ class Duplicate(Fault):
     event: int
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         return _edited(take, lambda events: [*events[: self.event + 1], *events[self.event :]])
 
 
@@ -292,6 +312,7 @@ class Garbage(Fault):
     before: int = 1
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         return _inserted(take, self.before, self.data)
 
 
@@ -304,6 +325,7 @@ class ErrorEvent(Fault):
     kind: str = "server_error"
 
     def __call__(self, take: Take) -> Take:
+        """The take with this fault."""
         error = {"type": "error", "error": {"type": self.kind, "message": self.message}}
         event = b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n"
         return _inserted(EndEarly(after=self.after)(take), self.after, event)

@@ -61,7 +61,7 @@ def event_ends(body: bytes, content_type: str = "") -> list[int]:
         ends = [found.end() for found in re.finditer(rb"\n", body)]
     else:
         ends = []
-    return ends if ends and ends[-1] == len(body) or not body else [*ends, len(body)]
+    return ends if (ends and ends[-1] == len(body)) or not body else [*ends, len(body)]
 
 
 def _message_ends(body: bytes) -> Iterator[int]:
@@ -156,9 +156,9 @@ def _unpacked(part: dict[str, Any]) -> dict[str, Any]:
 
 def _texts(part: dict[str, Any]) -> Iterator[str]:
     for choice in _dicts(part.get("choices")):
-        delta = _dict(choice.get("delta"))
-        yield _text(delta.get("content")) or _text(delta.get("refusal")) or _text(choice.get("text"))
-        for call in _dicts(delta.get("tool_calls")):
+        said = _dict(choice.get("delta"))
+        yield _text(said.get("content")) or _text(said.get("refusal")) or _text(choice.get("text"))
+        for call in _dicts(said.get("tool_calls")):
             yield _text(_dict(call.get("function")).get("arguments"))
     for candidate in _dicts(part.get("candidates")):
         for block in _dicts(_dict(candidate.get("content")).get("parts")):
@@ -166,7 +166,8 @@ def _texts(part: dict[str, Any]) -> Iterator[str]:
                 yield _text(block.get("text"))
             if isinstance(arguments := _dict(block.get("functionCall")).get("args"), dict):
                 yield json.dumps(arguments, ensure_ascii=False)
-    kind, delta = part.get("type"), part.get("delta")
+    kind = part.get("type")
+    delta: Any = part.get("delta")
     if isinstance(delta, str) and kind in ("response.output_text.delta", "response.function_call_arguments.delta"):
         yield delta
     if isinstance(delta, dict):
@@ -190,7 +191,7 @@ def _end(part: dict[str, Any], name: str) -> str | None:
 
 
 def _error(part: dict[str, Any], name: str) -> str:
-    found = part.get("error")
+    found: Any = part.get("error")
     if isinstance(found, dict):
         return _text(found.get("message")) or json.dumps(found)
     if isinstance(found, str) or name in ("error", "exception") or part.get("type") == "error":

@@ -29,7 +29,7 @@ def played_client(take: Take, speed: float) -> StreamClient:
     def create(**_: Any) -> Iterator[Any]:
         return _chunks(take, Pace(speed))
 
-    return wrap(instructor_over(create, Mode.JSON_SCHEMA))  # type: ignore[return-value]
+    return wrap(instructor_over(create, Mode.JSON_SCHEMA))
 
 
 def _chunks(take: Take, pace: Pace) -> Iterator[Any]:

@@ -6,6 +6,8 @@ says nothing to the provider and reads nothing by itself: what the client does n
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -156,29 +158,29 @@ def _deflate() -> _Decoder:
     return decode
 
 
+def _imported(*names: str) -> Any:
+    """The first of these modules that is installed; None if none is."""
+    for name in names:
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(name)
+    return None
+
+
 def _brotli() -> _Decoder | None:
-    try:
-        import brotli
-    except ImportError:
-        try:
-            import brotlicffi as brotli
-        except ImportError:
-            return None
+    brotli = _imported("brotli", "brotlicffi")
+    if brotli is None:
+        return None
     decompressor = brotli.Decompressor()
-    method = getattr(decompressor, "process", None) or decompressor.decompress
-    return method  # type: ignore[no-any-return]
+    process: _Decoder = getattr(decompressor, "process", None) or decompressor.decompress
+    return process
 
 
 def _zstd() -> _Decoder | None:
-    try:
-        import zstandard
-    except ImportError:
-        try:
-            from compression import zstd
-        except ImportError:
-            return None
-        return zstd.ZstdDecompressor().decompress  # type: ignore[no-any-return]
-    return zstandard.ZstdDecompressor().decompressobj().decompress  # type: ignore[no-any-return]
+    zstandard, zstd = _imported("zstandard"), _imported("compression.zstd")  # the latter from Python 3.14 on
+    if zstandard is not None:
+        decoder: _Decoder = zstandard.ZstdDecompressor().decompressobj().decompress
+        return decoder
+    return None if zstd is None else zstd.ZstdDecompressor().decompress
 
 
 def _decoded(parts: list[tuple[float, bytes]], encoding: str) -> list[tuple[float, bytes]] | None:
@@ -265,7 +267,7 @@ def _async_stream(httpx: Any) -> Any:
 # ------------------------------------------------------------------ aiohttp
 
 
-def recorded_aiohttp(response: Any, recorder: Recorder) -> None:
+def recorded_aiohttp(response: Any, recorder: Recorder) -> None:  # noqa: C901 - one class, made for one response
     """Have an aiohttp response note what its client reads.
 
     aiohttp's parser keeps hold of the reader it feeds, so the reader itself is made to note: it becomes an instance of

@@ -77,7 +77,7 @@ class Performance:
             )
             raise self.failure
         name, _, said = take.error.partition(": ")
-        if "Timeout" in name or take.end is End.CUT and not take.error.startswith("the body ended properly"):
+        if "Timeout" in name or (take.end is End.CUT and not take.error.startswith("the body ended properly")):
             raise error(name, said)
 
 

@@ -113,15 +113,15 @@ class Scrubber:
             patterns={**self.patterns, **compiled},
         )
 
-    def bytes(self, content: bytes) -> bytes:
+    def masked(self, content: bytes) -> bytes:
         """The same number of bytes, with every secret masked."""
         for pattern in self.patterns.values():
             content = pattern.sub(lambda found: masked(found[0]), content)
         return content
 
     def text(self, content: str) -> str:
-        """As `bytes`."""
-        return self.bytes(content.encode(errors="surrogateescape")).decode(errors="surrogateescape")
+        """As `masked`."""
+        return self.masked(content.encode(errors="surrogateescape")).decode(errors="surrogateescape")
 
     def url(self, url: str) -> str:
         """An address with the values of secret keys masked."""
@@ -139,7 +139,7 @@ class Scrubber:
         if isinstance(body, str):
             return self.text(body)
         if isinstance(body, bytes | bytearray):
-            return self.bytes(bytes(body))
+            return self.masked(bytes(body))
         if isinstance(body, dict):
             return {key: self.body(value) for key, value in body.items()}
         return [self.body(one) for one in body] if isinstance(body, list) else body

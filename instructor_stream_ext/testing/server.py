@@ -46,10 +46,9 @@ class ReplayServer:
     ) -> None:
         loaded = load_tape(tape) if isinstance(tape, str | Path) else tape
         self.takes = loaded.takes if isinstance(loaded, Tape) else tuple(loaded)
+        pace, chain = Pace.of(speed, clock), chained(faults)
         self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.takes = self.takes
-        self._server.pace = Pace.of(speed, clock)
-        self._server.faults = chained(faults)
+        self._server.takes, self._server.pace, self._server.faults = self.takes, pace, chain
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="replay", daemon=True)
 
     @property
@@ -173,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk.data), chunk.data))
         if not self._wait(left(take.ended_at)):
             return
-        if take.end in (End.COMPLETE, End.ERROR) and "Timeout" not in take.error or "ended properly" in take.error:
+        if (take.end in (End.COMPLETE, End.ERROR) and "Timeout" not in take.error) or "ended properly" in take.error:
             self.wfile.write(b"0\r\n\r\n")
         elif "reset" in take.error.lower():
             self._reset()

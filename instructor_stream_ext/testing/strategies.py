@@ -100,7 +100,7 @@ def _validated(adapter: TypeAdapter[Any], value: Any) -> Any:
         return _REFUSED
 
 
-def _values(kind: Any, seen: tuple[Any, ...] = ()) -> Any:
+def _values(kind: Any, seen: tuple[Any, ...] = ()) -> Any:  # noqa: C901, PLR0911 - a table of types
     """Values of a type, as what pydantic takes for it."""
     st = _strategies()
     origin, arguments = get_origin(kind), get_args(kind)
@@ -157,7 +157,7 @@ def _field(info: FieldInfo, seen: tuple[Any, ...]) -> Any:
     return _annotated(info.annotation, info.metadata, seen)
 
 
-def _annotated(kind: Any, metadata: Any, seen: tuple[Any, ...]) -> Any:
+def _annotated(kind: Any, metadata: Any, seen: tuple[Any, ...]) -> Any:  # noqa: C901, PLR0911 - a table of types
     """Values within a field's bounds."""
     st = _strategies()
     bounds: dict[str, Any] = {}
@@ -191,7 +191,7 @@ def _annotated(kind: Any, metadata: Any, seen: tuple[Any, ...]) -> Any:
         )
     if get_origin(kind) is list:
         return st.lists(
-            _values(*get_args(kind), seen),
+            _values(get_args(kind)[0], seen),
             min_size=bounds.get("min_length", 0),
             max_size=bounds.get("max_length", bounds.get("min_length", 0) + 4),
         )

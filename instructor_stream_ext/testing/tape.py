@@ -1,7 +1,7 @@
 r"""The tape: a vcrpy cassette, and beside it what a cassette cannot hold: when each piece came, and how it ended.
 
-`test_x.yaml` is an ordinary cassette, which plain vcrpy plays. Its sidecar `test_x.yaml.timing.json` holds one entry for
-each interaction, in the same order, or null where nobody measured::
+`test_x.yaml` is an ordinary cassette, which plain vcrpy plays. Its sidecar `test_x.yaml.timing.json` holds one entry
+for each interaction, in the same order, or null where nobody measured::
 
     {
      "format": 1,
@@ -270,9 +270,7 @@ def load_tape(path: Path | str, *, sidecar: bool = False) -> Tape:
     return Tape(path, tuple(takes))
 
 
-def read_sidecar(
-    path: Path, bodies: Sequence[tuple[bytes, int]], *, required: bool = True
-) -> list[Timing | None]:
+def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: bool = True) -> list[Timing | None]:
     """Read what stands beside a cassette.
 
     Args:

@@ -160,10 +160,8 @@ def _loader() -> type[Any]:
     base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     loader: type[Any] = type("CassetteLoader", (base,), {})
     for tag in ("str", "unicode"):
-        loader.add_constructor(f"tag:yaml.org,2002:python/{tag}", lambda this, node: this.construct_scalar(node))  # type: ignore[attr-defined]
-    loader.add_constructor(  # type: ignore[attr-defined]
-        "tag:yaml.org,2002:python/tuple", lambda this, node: tuple(this.construct_sequence(node))
-    )
+        loader.add_constructor(f"tag:yaml.org,2002:python/{tag}", lambda this, node: this.construct_scalar(node))
+    loader.add_constructor("tag:yaml.org,2002:python/tuple", lambda this, node: tuple(this.construct_sequence(node)))
     return loader
 
 
@@ -205,7 +203,11 @@ def read_cassette(path: Path, text: str) -> list[dict[str, Any]]:
         ):
             raise CassetteError(path, line, "an interaction lacks its request or its response", _RESTORE)
         status = interaction["response"].get("status")
-        if not isinstance(status, dict) or not isinstance(status.get("code"), int) or "uri" not in interaction["request"]:
+        if (
+            not isinstance(status, dict)
+            or not isinstance(status.get("code"), int)
+            or "uri" not in interaction["request"]
+        ):
             raise CassetteError(path, line, "an interaction lacks its address or its status", _RESTORE)
         found.append({**interaction, "line": line})
     return found
@@ -213,5 +215,7 @@ def read_cassette(path: Path, text: str) -> list[dict[str, Any]]:
 
 def _lines(text: str, count: int) -> list[int]:
     """The line at which each interaction begins."""
-    lines = [number for number, row in enumerate(text.splitlines(), 1) if re.match(r" {0,2}- (?:request|response):", row)]
+    lines = [
+        number for number, row in enumerate(text.splitlines(), 1) if re.match(r" {0,2}- (?:request|response):", row)
+    ]
     return lines if len(lines) == count else [1] * count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
 import aiohttp
@@ -40,7 +40,7 @@ class Carrier:
         *,
         leave_after: int | None = None,
         each: Callable[[bytes], None] | None = None,
-        timeout: float = 30.0,
+        patience: float = 30.0,
         headers: dict[str, str] | None = None,
         body: bytes = b"{}",
     ) -> tuple[int, list[bytes]]:
@@ -48,11 +48,11 @@ class Carrier:
         pieces: list[bytes] = []
         request = {"method": "POST", "url": url, "headers": headers or {}}
         if self.library == "aiohttp":
-            source = _aiohttp(request, body, timeout)
+            source = _aiohttp(request, body, patience)
         elif self.is_async:
-            source = _httpx_async(self.library, request, body, timeout)
+            source = _httpx_async(self.library, request, body, patience)
         else:
-            source = _in_loop(_httpx(self.library, request, body, timeout))
+            source = _in_loop(_httpx(self.library, request, body, patience))
         status = 0
         async with contextlib.aclosing(source) as stream:
             async for got in stream:
@@ -67,34 +67,36 @@ class Carrier:
         return status, pieces
 
 
-def _httpx(library: str, request: dict[str, Any], body: bytes, timeout: float) -> Iterator[int | bytes]:
+def _httpx(library: str, request: dict[str, Any], body: bytes, patience: float) -> Generator[int | bytes, None, None]:
     module: Any = {"httpx": httpx, "httpx2": httpx2}[library]
-    with module.Client(timeout=timeout, trust_env=False) as client, client.stream(**request, content=body) as response:
+    with module.Client(timeout=patience, trust_env=False) as client, client.stream(**request, content=body) as response:
         yield response.status_code
         yield from response.iter_bytes()
 
 
-async def _in_loop(source: Iterator[int | bytes]) -> AsyncIterator[int | bytes]:
+async def _in_loop(source: Generator[int | bytes, None, None]) -> AsyncGenerator[int | bytes, None]:
     try:
         for got in source:
             yield got
     finally:
-        source.close()  # type: ignore[attr-defined]  # a generator
+        source.close()
 
 
 async def _httpx_async(
-    library: str, request: dict[str, Any], body: bytes, timeout: float
-) -> AsyncIterator[int | bytes]:
+    library: str, request: dict[str, Any], body: bytes, patience: float
+) -> AsyncGenerator[int | bytes, None]:
     module: Any = {"httpx": httpx, "httpx2": httpx2}[library]
-    async with module.AsyncClient(timeout=timeout, trust_env=False) as client:
-        async with client.stream(**request, content=body) as response:
-            yield response.status_code
-            async for piece in response.aiter_bytes():
-                yield piece
+    async with (
+        module.AsyncClient(timeout=patience, trust_env=False) as client,
+        client.stream(**request, content=body) as response,
+    ):
+        yield response.status_code
+        async for piece in response.aiter_bytes():
+            yield piece
 
 
-async def _aiohttp(request: dict[str, Any], body: bytes, timeout: float) -> AsyncIterator[int | bytes]:
-    limits = aiohttp.ClientTimeout(sock_read=timeout)
+async def _aiohttp(request: dict[str, Any], body: bytes, patience: float) -> AsyncGenerator[int | bytes, None]:
+    limits = aiohttp.ClientTimeout(sock_read=patience)
     async with aiohttp.ClientSession(timeout=limits) as session, session.request(**request, data=body) as response:
         yield response.status
         async for piece in response.content.iter_any():

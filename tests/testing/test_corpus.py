@@ -22,7 +22,7 @@ from instructor_stream_ext.testing.replay import Performance, httpx_response
 from instructor_stream_ext.testing.tape import Chunk
 from tests import test_recordings as known
 from tests.playing import Played, arguments_for, play, still
-from tests.recordings import Recording
+from tests.recordings import Recording, recordings
 from tests.testing.tape_models import Card, Catalogue
 
 PLANS = 50
@@ -92,7 +92,9 @@ def expected(tape: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")  # litellm does, and takes it for an error
+@pytest.mark.filterwarnings(
+    "ignore:Accessing the 'model_:DeprecationWarning"
+)  # litellm does, and takes it for an error
 @pytest.mark.parametrize("tape", TAPES, ids=lambda tape: tape.stem)
 async def test_a_tape_of_ours_gives_what_stands_beside_it(tape: Path) -> None:
     (take,) = load_tape(tape, sidecar=True).takes
@@ -184,9 +186,7 @@ class Stage:
         self.take = Take()
         sync_client = httpx2.Client(transport=httpx2.MockTransport(lambda _: self._answer(is_async=False)))
         async_client = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: self._answer(is_async=True)))
-        self.clients = [
-            wrap(made, clock=still) for made in _instructors(provider, mode, sync_client, async_client)
-        ]
+        self.clients = [wrap(made, clock=still) for made in _instructors(provider, mode, sync_client, async_client)]
 
     def _answer(self, *, is_async: bool) -> Any:
         return httpx_response(httpx2, Performance(self.take, Pace(), "corpus"), is_async=is_async)
@@ -203,8 +203,9 @@ def _instructors(provider: str, mode: Mode, client: Any, async_client: Any) -> l
         import anthropic
 
         options = {"api_key": "k", "max_retries": 0}
-        both = anthropic.Anthropic(http_client=client, **options), anthropic.AsyncAnthropic(
-            http_client=async_client, **options
+        both = (
+            anthropic.Anthropic(http_client=client, **options),
+            anthropic.AsyncAnthropic(http_client=async_client, **options),
         )
         return [instructor.from_anthropic(one, mode=mode) for one in both]
     from google import genai
@@ -224,7 +225,7 @@ async def test_a_recording_gives_what_stands_beside_it(recording: Recording) -> 
     is_whole = recording.texts[0].endswith(".json")
     value = json.loads(carried) if is_whole else {}
     is_list = isinstance(value, list)
-    model: Any = known._list_of(known._kind("Item", value)) if is_list else known._model(name, value)
+    model: Any = known._list_of(known._kind("Item", list(value))) if is_list else known._model(name, value)
     body = known._body(recording, name)
     provider = known.CLIENTS[recording.api]
     stage = Stage(provider, known._mode(recording))
@@ -242,7 +243,7 @@ async def test_a_recording_gives_what_stands_beside_it(recording: Recording) -> 
             assert played.error.text.endswith(carried), fault  # type: ignore[union-attr]  # of a StreamError
 
 
-@pytest.mark.parametrize("recording", known.recordings(), ids=lambda recording: str(recording.file.rpartition(".")[0]))
+@pytest.mark.parametrize("recording", recordings(), ids=lambda recording: str(recording.file.rpartition(".")[0]))
 def test_what_a_recording_says_is_read_without_an_sdk(recording: Recording) -> None:
     """As `inspect`, `replay` and `check` read tapes."""
     body = recording.body
@@ -255,7 +256,9 @@ def test_what_a_recording_says_is_read_without_an_sdk(recording: Recording) -> N
             assert _holds(text, json.loads(carried)), name
         elif not name.endswith(".json"):
             assert carried.strip() in text
-    assert has_end_signal(body, kind) == (recording.finish != "-" or recording.mode == "chat-error" or b"[DONE]" in body)
+    assert has_end_signal(body, kind) == (
+        recording.finish != "-" or recording.mode == "chat-error" or b"[DONE]" in body
+    )
 
 
 def _holds(text: str, value: Any) -> bool:

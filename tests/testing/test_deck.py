@@ -13,7 +13,8 @@ import pytest
 from instructor_stream_ext.testing import CassetteError, End, FakeClock, Scrubber, Take, load_tape, use_tape
 from instructor_stream_ext.testing.tape import sidecar_of
 from tests.server import ScriptedServer
-from tests.server.script import Answer, Cut, End as Ended, Reset, Send, Start, Status, Wait, sends
+from tests.server.script import Answer, Cut, Reset, Send, Start, Status, Wait, sends
+from tests.server.script import End as Ended
 from tests.server.signals import Signal
 from tests.server.wire_chat import chat_content
 from tests.testing.carriers import FAILURES, Carrier, every_carrier
@@ -26,6 +27,14 @@ PATH = "/v1/chat/completions"
 @pytest.fixture
 def tape(tmp_path: Path) -> Path:
     return tmp_path / "tapes" / "tape.yaml"
+
+
+def text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def forget(path: Path) -> None:
+    path.unlink()
 
 
 def only(tape: Path) -> Take:
@@ -102,7 +111,7 @@ async def test_a_stall_is_recorded_and_played_as_one(server: ScriptedServer, tap
     gate = Signal()
     server.add(sends(CHUNKS[:2]), Wait(gate))
     with use_tape(tape, record_mode="once"), pytest.raises(FAILURES) as recorded:
-        await carrier.read(server.url + PATH, timeout=0.05)
+        await carrier.read(server.url + PATH, patience=0.05)
     gate.set()
     take = only(tape)
     assert take.end is End.ERROR
@@ -115,7 +124,9 @@ async def test_a_stall_is_recorded_and_played_as_one(server: ScriptedServer, tap
 
 
 @every_carrier
-async def test_an_http_error_is_recorded_and_played_as_one(server: ScriptedServer, tape: Path, carrier: Carrier) -> None:
+async def test_an_http_error_is_recorded_and_played_as_one(
+    server: ScriptedServer, tape: Path, carrier: Carrier
+) -> None:
     server.add(Status(429, headers={"retry-after": "7"}))
     with use_tape(tape, record_mode="once"):
         status, recorded = await carrier.read(server.url + PATH)
@@ -155,7 +166,13 @@ def bare_deflate(data: bytes) -> bytes:
 @every_carrier
 @pytest.mark.parametrize(
     ("encoding", "encode"),
-    [("gzip", gzip.compress), ("deflate", zlib.compress), ("deflate", bare_deflate), ("br", brotli), ("zstd", zstandard)],
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("deflate", bare_deflate),
+        ("br", brotli),
+        ("zstd", zstandard),
+    ],
     ids=["gzip", "deflate", "bare-deflate", "br", "zstd"],
 )
 async def test_encoded_bodies_are_kept_plain(
@@ -170,19 +187,19 @@ async def test_encoded_bodies_are_kept_plain(
     take = only(tape)
     assert take.body == BODY
     assert "content-encoding" not in dict(take.headers)
-    assert "string: |+" in tape.read_text(encoding="utf-8")
+    assert "string: |+" in text(tape)
     with use_tape(tape):
         assert b"".join((await carrier.read(take.url))[1]) == BODY
 
 
 async def test_a_body_that_is_not_what_its_header_says_is_kept_as_it_is(server: ScriptedServer, tape: Path) -> None:
     server.add(Answer(b"\xff\xfenot gzip\x00", headers={"content-encoding": "gzip"}))
-    with use_tape(tape, record_mode="once"), pytest.raises(Exception, match="(?i)error|incorrect|header"):
+    with use_tape(tape, record_mode="once"), pytest.raises(Exception, match=r"(?i)error|incorrect|header"):
         await Carrier("httpx2", is_async=False).read(server.url + PATH)
     take = only(tape)
     assert take.body == b"\xff\xfenot gzip\x00"
     assert dict(take.headers)["content-encoding"] == "gzip"
-    assert "!!binary" in tape.read_text(encoding="utf-8")
+    assert "!!binary" in text(tape)
 
 
 @every_carrier
@@ -217,11 +234,15 @@ async def test_a_miss_is_told_although_clients_hide_it(server: ScriptedServer, t
     server.add(sends(CHUNKS))
     with use_tape(tape, record_mode="once"):
         await carrier.read(server.url + PATH)
-    with pytest.raises(AssertionError, match="POST .*/elsewhere is not on the tape.*1 of its 1 interactions were never"):
-        with use_tape(tape) as deck:
-            with pytest.raises(Exception, match="Can't play back this request"):
-                await carrier.read(server.url + "/elsewhere")
-            assert len(deck.misses) == 1
+    with (
+        pytest.raises(
+            AssertionError, match=r"POST .*/elsewhere is not on the tape.*1 of its 1 interactions were never"
+        ),
+        use_tape(tape) as deck,
+    ):
+        with pytest.raises(Exception, match="Can't play back this request"):
+            await carrier.read(server.url + "/elsewhere")
+        assert len(deck.misses) == 1
     assert len(server.requests) == 1
 
 
@@ -285,7 +306,12 @@ async def test_requests_are_kept_in_their_order_and_played_in_it(
 async def test_no_secret_reaches_the_tape(server: ScriptedServer, tape: Path, carrier: Carrier) -> None:
     key, address, project = "sk-" + "a1" * 12, "bob.bobson@mail.zurich.ch", "proj_" + "b2" * 10
     answer = chat_content(f'{{"to": "{address}", "via": "{key}"}}', size=None)
-    headers = {"content-type": "text/event-stream", "Set-Cookie": "s=1", "x-request-id": "r-1", "OpenAI-Organization": "us"}
+    headers = {
+        "content-type": "text/event-stream",
+        "Set-Cookie": "s=1",
+        "x-request-id": "r-1",
+        "OpenAI-Organization": "us",
+    }
     server.add(Start(headers=headers), sends(answer))
     sent = {
         "authorization": f"Bearer {key}",
@@ -301,7 +327,7 @@ async def test_no_secret_reaches_the_tape(server: ScriptedServer, tape: Path, ca
     with use_tape(tape, record_mode="once", scrubber=scrubber):
         _, pieces = await carrier.read(url, headers=sent, body=body)
     assert address.encode() in b"".join(pieces)
-    kept = tape.read_text(encoding="utf-8") + sidecar_of(tape).read_text(encoding="utf-8")
+    kept = text(tape) + text(sidecar_of(tape))
     for secret in (key, address, project, "mauve-12", "s=1", "c=1", "r-1", "mine", "Bearer"):
         assert secret not in kept
     for name in ("authorization", "cookie", "openai-organization", "x-api-key", "x-request-id", "x-private"):
@@ -319,11 +345,11 @@ async def test_a_refusal_first_and_good_then(server: ScriptedServer, tape: Path)
 
     server.always(sends(CHUNKS))
     for carrier in CARRIERS:
-        tape.unlink(missing_ok=True)
-        with use_tape(tape, record_mode="once"):
+        own = tape.with_stem(str(carrier))
+        with use_tape(own, record_mode="once"):
             await carrier.read(server.url + PATH)
-        with use_tape(tape, faults=FailFirst(500, times=2)):
-            statuses = [(await carrier.read(only(tape).url))[0] for _ in range(3)]
+        with use_tape(own, faults=FailFirst(500, times=2)):
+            statuses = [(await carrier.read(only(own).url))[0] for _ in range(3)]
         assert statuses == [500, 500, 200]
 
 
@@ -336,6 +362,6 @@ async def test_a_tape_without_its_sidecar_is_not_played(server: ScriptedServer, 
     server.add(sends(CHUNKS))
     with use_tape(tape, record_mode="once"):
         await Carrier("httpx2", is_async=True).read(server.url + PATH)
-    sidecar_of(tape).unlink()
+    forget(sidecar_of(tape))
     with pytest.raises(CassetteError, match="has no sidecar"), use_tape(tape):
         pass

@@ -69,7 +69,12 @@ def test_random_pieces_are_the_same_for_the_same_seed() -> None:
 
 @given(st.lists(st.integers(0, len(BODY)), max_size=12), st.integers(1, 60))
 def test_no_way_of_splitting_changes_the_body(places: list[int], size: int) -> None:
-    for fault in (Resplit(at=tuple(places)), Trickle(size), ResplitAtEvents(), Resplit(at=tuple(places)) | Trickle(size)):
+    for fault in (
+        Resplit(at=tuple(places)),
+        Trickle(size),
+        ResplitAtEvents(),
+        Resplit(at=tuple(places)) | Trickle(size),
+    ):
         take = fault(TAKE)
         assert take.body == BODY
         assert all(data(take))
@@ -174,7 +179,9 @@ def test_no_fault_fails_on_an_odd_take(fault: Fault, take: Take) -> None:
     assert isinstance(fault(take), Take)
 
 
-@pytest.mark.parametrize(("one", "two"), [*itertools.product(EVERY_FAULT, repeat=2)], ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize(
+    ("one", "two"), [*itertools.product(EVERY_FAULT, repeat=2)], ids=lambda fault: type(fault).__name__
+)
 def test_every_fault_goes_with_every_other(one: Fault, two: Fault) -> None:
     take = (one | two)(TAKE)
     assert take.body == b"".join(data(take))

@@ -1,4 +1,4 @@
-"""testing/plugin.py: what users of pytest-recording get, seen by running pytest within pytest."""
+"""The pytest plugin: what users of pytest-recording get, seen by running pytest within pytest."""
 
 from __future__ import annotations
 
@@ -39,7 +39,6 @@ def stream(url=URL):
 """
 
 
-
 @pytest.fixture
 def project(pytester: pytest.Pytester, server: ScriptedServer) -> Project:
     return Project(pytester, server)
@@ -58,7 +57,7 @@ class Project:
 
     def run(self, *arguments: str, **outcomes: int) -> str:
         """Run pytest and give what it printed."""
-        options = ("-p", "instructor_stream_ext.testing.plugin", "-p", "no:cacheprovider", "-p", "no:cov")
+        options = ("-p", "instructor_stream_pytest", "-p", "no:cacheprovider", "-p", "no:cov")
         result = self.pytester.runpytest_inprocess(*options, *arguments)
         result.assert_outcomes(**outcomes)
         return result.stdout.str()
@@ -171,13 +170,12 @@ def test_one(stream_cassette):
 
 @pytest.mark.vcr("test_one.yaml")
 @pytest.mark.stream_faults(FailFirst(429))
-@pytest.mark.stream_tape(deltas=%d)
+@pytest.mark.stream_tape(deltas=DELTAS)
 def test_two(stream_cassette):
     with pytest.raises(openai.RateLimitError):
         stream().get_final_response()
     stream().get_final_response()
-"""
-        % DELTAS
+""".replace("DELTAS", str(DELTAS))
     )
     project.run("--strict-markers", passed=2)
 
@@ -308,6 +306,4 @@ async def test_one(stream_cassette):
 def test_other_tests_are_not_touched(project: Project) -> None:
     project.record("@pytest.mark.vcr\ndef test_one():\n    assert stream().get_final_response().age == 36\n")
     assert not Path(f"{project.recorded()}.timing.json").exists()
-    assert "string: \"data:" in project.recorded().read_text(encoding="utf-8").replace("'", '"')
-
-
+    assert 'string: "data:' in project.recorded().read_text(encoding="utf-8").replace("'", '"')

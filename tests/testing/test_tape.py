@@ -71,15 +71,24 @@ BAD_CASSETTES = {
     "cut off in the body": (swapped(r"        data: two\n\n", ""), r"tape.yaml:2: the body has 11 bytes, .*says 22"),
     "of an unknown version": (swapped(r"version: 1", "version: 7"), r"tape.yaml:\d+: is of version 7"),
     "no cassette": (swapped(r".*", "- 1\n"), r"tape.yaml:1: is no cassette"),
-    "without a response": (swapped(r"  response:", "  answer:"), r"tape.yaml:2: an interaction lacks its request or its response"),
-    "without a status": (swapped(r"code: 200", "kode: 200"), r"tape.yaml:2: an interaction lacks its address or its status"),
+    "without a response": (
+        swapped(r"  response:", "  answer:"),
+        r"tape.yaml:2: an interaction lacks its request or its response",
+    ),
+    "without a status": (
+        swapped(r"code: 200", "kode: 200"),
+        r"tape.yaml:2: an interaction lacks its address or its status",
+    ),
     "of a foreign object": (swapped(r"code: 200", "code: !!python/object:os.x {}"), r"tape.yaml:\d+: is no whole YAML"),
 }
 BAD_SIDECARS = {
     "cut off": (swapped(r'"end".*', ""), r"timing.json:8: is no JSON"),
     "of an unknown format": (swapped(r'"format": 1', '"format": 9'), r"timing.json:1: is of format 9"),
     "of other interactions": (swapped(r"  \},\n  \{.*\n  \}", "  }"), r"describes 1 interactions, the tape holds 2"),
-    "of another body": (swapped(r'"bytes": 22', '"bytes": 23'), r"tape.yaml:2: the body has 22 bytes, its sidecar \(line 4\) says 23"),
+    "of another body": (
+        swapped(r'"bytes": 22', '"bytes": 23'),
+        r"tape.yaml:2: the body has 22 bytes, its sidecar \(line 4\) says 23",
+    ),
     "of an unknown end": (swapped(r'"complete"', '"perhaps"'), r"timing.json:4: an entry cannot be used: 'perhaps'"),
     "lacking its chunks": (swapped(r'"chunks"', '"chinks"'), r"timing.json:4: an entry cannot be used: lacks 'chunks'"),
     "of chunks that go back": (swapped(r"\[11, ", "[0, "), r"timing.json:4: .*do not rise"),
@@ -112,19 +121,21 @@ def test_the_line_of_the_second_interaction_is_its_own(tape: Path) -> None:
     swapped(r"(.*)data: two", r"\1data: twofold")(tape)
     lines = tape.read_text(encoding="utf-8").splitlines()
     second = [number for number, line in enumerate(lines, 1) if line.startswith("- request:")][1]
-    with pytest.raises(CassetteError, match=f"tape.yaml:{second}: the body has 26 bytes"):
+    with pytest.raises(CassetteError, match=rf"tape\.yaml:{second}: the body has 26 bytes"):
         load_tape(tape)
 
 
 def test_a_sidecar_may_be_demanded(tape: Path) -> None:
     sidecar_of(tape).unlink()
-    with pytest.raises(CassetteError, match=r"tape.yaml:1: has no sidecar tape.yaml.timing.json.*--record-mode=rewrite"):
+    with pytest.raises(
+        CassetteError, match=r"tape.yaml:1: has no sidecar tape.yaml.timing.json.*--record-mode=rewrite"
+    ):
         load_tape(tape, sidecar=True)
 
 
 def test_what_is_no_text_and_what_is_not_there(tape: Path) -> None:
     tape.write_bytes(b"interactions:\n- \xff\n")
-    with pytest.raises(CassetteError, match="tape.yaml:2: the file is no UTF-8 text"):
+    with pytest.raises(CassetteError, match=r"tape\.yaml:2: the file is no UTF-8 text"):
         load_tape(tape)
     with pytest.raises(CassetteError, match=r"none.yaml:1: cannot be read \(No such file"):
         load_tape(tape.with_name("none.yaml"))

@@ -1,14 +1,15 @@
 """The pytest plugin, loaded by entry point: `stream_cassette`, `replay_server`, marks, and a look at forgotten tapes.
 
 It stands on pytest-recording, whose `@pytest.mark.vcr`, `--record-mode`, `vcr_config` and places of cassettes hold. A
-test that does not ask for one of the fixtures here is not touched. All else is imported when a fixture is used, for a
-plugin is loaded into every run of pytest.
+test that does not ask for one of the fixtures here is not touched. It stands beside the package, and imports it when a
+fixture is used: a plugin is loaded into every run of pytest, and before coverage is measured.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -231,7 +232,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """Note the cassettes that plain `@pytest.mark.vcr` tests play."""
     cassette = getattr(item, "funcargs", {}).get("vcr")
-    if cassette is not None and getattr(cassette, "play_count", 0):
+    known = sys.modules.get("vcr.cassette")
+    if known is not None and isinstance(cassette, known.Cassette) and cassette.play_count:
         from instructor_stream_ext.testing.deck import PLAYED
 
         PLAYED.add(Path(cassette.path).resolve())
@@ -261,6 +263,8 @@ def _is_full(config: pytest.Config) -> bool:
     asked = {Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args}
     if given and (any("::" in arg for arg in config.args) or not asked & {root.resolve() for root in roots}):
         return False
-    options = [config.getoption(name, None) for name in ("keyword", "markexpr", "lf", "collectonly", "stepwise")]
-    played = not config.getoption("--record-mode", None) or config.getoption("--record-mode") == "none"
+    options = [
+        config.getoption(name, default=None) for name in ("keyword", "markexpr", "lf", "collectonly", "stepwise")
+    ]
+    played = not config.getoption("--record-mode", default=None) or config.getoption("--record-mode") == "none"
     return played and not any(options) and not config.stash.get(_PART, False)
