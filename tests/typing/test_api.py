@@ -20,7 +20,8 @@ def _pyright(file: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(PYRIGHT is None, reason="pyright is not installed")
-def test_pyright_sees_the_types_that_the_contract_names() -> None:
-    done = _pyright(HERE / "api.py")
+@pytest.mark.parametrize("name", ["api", "seeing"])
+def test_pyright_sees_the_types_that_the_contract_names(name: str) -> None:
+    done = _pyright(HERE / f"{name}.py")
     assert done.returncode == 0, done.stdout
     assert "0 errors" in done.stdout
