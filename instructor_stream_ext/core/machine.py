@@ -88,28 +88,31 @@ _MAY_FOLLOW: dict[State, frozenset[State]] = {
 class TextBuffer:
     """Text that grows by pieces and is read now and then, in time and memory linear in its length."""
 
-    __slots__ = ("_blocks", "_parts", "length")
+    __slots__ = ("_blocks", "length", "parts")
 
     def __init__(self) -> None:
         self._blocks: list[str] = []
-        self._parts: list[str] = []
+        self.parts: list[str] = []
         self.length = 0
 
     def add(self, text: str) -> None:
         """Append a piece."""
-        parts = self._parts
-        parts.append(text)
+        self.parts.append(text)
         self.length += len(text)
-        if len(parts) >= PIECES_AT_MOST:
-            self._blocks.append("".join(parts))
-            parts.clear()
+        if len(self.parts) >= PIECES_AT_MOST:
+            self.fold()
+
+    def fold(self) -> None:
+        """Join the pieces."""
+        self._blocks.append("".join(self.parts))
+        self.parts.clear()
 
     def __str__(self) -> str:
-        if len(self._blocks) == 1 and not self._parts:
+        if len(self._blocks) == 1 and not self.parts:
             return self._blocks[0]
-        whole = "".join(self._blocks) + "".join(self._parts)
+        whole = "".join(self._blocks) + "".join(self.parts)
         self._blocks[:] = [whole]
-        self._parts.clear()
+        self.parts.clear()
         return whole
 
 
@@ -318,7 +321,10 @@ class StreamMachine:
             self._longest_gap = now - last
         self._last_delta_at = now
         buffer = self.document_buffer
-        buffer.add(text)
+        buffer.parts.append(text)
+        buffer.length += len(text)
+        if len(buffer.parts) >= PIECES_AT_MOST:
+            buffer.fold()
         if self.has_aside:
             buffer = self.buffer
             buffer.add(text)
@@ -604,7 +610,8 @@ class StreamMachine:
         self.sequence += 1
         if self._first_partial_at is None:
             self._first_partial_at = now
-        self._pending.last_emitted_at = now
+        if self._policy is not None:
+            self._pending.last_emitted_at = now
         return partial
 
     def _emitted(self, partial: Any, now: float) -> PartialEmitted:
