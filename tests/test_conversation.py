@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 from collections.abc import Callable
@@ -224,3 +225,21 @@ def test_what_cannot_be_a_conversation(server: ScriptedServer, tmp_path: Path) -
     (tmp_path / "no.json").write_text('{"a": 1}', encoding="utf-8")
     with pytest.raises(StreamMisuse, match="holds no conversation"):
         Conversation.load(tmp_path / "no.json", client)
+
+
+@both
+async def test_an_answer_that_is_simply_dropped_is_closed_and_kept(server: ScriptedServer, twin: Twin) -> None:
+    server.always(Forever([chat_chunk({"content": "on and "})]))
+    talk = Conversation(twin.client(server))
+    stream: Any = talk.say("Hi.", model="m")
+    if twin.is_async:
+        async for _ in stream:
+            break
+    else:
+        for _ in stream:
+            break
+    del stream
+    while not talk.messages:  # noqa: ASYNC110  an async stream is closed by the loop
+        await asyncio.sleep(0)
+    assert server.exchanges[0].disconnected.wait(PATIENCE)
+    assert talk.messages == [user("Hi."), assistant("on and ", interrupted=True)]
