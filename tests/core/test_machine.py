@@ -647,7 +647,7 @@ def test_a_buffer_holds_few_strings() -> None:
     buffer = TextBuffer()
     for number in range(100_000):
         buffer.add(str(number % 10))
-    assert len(buffer._parts) < 512
+    assert len(buffer.parts) < 512
     assert len(buffer._blocks) < 200
     assert len(str(buffer)) == 100_000
     assert len(buffer._blocks) == 1
