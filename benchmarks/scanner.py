@@ -19,6 +19,7 @@ from shapes import MODELS, text_of
 from instructor_stream_ext.core.partials import PartialParser
 from instructor_stream_ext.core.plans import Plan, compile_plan
 
+
 def run(plan: Plan, chunks: list[str], every: int, *, transitions: bool = False) -> float:
     """Seconds for one document, with a partial every so many chunks, the newest one held."""
     parser = PartialParser(plan, transitions=transitions)

@@ -109,7 +109,7 @@ def _is_over(run: Generator[Any, Any, None]) -> bool:
     return inspect.getgeneratorstate(run) == inspect.GEN_CLOSED
 
 
-async def adrive(script: Script, pick: Pick) -> AsyncGenerator[Any, None]:  # noqa: C901, PLR0912  read beside its twin
+async def adrive(script: Script, pick: Pick) -> AsyncGenerator[Any, None]:  # noqa: C901, PLR0912, PLR0915  read beside its twin
     """Run a script in an event loop; a due partial comes although the provider is silent.
 
     Args:

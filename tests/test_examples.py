@@ -38,12 +38,13 @@ SHOWN = {
     "conversation": r"It is a long story\. \n.*name='Sagres' country='Portugal'\n.*'interrupted': True.*Sagres",
     "testing_with_fakes": r"passed: test_a_good_order.*passed: test_a_bad.*\(0\.5, None\).*cut off: 'caldo ver'\n"
     r"passed: test_the_token_limit",
-    "testing_with_tapes": r"final: name='.* active=\S+ after \d+ ms.*broken: .*active=None.*stalled: idle timeout: no further",
+    "testing_with_tapes": r"final: name='.* active=\S+ after \d+ ms.*broken: .*active=None.*"
+    r"stalled: idle timeout: no further",
     "many_models": r"gpt-4o\S* StreamStarted\n.*StreamEnded\n.*\{'gpt-4o-mini': Name\(.*\nTrue name='Fernando'",
     "routing": r"openai/gpt-4o-mini +TOOLS +\d\d steps to Lisbon; price \$0\.0000.*groq/\S+ +MD_JSON +\d\d.*"
     r"mistral/\S+ +JSON_SCHEMA +\d\d.*hosted_vllm.*price unknown",
-    "fallback": r"1 Bread \['Mix flour and wa'\]\n--- void: openai/gpt-4o-mini failed \(StreamInterrupted\), mistral/\S+ "
-    r"begins\n(2 (?:F\w*|None) \[[^\n]*\]\n)+cost: \$ 2\.\S+e-05 of which some is estimated",
+    "fallback": r"1 Bread \['Mix flour and wa'\]\n--- void: openai/gpt-4o-mini failed \(StreamInterrupted\), "
+    r"mistral/\S+ begins\n(2 (?:F\w*|None) \[[^\n]*\]\n)+cost: \$ 2\.\S+e-05 of which some is estimated",
     "compare_models": r"It looks like +\|.*(\S+ is done: Fernando, for \$ \S+e-0\d.*){3}",
     "field_states": r"'Two ' streaming None \[\]\n.*'Two books' complete 'Rua Augusta 1' \[\]\n.*blue cloth"
     r".*all lines have come.*id=7",
