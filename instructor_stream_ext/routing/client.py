@@ -33,6 +33,12 @@ def from_litellm(
 ) -> StreamClient: ...
 
 
+@overload
+def from_litellm(
+    model: str, *, mode: Mode | None = None, async_client: bool = False, **wrap_arguments: Any
+) -> StreamClient | AsyncStreamClient: ...
+
+
 def from_litellm(
     model: str, *, mode: Mode | None = None, async_client: bool = False, **wrap_arguments: Any
 ) -> StreamClient | AsyncStreamClient:

@@ -27,7 +27,6 @@ from instructor_stream_ext.core.errors import (
     NoOutput,
     OutputTruncated,
     RetriesExhausted,
-    StreamError,
     StreamInterrupted,
     StreamMisuse,
     StreamTimeout,
@@ -50,8 +49,11 @@ def unavailable(error: Exception) -> bool:
     """Whether a provider was out of reach, overloaded or too slow to begin: 5xx, 429, 408, no connection."""
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
-        return status in (408, 429) or status >= 500
+        return status in (408, 429) or status >= _SERVERS_FAULT
     return _all_cool_down(error)
+
+
+_SERVERS_FAULT = 500
 
 
 def _all_cool_down(error: Exception) -> bool:
@@ -88,6 +90,18 @@ def route(
     mode: Mode | None = None,
     **wrap_arguments: Any,
 ) -> StreamClient: ...
+
+
+@overload
+def route(
+    models: Sequence[str | Mapping[str, Any]],
+    *,
+    async_client: bool = False,
+    fallback_on: FallbackOn | Iterable[FallbackOn] = FALLBACK_ON,
+    max_fallbacks: int | None = None,
+    mode: Mode | None = None,
+    **wrap_arguments: Any,
+) -> StreamClient | AsyncStreamClient: ...
 
 
 def route(
@@ -146,7 +160,7 @@ class _Policy:
 def _kinds(fallback_on: FallbackOn | Iterable[FallbackOn]) -> tuple[FallbackOn, ...]:
     kinds = (fallback_on,) if callable(fallback_on) else tuple(fallback_on)
     for kind in kinds:
-        if not callable(kind) or isinstance(kind, type) and not issubclass(kind, Exception):
+        if not callable(kind) or (isinstance(kind, type) and not issubclass(kind, Exception)):  # type: ignore[redundant-expr]
             raise StreamMisuse(f"fallback_on takes classes of errors and functions of an error, not {kind!r}")
     return kinds
 
@@ -224,7 +238,7 @@ class RouteLink(Link):
                 raise StreamMisuse(f"{name}: the models of a route are its fallbacks, in their order")
         settings = {"num_retries": 0} | {name: value for name, value in arguments.items() if name in routers}
         common = {name: value for name, value in arguments.items() if name not in routers}
-        modes = {}
+        modes: dict[str, Mode] = {}
         listed = []
         for entry in entries:
             params = dict.fromkeys(RETRIES, 0) | common | entry.params
@@ -270,7 +284,7 @@ class RouteLink(Link):
 class _OverRouter(Link):
     """instructor's client over a Router."""
 
-    is_litellm = True  # type: ignore[assignment]  # which cannot be seen: the Router's class is of this module
+    is_litellm = True  # which cannot be seen: the Router's class is of this module
 
 
 def _station(router: Any, name: str, link: Link) -> Station:
@@ -330,7 +344,7 @@ class RouteSource(InstructorSource):
 
     def _next(self, error: Exception) -> str | None:
         """What the Router is asked for next: another deployment of the same model, or the next model."""
-        self._tried.append(self._deployment or getattr(error, _UNDERWAY, ""))
+        self._tried.append(self._deployment or str(getattr(error, _UNDERWAY, "")))
         if len(self._tried) < len(self._station.params) and not _all_cool_down(error):
             other = self._other_deployment()
             if other is not None:
@@ -358,8 +372,9 @@ class RouteSource(InstructorSource):
         just_stopped = isinstance(error, OutputTruncated) and self._reader is not None and self._reader.end is None
         if self._deployment is None or not (just_stopped or isinstance(error, (StreamInterrupted, StreamTimeout))):
             return
-        if hasattr(error.__cause__, "status_code"):  # raised by litellm, which has told the Router
-            return
+        cause = error.__cause__
+        if hasattr(cause, "status_code") and "APIConnectionError" not in str(cause):
+            return  # litellm has told the Router, which counts all but broken connections
         litellm = litellm_module()
         model = self._station.params[self._deployment]["model"]
         seen = litellm.ServiceUnavailableError(str(error), llm_provider=model.partition("/")[0], model=model)

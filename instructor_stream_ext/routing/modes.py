@@ -22,6 +22,7 @@ class Choice(NamedTuple):
 
 
 _PIECES = "sends tool arguments as they are written"
+_ANY_SERVER = "follows a JSON schema on any server; tool calls need one that was started for them"
 _WHOLE = "sends tool arguments whole, and text under a JSON schema in pieces"
 
 MODES: dict[str, Choice] = {
@@ -37,12 +38,10 @@ MODES: dict[str, Choice] = {
     "gemini": Choice(Mode.JSON_SCHEMA, _WHOLE),
     "groq": Choice(
         Mode.MD_JSON,
-        "sends tool arguments whole, and refuses to stream under a response_format, so litellm fetches the whole answer "
-        "and plays it; JSON that is asked for in words streams",
+        "sends tool arguments whole, and refuses to stream under a response_format, so litellm fetches the whole "
+        "answer and plays it; JSON that is asked for in words streams",
     ),
-    "hosted_vllm": Choice(
-        Mode.JSON_SCHEMA, "follows a JSON schema on any server; tool calls need one that was started for them"
-    ),
+    "hosted_vllm": Choice(Mode.JSON_SCHEMA, _ANY_SERVER),
     "mistral": Choice(Mode.JSON_SCHEMA, _WHOLE),
     "ollama": Choice(
         Mode.MD_JSON,
@@ -56,7 +55,7 @@ MODES: dict[str, Choice] = {
     "openrouter/openai": Choice(Mode.TOOLS, _PIECES),
     "vertex_ai/claude": Choice(Mode.TOOLS, _PIECES),
     "vertex_ai/gemini": Choice(Mode.JSON_SCHEMA, _WHOLE),
-    "vllm": Choice(Mode.JSON_SCHEMA, "follows a JSON schema on any server; tool calls need one that was started for them"),
+    "vllm": Choice(Mode.JSON_SCHEMA, _ANY_SERVER),
     "xai": Choice(Mode.JSON_SCHEMA, _WHOLE),
     "zai": Choice(Mode.MD_JSON, "sends tool arguments whole, and litellm knows no response_format for it"),
 }
@@ -79,7 +78,7 @@ def mode_for(model: str, /, **arguments: Any) -> Choice:
     """
     name, provider = provider_of(model, **arguments)
     whole = f"{provider}/{name}"
-    fitting = [start for start in MODES if whole.startswith(start + "/") or "/" in start and whole.startswith(start)]
+    fitting = [start for start in MODES if whole.startswith(start if "/" in start else start + "/")]
     if fitting:
         return MODES[max(fitting, key=len)]
     return _asked(name, provider)
@@ -110,7 +109,7 @@ def provider_of(model: str, /, **arguments: Any) -> tuple[str, str]:
         MissingExtra: litellm is not installed.
     """
     litellm = litellm_module()
-    if not isinstance(model, str) or not model.strip():
+    if not isinstance(model, str) or not model.strip():  # type: ignore[redundant-expr]
         raise StreamMisuse(f"a model is text such as 'openai/gpt-4o-mini', not {model!r}")
     asked = {name: arguments.get(name) for name in ("custom_llm_provider", "api_base", "api_key")}
     try:

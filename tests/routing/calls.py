@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,9 +24,14 @@ __all__ = [
     "Person",
     "Provider",
     "every_provider",
+    "litellm",
     "routed",
     "single",
 ]
+
+
+litellm: Any = importlib.import_module("litellm")
+"""It exports without saying so."""
 
 
 class Person(BaseModel):

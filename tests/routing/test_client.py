@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import instructor
-import litellm
 import pytest
 from instructor import Mode
 
@@ -25,7 +24,7 @@ from instructor_stream_ext import (
 )
 from instructor_stream_ext.routing import from_litellm
 from tests.playing import play
-from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, single
+from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, litellm, single
 from tests.server import Cut, Reset, ScriptedServer, Status, reply, sends
 from tests.server.clients import close_litellm
 from tests.server.wire_format import chat_tools
@@ -171,7 +170,7 @@ async def test_an_unknown_provider_of_a_call(server: ScriptedServer) -> None:
 def test_a_model_without_credentials(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, model: str, key: str, side: str
 ) -> None:
-    client: Any = from_litellm(model, async_client=side == "async", api_base=server.url)  # type: ignore[call-overload]
+    client: Any = from_litellm(model, async_client=side == "async", api_base=server.url)
     with pytest.raises(StreamMisuse, match=f"{model} has no credentials: litellm misses .*{key}"):
         client.create_partial(Person, "go")
     monkeypatch.setenv(key, "key")
@@ -182,7 +181,7 @@ def test_a_model_without_credentials(
 @pytest.mark.parametrize("name", ["messages", "response_model", "stream"])
 def test_arguments_of_a_call(name: str) -> None:
     with pytest.raises(StreamMisuse, match=f"{name} is an argument of a call"):
-        from_litellm("openai/gpt-4o-mini", **{name: None})
+        from_litellm("openai/gpt-4o-mini", **{name: None})  # type: ignore[call-overload]
 
 
 def test_an_unknown_hook() -> None:
@@ -211,7 +210,9 @@ def _function(server: ScriptedServer, *, is_async: bool) -> Any:
 
 
 def _router(server: ScriptedServer, *, is_async: bool) -> Any:
-    router = litellm.Router([{"model_name": "openai/mine", "litellm_params": {"model": "openai/gpt-4o", **_at(server)}}])
+    router = litellm.Router(
+        [{"model_name": "openai/mine", "litellm_params": {"model": "openai/gpt-4o", **_at(server)}}]
+    )
     server.closers.append(router.discard)
     return instructor.from_litellm(router.acompletion if is_async else router.completion, async_client=is_async)  # type: ignore[call-overload]
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import litellm
 import pytest
 
 from instructor_stream_ext import StreamEnded, Usage
 from tests.playing import Played, play
-from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, routed, single
+from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, litellm, routed, single
 from tests.server import ScriptedServer, Signal, Wait, reply, sends
 from tests.sides import both_sides, entered, first
 
@@ -33,7 +32,9 @@ async def test_one_answer(server: ScriptedServer, provider: Any, side: str) -> N
     at_the_final: list[Any] = []
     server.add(reply(DOCUMENT))
     client = single(server, provider, is_async=side == "async")
-    stream = client.create_partial(Person, "go", on_final=lambda _: at_the_final.append((stream.cost, stream.usage)))
+    stream: Any = client.create_partial(
+        Person, "go", on_final=lambda _: at_the_final.append((stream.cost, stream.usage))
+    )
     played = await play(stream)
     cost = priced(provider.model)
     assert 0 < cost < 0.001

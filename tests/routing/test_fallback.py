@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import litellm
+import openai
 import pytest
 from pydantic import BaseModel, field_validator
 
@@ -28,7 +29,7 @@ from instructor_stream_ext import (
 )
 from instructor_stream_ext.routing import FALLBACK_ON, route, unavailable
 from tests.playing import Played, play, still
-from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, routed
+from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, litellm, routed
 from tests.server import Cut, Request, Reset, Script, ScriptedServer, Signal, Silent, Status, Wait, reply, sends
 from tests.server.wire_format import chat_error, chat_tools
 from tests.sides import both_sides
@@ -51,7 +52,9 @@ def _open(chunks: list[bytes]) -> list[bytes]:
 
 
 def broken_by_an_error(request: Request) -> Script:
-    return sends([*chat_tools(PART, name=request.json["tools"][0]["function"]["name"], finish=None, done=False), chat_error()])
+    return sends(
+        [*chat_tools(PART, name=request.json["tools"][0]["function"]["name"], finish=None, done=False), chat_error()]
+    )
 
 
 def cut_by_length(request: Request) -> Script:
@@ -126,9 +129,7 @@ def _bare(event: Any) -> Any:
 
 @both_sides
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
-async def test_a_refused_request_goes_to_the_next_model_at_once(
-    server: ScriptedServer, status: int, side: str
-) -> None:
+async def test_a_refused_request_goes_to_the_next_model_at_once(server: ScriptedServer, status: int, side: str) -> None:
     server.add(Status(status)).add(reply(DOCUMENT))
     client = routed(server, "openai", "gemini", is_async=side == "async", clock=still)
     played = await play(client.create_partial(Person, "go"))
@@ -145,7 +146,7 @@ async def test_a_callers_mistake_goes_nowhere(server: ScriptedServer, status: in
     server.add(Status(status))
     client = routed(server, "openai", "anthropic", is_async=side == "async", usage=False)
     played = await play(client.create_partial(Person, "go"))
-    assert isinstance(played.error, litellm.exceptions.APIError | litellm.exceptions.openai.APIStatusError)
+    assert isinstance(played.error, openai.APIError)  # of which litellm's are
     assert getattr(played.error, "status_code", None) == status
     assert restarts(played) == []
     assert len(server.exchanges) == 1
@@ -244,7 +245,7 @@ async def test_validation_that_is_used_up_if_asked_for(server: ScriptedServer, s
     assert [event.reason for event in played.of(StreamRestarted)] == ["reask", "fallback", "reask"]
     exhausted = played.of(StreamRestarted)[1].error
     assert isinstance(exhausted, RetriesExhausted)
-    assert len(exhausted.failed_attempts) == 2
+    assert len(exhausted.failed_attempts or ()) == 2
     first_of_claude = server.exchanges[2].request.json
     assert "only a Bob will do" not in str(first_of_claude)
     assert "only a Bob will do" in str(server.exchanges[3].request.json)
@@ -258,9 +259,7 @@ async def test_validation_that_is_used_up_if_asked_for(server: ScriptedServer, s
 
 @both_sides
 @pytest.mark.parametrize(("text", "error"), [("Sorry.", NoOutput), ('{"name": oops', InvalidJSON)])
-async def test_validation_without_retries(
-    server: ScriptedServer, text: str, error: type[Exception], side: str
-) -> None:
+async def test_validation_without_retries(server: ScriptedServer, text: str, error: type[Exception], side: str) -> None:
     server.add(reply(text)).add(reply(DOCUMENT))
     client = routed(server, "mistral", "openai", is_async=side == "async", fallback_on=RetriesExhausted)
     played = await play(client.create_partial(Person, "go", max_retries=0))
@@ -279,7 +278,7 @@ async def test_a_filter_is_no_reason(server: ScriptedServer, side: str) -> None:
 
 @both_sides
 async def test_modes_change_with_the_model(server: ScriptedServer, side: str) -> None:
-    prose = f'Here it is, for {{you}}: {DOCUMENT} Good?'
+    prose = f"Here it is, for {{you}}: {DOCUMENT} Good?"
     server.add(begun()).add(begun()).add(reply(prose))
     client = routed(server, "openai", "gemini", "groq", is_async=side == "async")
     played = await play(client.create_partial(Person, "go"))
@@ -371,9 +370,7 @@ async def test_deployments_are_drawn_by_weight(server: ScriptedServer, side: str
 
 @both_sides
 @pytest.mark.parametrize("script", [begun(), begun(Cut()), Status(500)])
-async def test_the_other_deployments_come_before_the_next_model(
-    server: ScriptedServer, script: Any, side: str
-) -> None:
+async def test_the_other_deployments_come_before_the_next_model(server: ScriptedServer, script: Any, side: str) -> None:
     server.add(script).add(script).add(script).add(reply(DOCUMENT))
     three = [deployment(server, key) for key in ("a", "b", "c")]
     client = routed(server, *three, "anthropic", is_async=side == "async")
@@ -447,6 +444,31 @@ def test_arguments_that_cannot_work(arguments: dict[str, Any], match: str) -> No
 
 def test_a_model_without_credentials_is_told_before_anything_is_sent(server: ScriptedServer) -> None:
     client = routed(server, "openai", "anthropic/claude-haiku-4-5", is_async=False)
-    with pytest.raises(StreamMisuse, match="claude-haiku-4-5 has no credentials: .*ANTHROPIC_API_KEY"):
+    with pytest.raises(StreamMisuse, match=r"claude-haiku-4-5 has no credentials: .*ANTHROPIC_API_KEY"):
         client.create_partial(Person, "go")
     assert server.exchanges == []
+
+
+@pytest.fixture
+def redis_address() -> Iterator[str]:
+    """A Redis, in so far as it is one, on loopback."""
+    fakeredis = pytest.importorskip("fakeredis")
+    running = fakeredis.TcpFakeServer(("127.0.0.1", 0), server_type="redis")
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield f"redis://127.0.0.1:{running.server_address[1]}"
+    running.shutdown()
+    running.server_close()
+    thread.join()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_state_is_shared_through_redis(server: ScriptedServer, redis_address: str) -> None:
+    """What one route lets cool down, another one leaves alone: its first request goes straight to the next model."""
+    server.add(Status(429)).add(Status(429)).always(reply(DOCUMENT))
+    two = [deployment(server, key) for key in ("a", "b")]
+    for _ in range(2):
+        client = routed(server, *two, "anthropic", is_async=True, cooldown_time=600, redis_url=redis_address)
+        assert (await play(client.create_partial(Person, "go"))).final == FINAL
+    assert len(keys_of_gpt(server)) == 2

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import litellm
 import pytest
 from instructor import Mode
 
 from instructor_stream_ext import StreamMisuse
 from instructor_stream_ext.routing import MODES, from_litellm, mode_for
-from tests.routing.calls import PROVIDERS, QUIET
+from tests.routing.calls import PROVIDERS, QUIET, litellm
 
 pytestmark = QUIET
 
@@ -64,9 +63,7 @@ def test_what_litellm_is_asked(model: str, mode: Any) -> None:
         (None, False, Mode.MD_JSON),
     ],
 )
-def test_the_order_of_the_look_ups(
-    monkeypatch: pytest.MonkeyPatch, known: Any, follows: bool, mode: Mode
-) -> None:
+def test_the_order_of_the_look_ups(monkeypatch: pytest.MonkeyPatch, known: Any, follows: bool, mode: Mode) -> None:
     monkeypatch.setattr(litellm, "get_supported_openai_params", lambda **_: known)
     monkeypatch.setattr(litellm, "supports_response_schema", lambda **_: follows)
     assert mode_for("nvidia_nim/x").mode is mode

@@ -123,7 +123,11 @@ CASES = [
     for sdk in SDKS
     for name, make in EVERYWHERE.items()
     if (sdk, name) != ("genai", "silent")
-] + [pytest.param(sdk, lambda end=end: end, id=f"{sdk}-{name}") for sdk, ends in OF_ONE.items() for name, end in ends.items()]
+] + [
+    pytest.param(sdk, lambda end=end: end, id=f"{sdk}-{name}")
+    for sdk, ends in OF_ONE.items()
+    for name, end in ends.items()
+]
 
 
 def _what(played: Played) -> tuple[Any, ...]:

@@ -163,6 +163,6 @@ async def close_litellm() -> None:
     shared = [vars(litellm).pop(name, None) for name in ("module_level_aclient", "module_level_client")]
     clients += [client for client in shared if client is not None and client not in clients]
     for client in clients:
-        closed = client.close()
+        closed = client.aclose() if hasattr(client, "aclose") else client.close()
         if inspect.isawaitable(closed):
             await closed
