@@ -44,8 +44,6 @@ _TRANSPORTS = {
     "handle_request": ("HTTPTransport", "WSGITransport", "MockTransport"),
     "handle_async_request": ("AsyncHTTPTransport", "ASGITransport", "MockTransport"),
 }
-_FRESH = "fresh"
-"""Under this key a response recorded just now says so."""
 
 
 class TapePersister:
@@ -87,7 +85,7 @@ class TapePersister:
         path = Path(cassette_path)
         responses = cassette_dict["responses"]
         timings = [_that_fits(response) for response in responses]
-        bare = [{key: value for key, value in one.items() if key not in (TIMING, _FRESH)} for one in responses]
+        bare = [{key: value for key, value in one.items() if key != TIMING} for one in responses]
         text = serialize({**cassette_dict, "responses": bare}, serializer)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
@@ -202,7 +200,7 @@ class Deck:
             if not recorder.status:
                 continue  # no answer came: there is nothing a cassette could hold
             response, timing = recorder.interaction()
-            self.cassette.append(recorder.request, {**response, TIMING: timing, _FRESH: True})
+            self.cassette.append(recorder.request, {**response, TIMING: timing})
 
     def problems(self) -> list[str]:
         """What a replay lacked: requests that are not on the tape, interactions not asked for, streams not played."""

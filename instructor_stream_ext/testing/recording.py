@@ -176,7 +176,7 @@ def _brotli() -> _Decoder | None:
 
 
 def _zstd() -> _Decoder | None:
-    zstandard, zstd = _imported("zstandard"), _imported("compression.zstd")  # the latter from Python 3.14 on
+    zstandard, zstd = _imported("zstandard"), _imported("compression.zstd", "backports.zstd")
     if zstandard is not None:
         decoder: _Decoder = zstandard.ZstdDecompressor().decompressobj().decompress
         return decoder
