@@ -51,7 +51,8 @@ class Frame:
         dropped: Items that ended without being shown.
         repeated: A key came twice.
         path: Its path, while transitions are asked for.
-        handed, handed_of: The set of arrived attributes handed out last, and for which state of the frame.
+        handed, handed_name, handed_size: The set of attributes with a value that was handed out last; the open one
+            in it, and how many had arrived. They only grow, so it holds as long as these two are the same.
         older, newer: The containers handed out in the last two snapshots, and how much of `data` each has.
     """
 
@@ -62,7 +63,8 @@ class Frame:
         "dropped",
         "extra",
         "handed",
-        "handed_of",
+        "handed_name",
+        "handed_size",
         "is_list",
         "key",
         "known",
@@ -103,7 +105,17 @@ class Frame:
         self.dropped = 0
         self.repeated = False
         self.handed: set[str] | None = None
-        self.handed_of: tuple[int, Any] = (0, None)
+        self.handed_name: Any = None
+        self.handed_size = -1
         self.older: Any = None
         self.newer: Any = None
         self.older_size = self.newer_size = 0
+
+    def hand(self, name: str | None) -> None:
+        """Make the set of attributes with a value anew, `name` being the open one."""
+        arrived = set(self.arrived or ())
+        self.handed_size = len(arrived)
+        self.handed_name = name
+        if name is not None:
+            arrived.add(name)
+        self.handed = arrived

@@ -128,38 +128,33 @@ class PartialParser(Scanner):
         self._dirty = False
         stack = self._stack
         child: Any = self._open_string() if self._shown else _NOTHING
-        for depth in range(len(stack) - 1, 0, -1):
-            frame = stack[depth]
+        for frame in stack[:0:-1]:
             if not frame.visible:
                 child = _NOTHING
                 continue
             if frame.slot.with_state:
-                child = self._with_state(frame, child, depth)
+                child = self._with_state(frame, child)
             plan = frame.plan
-            if frame.is_list:
-                child = self._show_list(frame, plan, child)
-                continue
             arrived = frame.arrived
             if arrived is None:
-                child = self._show_dict(frame, plan, child)
+                child = self._show_list(frame, plan, child) if frame.is_list else self._show_dict(frame, plan, child)
                 continue
-            name = None if child is _NOTHING else frame.name
-            state = (len(arrived), name)
-            if frame.handed_of == state and frame.handed is not None:
-                arrived = frame.handed  # it only grows, so the one handed out last still says what has arrived
-            else:
-                arrived = arrived.copy()
-                if name is not None:
-                    arrived.add(name)
-                frame.handed, frame.handed_of = arrived, state
             data = frame.data.copy()
             extra = frame.extra
-            if extra is not None:
-                extra = extra.copy()
-            if name is not None:
-                (data if frame.target is frame.data else extra)[name] = child  # type: ignore[index]
-            private = frame.private
-            child = plan.make(data, arrived, extra, None if private is None else private.copy())
+            name = None
+            if child is not _NOTHING:
+                name = frame.name
+                if frame.target is frame.data:
+                    data[name] = child
+                else:
+                    extra = {**extra, name: child}  # type: ignore[dict-item]
+            if frame.handed_name is not name or frame.handed_size != len(arrived):
+                frame.hand(name)
+            if extra is None and frame.private is None:
+                child = plan.make(data, frame.handed, None, None)
+            else:
+                private = None if frame.private is None else frame.private.copy()
+                child = plan.make(data, frame.handed, None if extra is None else extra.copy(), private)
         root = stack[0].data
         if root:
             child = root[0]
@@ -184,10 +179,10 @@ class PartialParser(Scanner):
         wrap = self._frame.slot.wrap
         return string if wrap is None else wrap(string)
 
-    def _with_state(self, frame: Frame, child: Any, depth: int) -> Any:
+    def _with_state(self, frame: Frame, child: Any) -> Any:
         """A value that is shown together with its state, although it may have nothing to show yet."""
         if child is _NOTHING:
-            if depth == len(self._stack) - 1 and not self._is_value_open():
+            if frame is self._frame and not self._is_value_open():
                 return _NOTHING
             if frame.is_list or frame.name is None:
                 return _NOTHING

@@ -721,6 +721,7 @@ class Scanner:
                 put(member, data, arrived, frame.extra, key, value, self._cache)
         if member.typed:
             frame.arrived = arrived
+            frame.handed_size = -1
         frame.name = None
         waiting = {name for name in member.waits if name not in arrived or _plain(data[name]) is None}
         frame.waiting = waiting or None
