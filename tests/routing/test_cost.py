@@ -69,10 +69,11 @@ async def test_the_sum_over_models_with_an_abandoned_one(server: ScriptedServer,
 
 
 @both_sides
-async def test_left_in_the_middle(server: ScriptedServer, side: str) -> None:
+@pytest.mark.parametrize("provider", [GPT, CLAUDE, PROVIDERS["gemini"]], ids=["openai", "anthropic", "gemini"])
+async def test_left_in_the_middle(server: ScriptedServer, provider: Any, side: str) -> None:
     gate = Signal()
     server.add(reply(DOCUMENT, arrange=lambda chunks: [sends(chunks[:6]), Wait(gate)]))
-    client = single(server, GPT, is_async=side == "async")
+    client = single(server, provider, is_async=side == "async")
     assert client.create_partial(Person, "go").cost is None
     async with entered(client.create_partial(Person, "go")) as stream:
         await first(stream)
