@@ -349,7 +349,7 @@ def proxy(command: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     config.write_text(json.dumps(settings), encoding="utf-8")  # JSON is YAML
     offline = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_OFFLINE_MODE": "true", "NO_PROXY": "*"}
     log = (folder / "proxy.log").open("wb")
-    arguments = [str(command), "--config", str(config), "--host", "127.0.0.1", "--port", str(PROXY)]
+    arguments = [str(command.absolute()), "--config", str(config), "--host", "127.0.0.1", "--port", str(PROXY)]
     process = subprocess.Popen(arguments, stdout=log, stderr=log, env={**os.environ, **offline}, cwd=folder)
     try:
         begun = time.monotonic()
@@ -485,7 +485,7 @@ def main() -> None:
                 rows.append(note(plan, record(plan, kill)))
                 sys.stderr.write(rows[-1] + "\n")
         servers.clear()
-    python = arguments.proxy.resolve().parent / "python"
+    python = arguments.proxy.absolute().parent / "python"
     asked = [python, "-c", "import importlib.metadata as m; print(m.version('litellm'))"]
     litellm = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     engine = importlib.metadata.version("xllamacpp")
