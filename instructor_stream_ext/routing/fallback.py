@@ -377,7 +377,8 @@ class RouteSource(InstructorSource):
             return  # litellm has told the Router, which counts all but broken connections
         litellm = litellm_module()
         model = self._station.params[self._deployment]["model"]
-        seen = litellm.ServiceUnavailableError(str(error), llm_provider=model.partition("/")[0], model=model)
+        # said in our words: an error whose text names an APIConnectionError is one that the Router does not count
+        seen = litellm.ServiceUnavailableError(type(error).__name__, llm_provider=model.partition("/")[0], model=model)
         about = {"exception": seen, "litellm_params": {"model_info": {"id": self._deployment}}}
         self._route.router.deployment_callback_on_failure(about, None, None, None)
 
