@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 # pytester forgets what was first imported by the pytest it runs, which C extensions do not bear
+import anyio._backends._asyncio  # noqa: F401
+import httpcore  # noqa: F401
+import httpcore2  # noqa: F401
+import pytest
 import vcr.stubs.aiohttp_stubs
 import vcr.stubs.httpx_stubs  # noqa: F401
 import yaml  # noqa: F401
