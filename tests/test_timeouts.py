@@ -229,12 +229,14 @@ async def test_total(server: ScriptedServer, source: Source, side: str) -> None:
 
     server.add(endless)
     events: list[StreamEvent] = []
-    client = await warmed(server, source, side, timeouts=Timeouts(idle=9, total=BOUND))
+    slow_to_begin = "litellm" in source.name  # it may take most of the usual bound for the first text
+    total = BOUND * 5 if slow_to_begin else BOUND
+    client = await warmed(server, source, side, timeouts=Timeouts(idle=9, total=total))
     error = await timed_out(client.create_partial(Thing, on_event=events.append, **source.ask))
     assert error.kind == "total"
     assert error.partial.name.startswith("Adax")
     assert error.text.startswith('{"name": "Adax')
-    assert BOUND <= failed_at(events) < BOUND + SLACK
+    assert total <= failed_at(events) < total + SLACK
 
 
 @both_sides
