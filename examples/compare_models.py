@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import Any
 
 from local_model import Server, stand_in
 from pydantic import BaseModel
@@ -20,7 +21,7 @@ class Name(BaseModel):
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # litellm would fetch its prices when imported
 stand_in({"name": "Fernando", "why": "It looks like one."})
 local = os.environ["OPENAI_API_KEY"] == Server.key
-here = {"api_base": os.environ["OPENAI_BASE_URL"], "api_key": Server.key} if local else {}
+here: dict[str, Any] = {"api_base": os.environ["OPENAI_BASE_URL"], "api_key": Server.key} if local else {}
 
 
 async def main() -> None:

@@ -1,6 +1,7 @@
 """The first model dies in mid-object and the next begins anew; no text of the two is joined. Runs without a key."""
 
 import os
+from typing import Any
 
 from local_model import Answer, Server, stand_in
 from pydantic import BaseModel
@@ -20,7 +21,7 @@ stand_in(
     {"title": "Flatbread", "steps": ["Mix flour, water and salt.", "Roll it thin.", "Bake it on a hot stone."]},
 )
 local = os.environ["OPENAI_API_KEY"] == Server.key
-here = {"api_base": os.environ["OPENAI_BASE_URL"], "api_key": Server.key} if local else {}
+here: dict[str, Any] = {"api_base": os.environ["OPENAI_BASE_URL"], "api_key": Server.key} if local else {}
 
 
 def void(restarted: StreamRestarted) -> None:

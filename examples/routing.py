@@ -1,6 +1,7 @@
 """One string per provider, each in the mode in which it streams. Without keys a local model answers for all."""
 
 import os
+from typing import Any
 
 from local_model import Server, stand_in
 from pydantic import BaseModel
@@ -16,7 +17,7 @@ class City(BaseModel):
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # litellm would fetch its prices when imported
 stand_in({"name": "Lisbon", "sights": ["Alfama", "Belém", "the 28 tram"]})
 local = os.environ["OPENAI_API_KEY"] == Server.key
-here = {"api_base": os.environ["OPENAI_BASE_URL"], "api_key": Server.key} if local else {}
+here: dict[str, Any] = {"api_base": os.environ["OPENAI_BASE_URL"], "api_key": Server.key} if local else {}
 
 client = from_litellm("openai/gpt-4o-mini", **here)
 for model in (

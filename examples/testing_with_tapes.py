@@ -1,6 +1,7 @@
 """A real stream on tape: recorded from llama.cpp, played at any pace and with any fault, with no network."""
 
 from pathlib import Path
+from typing import Any
 
 import instructor
 import openai
@@ -20,7 +21,7 @@ class Card(BaseModel):
     active: bool
 
 
-def card(url: str, **options: object) -> PartialStream[Card]:
+def card(url: str, **options: Any) -> PartialStream[Card]:
     bare = openai.OpenAI(base_url=url, api_key="none-needed", max_retries=0)
     client = wrap(instructor.from_openai(bare, mode=instructor.Mode.JSON_SCHEMA))
     return client.create_partial(model="any", messages="go", response_model=Card, **options)

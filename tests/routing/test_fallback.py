@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
 import pytest
+import redis.asyncio
 from pydantic import BaseModel, field_validator
 
 from instructor_stream_ext import (
@@ -462,8 +464,6 @@ def redis_address() -> Iterator[str]:
     thread.join()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_state_is_shared_through_redis(server: ScriptedServer, redis_address: str) -> None:
     """What one route lets cool down, another one leaves alone: its first request goes straight to the next model."""
     server.add(Status(429)).add(Status(429)).always(reply(DOCUMENT))
@@ -472,3 +472,8 @@ async def test_state_is_shared_through_redis(server: ScriptedServer, redis_addre
         client = routed(server, *two, "anthropic", is_async=True, cooldown_time=600, redis_url=redis_address)
         assert (await play(client.create_partial(Person, "go"))).final == FINAL
     assert len(keys_of_gpt(server)) == 2
+    # litellm's Router keeps its connections to itself, and never closes them
+    pools = [found for found in gc.get_objects() if type(found) is redis.asyncio.ConnectionPool]
+    assert pools
+    for pool in pools:
+        await pool.disconnect(inuse_connections=True)
