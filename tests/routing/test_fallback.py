@@ -473,7 +473,7 @@ async def test_state_is_shared_through_redis(server: ScriptedServer, redis_addre
         assert (await play(client.create_partial(Person, "go"))).final == FINAL
     assert len(keys_of_gpt(server)) == 2
     # litellm's Router keeps its connections to itself, and never closes them
-    pools = [found for found in gc.get_objects() if type(found) is redis.asyncio.ConnectionPool]
+    pools = [found for found in gc.get_objects() if type(found) is redis.asyncio.BlockingConnectionPool]
     assert pools
     for pool in pools:
         await pool.disconnect(inuse_connections=True)
