@@ -208,4 +208,6 @@ class _Arrived:
         self._name = name
 
     def __call__(self, partial: Any) -> Any:
+        if not isinstance(partial, BaseModel):  # JSON of another kind, which the gate will refuse
+            return None
         return getattr(partial, self._name) if self._name in partial.model_fields_set else None

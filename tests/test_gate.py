@@ -34,7 +34,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from instructor_stream_ext import InvalidJSON, RetriesExhausted, StreamMisuse
+from instructor_stream_ext import InvalidJSON, NoOutput, RetriesExhausted, StreamMisuse
 from tests.server import ScriptedServer, reply, sends
 from tests.server.wire_format import chat_content
 from tests.twins import SYNC, Twin, both, settled
@@ -584,6 +584,30 @@ async def test_json_that_cannot_be_mended_is_refused(server: ScriptedServer, twi
         await twin.final(twin.client(server).create_partial(Person, "x", model="m", max_retries=0))
     assert caught.value.offset == 16
     assert caught.value.partial.name == "Ada"
+
+
+@both
+@pytest.mark.parametrize("way", ["create_partial", "create_iterable"])
+@pytest.mark.parametrize("mode", [Mode.TOOLS, Mode.JSON])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"name": "Ada", "age": 36}]',
+        '{"tasks": {"name": "Ada", "age": 36}}',
+        '{"tasks": "Ada"}',
+        '{"tasks": null}',
+        "[]",
+        "36",
+    ],
+)
+async def test_an_answer_without_the_list_is_no_empty_list(
+    server: ScriptedServer, twin: Twin, text: str, mode: Mode, way: str
+) -> None:
+    server.always(reply(text, 3))
+    client = twin.client(server, mode)
+    of = list[Person] if way == "create_partial" else Person
+    with pytest.raises((NoOutput, RetriesExhausted)):
+        await twin.final(getattr(client, way)(of, "x", model="m", max_retries=0))
 
 
 # ---------------------------------------------------------------------- classes

@@ -119,11 +119,15 @@ class ModelGate:
         nearest: ValidationError | None = None
         for value in last_values(text, self._kind):
             try:
-                return self._validate(value)
+                result = self._validate(value)
             except ValidationError as error:
                 nearest = nearest or error
             except InvalidJSON:
                 continue
+            else:
+                if self._unwrap is None or result.model_fields_set:
+                    return result
+                # without the wrapper's field it is some other object, such as an item of a bare list
         if nearest is not None:
             raise nearest
         raise NoOutput.in_prose(text)
@@ -223,9 +227,14 @@ class ItemGate:
         if document is None:
             raise NoOutput.in_prose(text)
         if not self.items and not self.skipped:
+            name = str(self._place[-1])
             tree = json.loads(document, strict=False)
-            if isinstance(tree, dict) and tree and self._place[-1] not in tree:
-                raise NoOutput(f"no list {str(self._place[-1])!r} in the answer, only {', '.join(map(repr, tree))}")
+            if not isinstance(tree, dict):
+                raise NoOutput(f"no list {name!r} in the answer, only a value that is no object")
+            if tree and name not in tree:
+                raise NoOutput(f"no list {name!r} in the answer, only {', '.join(map(repr, tree))}")
+            if not isinstance(tree.get(name, []), list):
+                raise NoOutput(f"{name!r} in the answer is no list")
         return self.items
 
 
