@@ -284,8 +284,11 @@ class CallMaker:
 
     def streams_create(self, kwargs: dict[str, Any]) -> bool:
         """Whether `create` has to stream underneath, because somebody listens or it was asked for a stream's option."""
+        settings = self.settings
         if self.link.always_streams or self.hooks or self._log or isinstance(kwargs.get("hooks"), Hooks):
             return True
+        if settings.timeouts is not None or settings.limits is not None:
+            return True  # instructor's own create knows no such bounds
         return any(kwargs.get(name) is not None for name in (*_ON, "final_checks", "stop_when", "timeouts", "limits"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import warnings
@@ -183,9 +184,12 @@ class HookErrors:
             raise error
         log.error("the hook %r raised; the stream goes on", handler, exc_info=error)
         if self._is_news(getattr(handler, "__func__", handler)):
-            warnings.warn(
-                f"the hook {handler!r} raised {error!r}; see the log for the traceback", RuntimeWarning, stacklevel=2
-            )
+            with contextlib.suppress(RuntimeWarning):  # where warnings are errors, it must not hurt the stream either
+                warnings.warn(
+                    f"the hook {handler!r} raised {error!r}; see the log for the traceback",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
 
     def _is_news(self, handler: Any) -> bool:
         """Whether this one was not warned of before; by identity, since handlers need not be hashable."""

@@ -40,6 +40,7 @@ from instructor_stream_ext import (
     wrap,
 )
 from tests.server import Cut, Request, ScriptedServer, Signal, Status, Wait, chunks_for, reply
+from tests.server.clients import openai_client
 from tests.server.wire_format import chat_tools
 from tests.twins import ASYNC, SYNC, Recorder, StillClock, Twin, both, settled
 
@@ -870,3 +871,18 @@ async def test_stop_when_on_text_and_on_create(server: ScriptedServer, twin: Twi
     server.always(reply(TEXT))
     with pytest.raises(StreamStopped):
         await settled(twin.client(server).create(**ASK, stop_when=lambda partial: bool(partial.title)))
+
+
+def test_where_warnings_are_errors_a_hook_that_raises_hurts_no_stream(server: ScriptedServer) -> None:
+    server.add(reply(TEXT))
+    seen: list[object] = []
+
+    def fails(_: object) -> None:
+        seen.append(_)
+        raise ValueError("no")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        client = wrap(openai_client(server), on_partial=fails)
+        assert client.create_partial(**ASK).get_final_response() == Report.model_validate_json(TEXT)
+    assert len(seen) > 1

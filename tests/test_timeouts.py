@@ -593,3 +593,15 @@ async def test_stop_when_may_be_async(server: ScriptedServer) -> None:
     assert type(events[0]) is StreamStarted
     assert type(events[-1]) is StreamEnded
     assert events[-1].outcome is Outcome.CANCELLED
+
+
+@both_sides
+async def test_bounds_of_the_client_hold_for_create_as_well(server: ScriptedServer, side: str) -> None:
+    server.add(reply(DOCUMENT, CUT, arrange=upto(b"Ada", Wait(NEVER))))
+    client = OPENAI.client(server, side, timeouts=Timeouts(total=BOUND))
+    with pytest.raises(StreamTimeout) as caught:
+        created = client.create(Thing, **OPENAI.ask)
+        if side == "async":
+            await created
+    assert caught.value.kind == "total"
+    assert caught.value.partial.name.startswith("Ada")

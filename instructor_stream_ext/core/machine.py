@@ -590,8 +590,9 @@ class StreamMachine:
         pending.total_chars += len(text)
         pending.now = pending.last_delta_at = now
         assert self._policy is not None  # noqa: S101
+        overdue = self._due <= now  # while a blocked read kept everybody from looking
         self._due = due = self._policy(pending)
-        return due <= now
+        return overdue or due <= now
 
     def _show(self, snapshot: Any, now: float) -> Any:
         """The partial to show now, or None if it is the one already shown."""

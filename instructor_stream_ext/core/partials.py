@@ -155,9 +155,9 @@ class PartialParser(Scanner):
             else:
                 private = None if frame.private is None else frame.private.copy()
                 child = plan.make(data, frame.handed, None if extra is None else extra.copy(), private)
-        root = stack[0].data
-        if root:
-            child = root[0]
+        root = stack[0]
+        if root.data and root.visible:
+            child = root.data[0]
         if child is not _NOTHING:
             self._last = child
         return self._last

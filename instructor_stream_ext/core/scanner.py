@@ -244,6 +244,8 @@ class Scanner:
         self._finder = None
         self._state = VALUE
         text = text[pos:]
+        if self.plan.kind != "any" and text[0] not in self.plan.openers:
+            self._frame.visible = False  # of another kind than the type, which validation will say
         self._kept.append(text)
         self._scan(text, 0)
 

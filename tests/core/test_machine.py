@@ -273,7 +273,9 @@ def test_each_policy_on_a_stream_of_letters() -> None:
     assert _shown(Throttle(4)) == [0, 10, 14, 18]
     assert _shown(Throttle(4), every=4) == [0, *range(10, 21)]
     assert _shown(FinalOnly()) == []
-    assert _shown(Debounce(0.5)) == []
+    # each letter ends a pause of a second, and brings out what was due in it; the one after begins to wait again
+    assert _shown(Debounce(0.5)) == [1, 11, 13, 15, 17, 19]
+    assert _shown(Debounce(1.5)) == []
     assert _shown(Debounce(5, max_wait=6)) == [6, 13, 20]
     tagged = '{"tags": ["ab", "cd"], "title": "e"}'
     assert [tagged[n] for n in _shown(OnItem(), text=tagged, transitions=True)] == ['"', '"']

@@ -635,3 +635,17 @@ def test_cached_properties_and_plain_properties_work() -> None:
     assert parser.snapshot() != first
     assert parser_of(Lazy, '{"name": "a').snapshot() == first
     assert parser.snapshot().model_dump() == {"name": "ab"}
+
+
+@pytest.mark.parametrize("text", ['[{"title": "a"}]', '"title"', "12 ", "null"])
+def test_a_document_of_another_kind_shows_nothing(text: str) -> None:
+    """Whoever shows partials may take each for one of the response type; what is wrong the gate will say."""
+
+    class Entry(BaseModel):
+        title: str
+
+    parser = PartialParser(compile_plan(Entry))
+    assert [parser.grow(char) for char in text] == [None] * len(text)
+    assert parser.finish()
+    assert parser.last is None
+    assert parser.json_text() == text.strip()
