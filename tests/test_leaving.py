@@ -25,13 +25,12 @@ from instructor_stream_ext import (
     StreamStarted,
     StreamStopped,
 )
+from tests.bounds import NOTICED_WITHIN
 from tests.server import ScriptedServer, Signal, reply
 from tests.sides import SOURCES, Source, both_sides, each, entered, first, held_after, settled, sources
 
 DOCUMENT = '{"name": "Ada", "tags": ["a", "b"]}'
 CUT = 14
-NOTICED_WITHIN = 0.1
-"""Seconds from leaving to the server's record of it, as the contract says."""
 OPENAI = SOURCES["openai-tools"]
 FOREIGN = ("litellm", "aiohttp")
 """Packages that keep tasks and threads of their own while they live."""

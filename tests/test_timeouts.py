@@ -29,6 +29,7 @@ from instructor_stream_ext import (
     Timeouts,
     wrap,
 )
+from tests.bounds import NOTICED_WITHIN as SLACK
 from tests.server import Request, Script, ScriptedServer, Signal, Silent, Start, Trickle, Wait, chunks_for, reply, sends
 from tests.server.wire_format import chat_chunk, gemini_chunk, sse
 from tests.sides import SOURCES, Source, both_sides, each, everything, held_after, settled, sources
@@ -36,8 +37,6 @@ from tests.sides import SOURCES, Source, both_sides, each, everything, held_afte
 DOCUMENT = '{"name": "Ada", "tags": ["a", "b"]}'
 CUT = 14
 BOUND = 0.2
-SLACK = 0.1
-"""Seconds after a bound in which the error must be there, as the contract says."""
 OPENAI = SOURCES["openai-tools"]
 everywhere = sources("openai-tools", "openai-responses", "anthropic-tools", "genai-json", "litellm-tools")
 

@@ -16,6 +16,7 @@ import pytest
 from google.genai import types as genai_types
 from pydantic import BaseModel
 
+from tests.bounds import NOTICED_WITHIN
 from tests.server import (
     Answer,
     Cut,
@@ -70,8 +71,6 @@ from tests.server.wire_format import (
 DOCUMENT = '{"name": "Žofie", "tags": ["a", "b"], "n": -12.5e3}'
 ASK: dict[str, Any] = {"model": "test-model", "messages": [{"role": "user", "content": "go"}]}
 TOLD: dict[str, Any] = ASK | {"max_tokens": 100}
-NOTICED_WITHIN = 0.1
-"""Seconds from a client's leaving to the server's record of it."""
 
 
 def contents(stream: Any) -> str:
@@ -153,6 +152,8 @@ def test_a_client_that_stays_has_not_left(server: ScriptedServer) -> None:
     with httpx.Client() as client:
         client.get(server.url)
         client.get(server.url)
+        for exchange in server.exchanges:
+            exchange.finished.wait()  # the client has its answer a moment before that
         assert [exchange.completed for exchange in server.exchanges] == [True, True]
         assert not any(exchange.disconnected.is_set() for exchange in server.exchanges)
     for exchange in server.exchanges:
