@@ -138,7 +138,7 @@ class ScriptedServer:
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
-        self._connections: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._run, name="scripted-server", daemon=True)
         self.port = 0
@@ -230,23 +230,32 @@ class ScriptedServer:
 
     async def _shut_down(self) -> None:
         assert self._listener is not None
+        # asyncio loses a connection that it has accepted and not yet handed over when its server closes.
+        for listening in self._listener.sockets:
+            self._loop.remove_reader(listening)
+        await self._some_passes()
         self._listener.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        await self._some_passes()  # in which the closed connections let go of their sockets
         await self._loop.shutdown_asyncgens()
+
+    @staticmethod
+    async def _some_passes() -> None:
+        for _ in range(8):
+            await asyncio.sleep(0)
 
     # -- connections -----------------------------------------------------------------------------------------------
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        connection = _Connection(self, reader, writer)
-        # A cancelled handler would be reported by asyncio.streams as an unhandled error.
-        with contextlib.suppress(asyncio.CancelledError):
-            await connection.serve()
-        self._connections.discard(task)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # The task is made here and not by asyncio, which would lose a connection when the server stops before the
+        # task's first step.
+        task = self._loop.create_task(_Connection(self, reader, writer).serve())
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        task.add_done_callback(lambda _: writer.close())
 
     def _begin(self, request: Request) -> tuple[Exchange, list[Step]]:
         exchange = Exchange(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 from typing import Any
@@ -266,6 +267,25 @@ def test_stopping_closes_connections_that_wait() -> None:
         server.exchange()
     with raw:
         assert raw.recv(1) == b""
+
+
+@pytest.mark.parametrize("passes", range(6))
+def test_stopping_loses_no_connection_that_is_just_coming_in(passes: int) -> None:
+    """Whatever pass of the loop it has reached: a connection that was not taken care of would warn when collected."""
+    server = ScriptedServer()
+
+    async def serve_a_little() -> None:
+        await server._listen()
+        for raw in [socket.create_connection(("127.0.0.1", server.port)) for _ in range(4)]:
+            raw.close()
+        for _ in range(passes):
+            await asyncio.sleep(0)
+        await server._shut_down()
+
+    server._loop.run_until_complete(serve_a_little())
+    assert asyncio.all_tasks(server._loop) == set()
+    server._loop.close()
+    gc.collect()
 
 
 # -- signals --------------------------------------------------------------------------------------------------------
