@@ -42,6 +42,7 @@ from instructor_stream_ext.hooks import refuse_coroutine
 from instructor_stream_ext.ports import Do, Recovery
 from instructor_stream_ext.wire import closing, reader_for
 from instructor_stream_ext.wire.openai_chat import OpenAIChatReader
+from instructor_stream_ext.wire.raw import read_as_json
 from instructor_stream_ext.wire.reader import Reader
 from instructor_stream_ext.wire.tools import tool_names
 
@@ -369,6 +370,8 @@ class InstructorConnection:
         self.sent = kwargs
         self._responses = closing.responses_under(live.completion) if link.is_litellm else []
         self._heard = live.completion
+        if not link.is_litellm:
+            read_as_json(live.completion)
         if isinstance(self.reader, OpenAIChatReader):
             self.reader.ids_count = getattr(live.completion, "custom_llm_provider", None) not in _IDS_ARE_MADE_UP
         self._generators: list[Any] = []

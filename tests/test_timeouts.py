@@ -216,25 +216,40 @@ async def test_idle(server: ScriptedServer, source: Source, side: str, what: str
     assert len(server.exchanges) == 1
 
 
+def endless(request: Request) -> Script:
+    """A string that goes on and on."""
+    letter = reply("x", None, arrange=lambda chunks: next(chunk for chunk in chunks if b'"x"' in chunk))
+    start = reply('{"name": "Ada', None, arrange=upto(b"Ada", []))(request)
+    return [start, Trickle(letter(request))]  # type: ignore[arg-type]
+
+
 @both_sides
 @everywhere
 async def test_total(server: ScriptedServer, source: Source, side: str) -> None:
     """Text that keeps coming is no reason to go on."""
-    letter = reply("x", None, arrange=lambda chunks: next(chunk for chunk in chunks if b'"x"' in chunk))
-
-    def endless(request: Request) -> Script:
-        start = reply('{"name": "Ada', None, arrange=upto(b"Ada", []))(request)
-        return [start, Trickle(letter(request))]  # type: ignore[arg-type]
-
     server.add(endless)
+    clock = Clock()
+
+    def pass_time(_: str) -> None:
+        clock.now += 0.25
+
     events: list[StreamEvent] = []
-    slow_to_begin = "litellm" in source.name  # it may take most of the usual bound for the first text
-    total = BOUND * 5 if slow_to_begin else BOUND
-    client = await warmed(server, source, side, timeouts=Timeouts(idle=9, total=total))
-    error = await timed_out(client.create_partial(Thing, on_event=events.append, **source.ask))
+    client = await warmed(server, source, side, clock=clock, timeouts=Timeouts(idle=9, total=1.0))
+    error = await timed_out(client.create_partial(Thing, on_delta=pass_time, on_event=events.append, **source.ask))
     assert error.kind == "total"
     assert error.partial.name.startswith("Adax")
     assert error.text.startswith('{"name": "Adax')
+    assert 1.0 <= failed_at(events) <= 1.25
+
+
+@both_sides
+async def test_total_of_a_real_clock(server: ScriptedServer, side: str) -> None:
+    total = 5 * BOUND
+    server.add(endless)
+    events: list[StreamEvent] = []
+    client = await warmed(server, OPENAI, side, timeouts=Timeouts(idle=9, total=total))
+    error = await timed_out(client.create_partial(Thing, on_event=events.append, **OPENAI.ask))
+    assert (error.kind, error.text[:14]) == ("total", '{"name": "Adax')
     assert total <= failed_at(events) < total + SLACK
 
 
@@ -242,10 +257,11 @@ async def test_total(server: ScriptedServer, source: Source, side: str) -> None:
 async def test_total_spans_attempts(server: ScriptedServer, side: str) -> None:
     server.add(reply('{"name": 1, "tags": []}')).add(reply(DOCUMENT, CUT, arrange=upto(b"Ada", Wait(NEVER))))
     events: list[StreamEvent] = []
-    client = OPENAI.client(server, side, timeouts=Timeouts(total=BOUND))
+    total = 5 * BOUND  # in which two requests are made
+    client = OPENAI.client(server, side, timeouts=Timeouts(total=total))
     error = await timed_out(client.create_partial(Thing, on_event=events.append, **OPENAI.ask))
     assert (error.kind, error.attempt) == ("total", 2)
-    assert BOUND <= failed_at(events) < BOUND + SLACK
+    assert total <= failed_at(events) < total + SLACK
     assert len(server.exchanges) == 2
 
 
@@ -597,7 +613,7 @@ async def test_stop_when_may_be_async(server: ScriptedServer) -> None:
 @both_sides
 async def test_bounds_of_the_client_hold_for_create_as_well(server: ScriptedServer, side: str) -> None:
     server.add(reply(DOCUMENT, CUT, arrange=upto(b"Ada", Wait(NEVER))))
-    client = OPENAI.client(server, side, timeouts=Timeouts(total=BOUND))
+    client = OPENAI.client(server, side, timeouts=Timeouts(total=5 * BOUND))
     with pytest.raises(StreamTimeout) as caught:
         created = client.create(Thing, **OPENAI.ask)
         if side == "async":

@@ -7,7 +7,7 @@ from io import StringIO
 from typing import Any
 
 from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.wire.reader import Call, Calls, Reading, message_of, namespace, object_of, plain
+from instructor_stream_ext.wire.reader import Call, Calls, Reading, insides, message_of, object_of, plain
 
 __all__ = ["AnthropicReader"]
 
@@ -34,17 +34,15 @@ class AnthropicReader(Reading):
         self.alive = False
         if self.switched is not None:
             self.switched = None
-        if chunk.__class__ is dict:
-            chunk = namespace(chunk)
-        fields = chunk.__dict__
+        fields = insides(chunk)
         kind = fields.get("type")
         if kind != "content_block_delta":
             return self._other(kind, fields, chunk)
-        delta = fields["delta"].__dict__
+        delta = insides(fields["delta"])
         what = delta.get("type")
         block = self._blocks.get(fields["index"])
         if block is None:
-            block = self._open(fields["index"], {"type": _BLOCK_OF.get(what, "text")})
+            block = self._open(fields["index"], {"type": _BLOCK_OF.get(str(what), "text")})
         if what == "input_json_delta":
             if not (text := delta["partial_json"]) or block.call is None:
                 return ""
@@ -99,15 +97,15 @@ class AnthropicReader(Reading):
             return "" if block is None else self._closed(block)
         if kind == "message_start":
             self._module = type(chunk).__module__
-            message = fields["message"].__dict__
+            message = insides(fields["message"])
             self._identify(message.get("id"), message.get("model"))
             self._count(message.get("usage"))
         elif kind == "message_delta":
             self._count(fields.get("usage"))
-            self._ended(fields["delta"].__dict__)
+            self._ended(insides(fields["delta"]))
         elif kind == "error":
             error = fields.get("error")
-            self._fail(str(vars(error).get("type") or "error"), message_of(error))
+            self._fail(str(insides(error).get("type") or "error"), message_of(error))
         return ""
 
     def _forget(self) -> None:

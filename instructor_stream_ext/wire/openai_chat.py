@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from instructor_stream_ext.wire.reader import Call, Calls, EndKind, Reading, message_of, namespace, plain
+from instructor_stream_ext.wire.reader import Call, Calls, EndKind, Reading, insides, message_of, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["MistralReader", "OpenAIChatReader"]
 
@@ -20,7 +23,7 @@ _COMPLETIONS = {
 
 
 class OpenAIChatReader(Reading):
-    """Reads chat-completion chunks, as objects of any SDK or as mappings.
+    """Reads chat-completion chunks, as objects of any SDK or as the JSON that came.
 
     Only the choice with index 0 counts. Attributes are read from where pydantic keeps them: a missing one costs
     nothing there, while asking the object would raise and catch an error per chunk.
@@ -32,7 +35,7 @@ class OpenAIChatReader(Reading):
     def __init__(self, tools: frozenset[str] | None = None) -> None:
         super().__init__(tools)
         self._kind: type | None = None
-        self._loose = False
+        self._open: Callable[[Any], dict[str, Any]] = insides
         self.ids_count = True
         """Whether another id means another answer; litellm makes up one per chunk where the provider sends none."""
         self._calls = Calls(tools)
@@ -42,17 +45,20 @@ class OpenAIChatReader(Reading):
         self.alive = False
         self.switched = None
         if chunk.__class__ is not self._kind:
-            chunk = self._meet(chunk)
-        fields = chunk.__dict__
-        usage = chunk.__pydantic_extra__.get("usage") if self._loose else fields.get("usage")
+            self._meet(chunk)
+        open_ = self._open
+        fields = open_(chunk)
+        usage = fields.get("usage")
         if usage is not None:
             self._usage = usage
         choices = fields.get("choices")
         if not choices:
-            return self._bare(chunk)
-        choice = choices[0].__pydantic_extra__ if self._loose else choices[0].__dict__
+            if error := _with_extra(chunk).get("error"):
+                self._fail("error", message_of(error))
+            return ""
+        choice = open_(choices[0])
         if choice.get("index"):
-            choice = self._first(choices)
+            choice = next((one for one in map(open_, choices) if not one.get("index")), {})
         delta = choice.get("delta")
         text = "" if delta is None else self._delta(fields, delta)
         if finish := choice.get("finish_reason"):
@@ -77,26 +83,18 @@ class OpenAIChatReader(Reading):
 
     _created = 0
 
-    def _meet(self, chunk: Any) -> Any:
-        """Learn where a kind of chunk not seen before keeps its attributes.
-
-        Returns:
-            The chunk, as an object if it was a mapping.
-        """
-        if isinstance(chunk, dict):
-            chunk = namespace(chunk)
-        self._kind = type(chunk)
-        self._created = chunk.__dict__.get("created") or self._created
-        choices = chunk.__dict__.get("choices")
-        if choices:
-            self._loose = "delta" not in choices[0].__dict__
-        else:
-            self._kind = None
-        return chunk
+    def _meet(self, chunk: Any) -> None:
+        """Learn where a kind of chunk not seen before keeps its attributes."""
+        fields = insides(chunk)
+        self._created = fields.get("created") or self._created
+        choices = fields.get("choices")
+        if choices:  # else the next one tells
+            self._kind = type(chunk)
+            self._open = insides if "delta" in insides(choices[0]) else _with_extra
 
     def _delta(self, fields: dict[str, Any], delta: Any) -> str:
         """Take the delta of a chunk with these fields."""
-        said = delta.__pydantic_extra__ if self._loose else delta.__dict__
+        said = self._open(delta)
         content, calls = said.get("content"), said.get("tool_calls")
         if fields.get("id") != self.response_id or fields.get("model") != self.model:
             self._who(fields, content, calls)
@@ -105,7 +103,7 @@ class OpenAIChatReader(Reading):
             return text + self._fragments(calls) if calls else text
         if calls:
             return self._fragments(calls)
-        self._quiet(delta, said)
+        self._quiet(delta)
         return ""
 
     def _who(self, fields: dict[str, Any], content: Any, calls: Any) -> None:
@@ -125,22 +123,14 @@ class OpenAIChatReader(Reading):
         super()._forget()
         self._calls = Calls(self._tools)
 
-    def _first(self, choices: list[Any]) -> dict[str, Any]:
-        """The choice with index 0, empty if the chunk has none."""
-        for choice in choices:
-            fields: dict[str, Any] = choice.__pydantic_extra__ if self._loose else choice.__dict__
-            if not fields.get("index"):
-                return fields
-        return {}
-
     def _fragments(self, fragments: list[Any]) -> str:
         """Take fragments of tool calls; returns those of the document."""
         calls = self._calls
         text = ""
         for fragment in fragments:
-            fields = fragment.__dict__
+            fields = insides(fragment)
             function = fields.get("function")
-            function = {} if function is None else function.__dict__
+            function = {} if function is None else insides(function)
             given, name = fields.get("id"), function.get("name")
             if given or name:
                 call = self._headed(given or "", name or "", fields.get("index"))
@@ -162,42 +152,31 @@ class OpenAIChatReader(Reading):
         """The text of content that comes as a list of parts; thinking among them is reasoning."""
         text = ""
         for part in content:
-            fields = vars(part)
+            fields = insides(part)
             if isinstance(fields.get("text"), str):
                 text += fields["text"]
             elif isinstance(fields.get("thinking"), str):
                 self._reason(fields["thinking"])
             elif fields.get("thinking"):
-                self._reason("".join(vars(inner).get("text") or "" for inner in fields["thinking"]))
+                self._reason("".join(insides(inner).get("text") or "" for inner in fields["thinking"]))
         return text
 
-    def _quiet(self, delta: Any, said: dict[str, Any]) -> None:
+    def _quiet(self, delta: Any) -> None:
         """Take what a delta without text and calls may carry: a refusal or reasoning."""
-        if refusal := said.get("refusal"):
+        fields = _with_extra(delta)
+        if refusal := fields.get("refusal"):
             self._refuse(refusal)
             return
-        extra = getattr(delta, "__pydantic_extra__", None) or {}
-        for fields in (delta.__dict__, extra):
-            thought = fields.get("reasoning_content") or fields.get("reasoning")
-            if isinstance(thought, str) and thought:
-                self._reason(thought)
-                return
-            if details := fields.get("reasoning_details"):
-                self._reason("".join(str(plain(detail).get("text") or "") for detail in details))
-                return
-
-    def _bare(self, chunk: Any) -> str:
-        """Take a chunk without choices: usage or an error."""
-        extra = getattr(chunk, "__pydantic_extra__", None) or {}
-        if error := chunk.__dict__.get("error") or extra.get("error"):
-            self._fail("error", message_of(error))
-        return ""
+        thought = fields.get("reasoning_content") or fields.get("reasoning")
+        if isinstance(thought, str) and thought:
+            self._reason(thought)
+        elif details := fields.get("reasoning_details"):
+            self._reason("".join(str(plain(detail).get("text") or "") for detail in details))
 
     def _finished(self, word: Any, chunk: Any, choice: dict[str, Any]) -> None:
         """Take the finish reason, and what some providers send along with it."""
         self._close(word)
-        extra = getattr(chunk, "__pydantic_extra__", None) or {}
-        groq = chunk.__dict__.get("x_groq") or extra.get("x_groq")
+        groq = _with_extra(chunk).get("x_groq")
         if groq is not None:
             told = plain(groq)
             self._usage = told.get("usage") or self._usage
@@ -233,10 +212,16 @@ class MistralReader(OpenAIChatReader):
         return super().read(chunk["data"] if isinstance(chunk, dict) else chunk.data)
 
 
+def _with_extra(thing: Any) -> dict[str, Any]:
+    """The attributes of an SDK's object, those its type does not know included."""
+    extra = getattr(thing, "__pydantic_extra__", None)
+    return {**thing.__dict__, **extra} if extra else insides(thing)
+
+
 def _name_of(fragment: Any) -> Any:
     """The tool's name in a fragment of a call, something empty if it has none."""
-    function = fragment.__dict__.get("function")
-    return None if function is None else function.__dict__.get("name")
+    function = insides(fragment).get("function")
+    return None if function is None else insides(function).get("name")
 
 
 def _dumped(args: Any) -> str:

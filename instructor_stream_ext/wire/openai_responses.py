@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from instructor_stream_ext.wire.reader import Call, Calls, Reading, message_of, namespace, plain
+from instructor_stream_ext.wire.reader import Call, Calls, Reading, insides, message_of, plain
 
 __all__ = ["OpenAIResponsesReader"]
 
@@ -46,9 +46,7 @@ class OpenAIResponsesReader(Reading):
         self.alive = False
         if self.switched is not None:
             self.switched = None
-        if chunk.__class__ is dict:
-            chunk = namespace(chunk)
-        fields = chunk.__dict__
+        fields = insides(chunk)
         step = self._steps.get(fields.get("type") or "")
         return "" if step is None else step(fields)
 
@@ -109,7 +107,7 @@ class OpenAIResponsesReader(Reading):
 
     def _item(self, fields: dict[str, Any]) -> str:
         """Take an output item, as it is added or done; many fields are there at either time only."""
-        item = vars(fields["item"])
+        item = insides(fields["item"])
         if item.get("type") == "function_call":
             call = self._call({"output_index": fields.get("output_index"), "item_id": item.get("id")})
             call.id = call.id or item.get("call_id") or item.get("id") or ""
@@ -119,7 +117,7 @@ class OpenAIResponsesReader(Reading):
             return ""
         text = ""
         for place, part in enumerate(item.get("content") or []):
-            said = vars(part)
+            said = insides(part)
             if said.get("type") == "output_text":
                 text += self._rest_of_text((fields.get("output_index"), place), said.get("text") or "")
             elif said.get("type") == "refusal" and not self.refusal:
@@ -140,7 +138,7 @@ class OpenAIResponsesReader(Reading):
         return ""
 
     def _created(self, fields: dict[str, Any]) -> str:
-        response = vars(fields["response"])
+        response = insides(fields["response"])
         self._identify(response.get("id"), response.get("model"))
         return ""
 
@@ -153,7 +151,7 @@ class OpenAIResponsesReader(Reading):
     def _last(self, fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Take the response an end event brings; returns text that came in no other event, and its fields."""
         self._response = fields["response"]
-        response = vars(self._response)
+        response = insides(self._response)
         if response.get("usage") is not None:
             self._usage = response["usage"]
         items = enumerate(response.get("output") or [])
@@ -167,7 +165,7 @@ class OpenAIResponsesReader(Reading):
     def _incomplete(self, fields: dict[str, Any]) -> str:
         text, response = self._last(fields)
         details = response.get("incomplete_details")
-        self._close((vars(details).get("reason") if details is not None else None) or "incomplete")
+        self._close((insides(details).get("reason") if details is not None else None) or "incomplete")
         return text
 
     def _failed(self, fields: dict[str, Any]) -> str:

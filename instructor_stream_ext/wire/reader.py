@@ -24,6 +24,7 @@ __all__ = [
     "Reading",
     "Switch",
     "end_of",
+    "insides",
     "message_of",
     "namespace",
     "object_of",
@@ -351,6 +352,11 @@ def object_of(text: str) -> Any:
         return from_json(text or "{}", allow_partial="trailing-strings")
     except ValueError:
         return {}
+
+
+def insides(thing: Any) -> dict[str, Any]:
+    """The attributes of an SDK's object; a mapping itself."""
+    return thing if thing.__class__ is dict else thing.__dict__
 
 
 def namespace(value: Any) -> Any:

@@ -165,7 +165,7 @@ async def test_a_server_that_is_not_there(server: ScriptedServer, side: str) -> 
 
 
 @both_sides
-@pytest.mark.parametrize("bounds", [Timeouts(first_delta=0.3), Timeouts(idle=0.3)])
+@pytest.mark.parametrize("bounds", [Timeouts(first_delta=1.0), Timeouts(idle=1.0)])
 async def test_a_timeout_of_ours(server: ScriptedServer, bounds: Timeouts, side: str) -> None:
     server.add(begun(Wait(Signal())) if bounds.idle else Silent()).add(reply(DOCUMENT))
     client = routed(server, "openai", "anthropic", is_async=side == "async", timeouts=bounds)
@@ -179,7 +179,7 @@ async def test_a_timeout_of_ours(server: ScriptedServer, bounds: Timeouts, side:
 @both_sides
 async def test_the_total_spans_all_models(server: ScriptedServer, side: str) -> None:
     server.add(begun()).add(begun(Wait(Signal())))
-    client = routed(server, "openai", "anthropic", "gemini", is_async=side == "async", timeouts=Timeouts(total=0.7))
+    client = routed(server, "openai", "anthropic", "gemini", is_async=side == "async", timeouts=Timeouts(total=2.0))
     played = await play(client.create_partial(Person, "go"))
     assert isinstance(played.error, StreamTimeout)
     assert played.error.kind == "total"

@@ -1,0 +1,44 @@
+"""Events of a stream as the JSON they are, without the objects that an SDK makes of them and nobody here sees."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+__all__ = ["read_as_json"]
+
+# The SDKs whose streams can do so, and the types of events that our readers take as plain data.
+_EVENTS = {
+    "anthropic": (("anthropic.types", "RawMessageStreamEvent"),),
+    "openai": (("openai.types.chat", "ChatCompletionChunk"), ("openai.types.responses", "ResponseStreamEvent")),
+}
+
+
+def read_as_json(stream: Any) -> None:
+    """Have an SDK's stream give each event as plain data, where that can be done.
+
+    Making an object of each event is most of what the openai and anthropic SDKs do for a chunk. They leave it out for
+    whoever asks for `object`, as they do for raw responses; all else about the stream (errors among the events, the
+    end, the closing) stays as it is. Left alone are streams that are not the SDK's very own, such as one that a tracing
+    library put in its place or listens to, and those of a client that was told to validate answers strictly.
+
+    Args:
+        stream: What the SDK handed out, not yet read from.
+    """
+    kind = type(stream)
+    package = kind.__module__.partition(".")[0]
+    sdk = sys.modules.get(package)
+    if package not in _EVENTS or kind not in (getattr(sdk, "Stream", None), getattr(sdk, "AsyncStream", None)):
+        return
+    cast_to = getattr(stream, "_cast_to", None)
+    known = any(cast_to is getattr(sys.modules.get(module), name, kind) for module, name in _EVENTS[package])
+    strict = getattr(getattr(stream, "_client", None), "_strict_response_validation", True)
+    if known and not strict and _is_its_own(stream) and getattr(stream, "_observer", None) is None:
+        stream._cast_to = object  # noqa: SLF001  read by the stream when the first event is asked for
+
+
+def _is_its_own(stream: Any) -> bool:
+    """Whether a stream still reads through the generator its SDK gave it; anthropic's has none before the start."""
+    iterator = stream.__dict__.get("_iterator")
+    code = getattr(iterator, "gi_code", None) or getattr(iterator, "ag_code", None)
+    return iterator is None or code is type(stream).__stream__.__code__

@@ -1,0 +1,176 @@
+"""Events taken as the JSON they are say what the SDKs' objects say, and only the SDKs' own streams are asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+import pytest
+
+from instructor_stream_ext.testing import load_tape
+from instructor_stream_ext.wire import Reader, reader_for
+from instructor_stream_ext.wire.raw import read_as_json
+from tests.recordings import Recording, recordings
+from tests.testing.test_corpus import TAPES
+
+CHUNK = b'data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}\n\n'
+DONE = b"data: [DONE]\n\n"
+STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+def _http(body: bytes, kind: Any = httpx2.Client) -> Any:
+    headers = {"content-type": "text/event-stream"}
+    return kind(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, content=body)))
+
+
+def _chat(body: bytes, **options: Any) -> Any:
+    client = openai.OpenAI(api_key="none", http_client=_http(body), max_retries=0, **options)
+    return client.chat.completions.create(model="any", messages=[], stream=True)
+
+
+def _responses(body: bytes) -> Any:
+    client = openai.OpenAI(api_key="none", http_client=_http(body), max_retries=0)
+    return client.responses.create(model="any", input="", stream=True)
+
+
+def _messages(body: bytes, **options: Any) -> Any:
+    client = anthropic.Anthropic(api_key="none", http_client=_http(body), max_retries=0, **options)
+    return client.messages.create(model="any", max_tokens=1, messages=[], stream=True)
+
+
+APIS: dict[str, tuple[str, Callable[[bytes], Any]]] = {
+    "chat": ("openai", _chat),
+    "responses": ("openai", _responses),
+    "messages": ("anthropic", _messages),
+}
+
+
+def _told(reader: Reader, chunks: Iterator[Any]) -> list[Any]:
+    """Everything a reader says of a stream."""
+    told: list[Any] = []
+    try:
+        for chunk in chunks:
+            told.append((reader.read(chunk), list(reader.aside), reader.alive, reader.switched, reader.error))
+            reader.aside.clear()
+    except (openai.APIError, anthropic.APIError) as error:
+        told.append(repr(error))
+    told += [reader.finish(), reader.end, reader.refusal, reader.model, reader.response_id, reader.usage]
+    return [*told, reader.completion().model_dump(exclude_none=True, warnings=False)]
+
+
+def _agrees(api: str, body: bytes, tools: frozenset[str]) -> None:
+    provider, connect = APIS[api]
+    mode = "responses_tools" if api == "responses" else "tool_call" if tools else "json_mode"
+    usual, plain = connect(body), connect(body)
+    read_as_json(plain)
+    told = [
+        _told(reader_for(provider, mode, tools=tools or None), stream) for stream in (iter(usual), _plain(plain, body))
+    ]
+    assert told[1] == told[0]
+
+
+def _plain(stream: Any, body: bytes) -> Iterator[Any]:
+    for chunk in stream:
+        assert type(chunk) is dict, body
+        yield chunk
+
+
+@pytest.mark.parametrize(
+    "recording",
+    [one for one in recordings() if one.api in APIS and not one.mode.startswith("invoke")],
+    ids=lambda one: str(one.file.rpartition(".")[0]),
+)
+def test_a_recording_says_the_same_either_way(recording: Recording) -> None:
+    _agrees(recording.api, recording.sse, frozenset(name for name, _ in recording.calls))
+
+
+@pytest.mark.parametrize("tape", TAPES, ids=lambda tape: tape.stem)
+def test_a_tape_says_the_same_either_way(tape: Any) -> None:
+    (take,) = load_tape(tape, sidecar=True).takes
+    tools = frozenset({"Card", "Catalogue"}) if b'"tools"' in take.request_body else frozenset[str]()
+    _agrees("chat", take.body, tools)
+
+
+@pytest.mark.parametrize("connect", [_chat, _responses, _messages])
+def test_one_event_of_each_is_plain_data(connect: Any) -> None:
+    stream = connect(STOP if connect is _messages else CHUNK + DONE)
+    read_as_json(stream)
+    assert [type(event) for event in stream] == [dict]
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+async def test_async_streams_give_plain_data_too(provider: str) -> None:
+    http = _http(STOP if provider == "anthropic" else CHUNK + DONE, httpx2.AsyncClient)
+    stream: Any
+    if provider == "openai":
+        client = openai.AsyncOpenAI(api_key="none", http_client=http, max_retries=0)
+        stream = await client.chat.completions.create(model="any", messages=[], stream=True)
+    else:
+        other = anthropic.AsyncAnthropic(api_key="none", http_client=http, max_retries=0)
+        stream = await other.messages.create(model="any", max_tokens=1, messages=[], stream=True)
+    read_as_json(stream)
+    assert [type(event) async for event in stream] == [dict]
+
+
+def test_an_error_among_the_events_is_raised_as_ever() -> None:
+    stream = _chat(CHUNK + b'data: {"error": {"message": "overloaded"}}\n\n')
+    read_as_json(stream)
+    assert type(next(stream)) is dict
+    with pytest.raises(openai.APIError, match="overloaded"):
+        next(stream)
+
+
+class _Traced(openai.Stream[openai.types.chat.ChatCompletionChunk]):
+    """A stream that a tracing library put in the place of the SDK's."""
+
+
+def _wrapped(stream: Any) -> Any:
+    """A stream whose events somebody else reads as well."""
+    inner = stream._iterator
+    stream._iterator = (event for event in inner)
+    return stream
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        lambda: _wrapped(_chat(CHUNK + DONE)),
+        lambda: _chat(CHUNK + DONE, _strict_response_validation=True),
+        lambda: openai.OpenAI(api_key="none", http_client=_http(CHUNK + DONE)).post(
+            "/chat/completions", cast_to=openai.types.chat.ChatCompletionChunk, stream=True, stream_cls=_Traced
+        ),
+        lambda: openai.OpenAI(api_key="none", http_client=_http(CHUNK + DONE)).completions.create(
+            model="m", prompt="p", stream=True
+        ),
+        lambda: iter([openai.types.chat.ChatCompletionChunk.construct()]),
+    ],
+    ids=["wrapped", "strict", "another class", "another type", "no stream of an SDK"],
+)
+def test_others_are_left_alone(stream: Any) -> None:
+    found = stream()
+    read_as_json(found)
+    kinds = {type(event) for event in found}
+    assert kinds
+    assert dict not in kinds
+
+
+def test_one_that_is_listened_to_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Listener:
+        def __init__(self) -> None:
+            self.heard: list[Any] = []
+
+        def begin(self) -> None: ...
+
+        def item(self, item: Any) -> None:
+            self.heard.append(item)
+
+        def end(self, *_: Any) -> None: ...
+
+    stream, listener = _messages(STOP), Listener()
+    monkeypatch.setattr(type(stream), "_observer", listener)
+    read_as_json(stream)
+    assert len(list(stream)) == 1
+    assert [type(event) for event in listener.heard] == [anthropic.types.RawMessageStopEvent]
