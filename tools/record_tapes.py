@@ -159,10 +159,24 @@ TOOL = {
     "tools": [{"type": "function", "function": {"name": "Card", "parameters": card_schema()}}],
     "tool_choice": {"type": "function", "function": {"name": "Card"}},
 }
+# The engine ends each call with this word; a model without sense goes on with another call, unless stopped there.
+ONE_CALL = {**TOOL, "extra_body": {"parallel_tool_calls": False}, "stop": ["</tool_call>"]}
 CALL = '<tool_call>\n{"name": "Card", "arguments": {'
 PLANS = [
     Plan("llamacpp_object_sync", ENGINE, CARD, Card, "a small object"),
     Plan("llamacpp_object_async", ENGINE, {**CARD, "seed": 5}, Card, "a small object", is_async=True),
+    Plan("llamacpp_tools_sync", TOOL_ENGINE, ONE_CALL, Card, "a tool call"),
+    Plan("llamacpp_tools_async", TOOL_ENGINE, {**ONE_CALL, "seed": 3}, Card, "a tool call", is_async=True),
+    Plan("proxy_tools_sync", PROXY, {**ONE_CALL, "seed": 5}, Card, "a tool call"),
+    Plan("proxy_tools_async", PROXY, {**ONE_CALL, "seed": 7}, Card, "a tool call", is_async=True),
+    Plan(
+        "llamacpp_tools_unclosed_sync",
+        TOOL_ENGINE,
+        {**ONE_CALL, "stop": ["}}"]},
+        Card,
+        "a stop word takes the last brace of a tool call, and the finish reason is `tool_calls`",
+        error="OutputTruncated",
+    ),
     Plan(
         "llamacpp_tools_length_sync",
         TOOL_ENGINE,
@@ -437,7 +451,8 @@ def read_me(rows: list[str], versions: str) -> str:
     """Give the text of the tapes' README."""
     head = f"""# The project's own tapes
 
-Recorded on {datetime.now(UTC):%Y-%m-%d} by `make record` (`tools/record_tapes.py`), not written by hand.
+Recorded by `make record` (`tools/record_tapes.py`), the last of them on {datetime.now(UTC):%Y-%m-%d}; none is written by
+hand.
 
 Servers: {versions}.
 Both ran on the machine that recorded; the proxy stood in front of the engine.
@@ -448,8 +463,9 @@ The client was the openai SDK, sync or async, on httpx2.
 
 Each tape is a vcrpy cassette with its sidecar (`.timing.json`); the `.json` beside it says what it is to give: the
 final object, or the error and the text up to it.
-For the tool calls the model's template is one of a model that calls tools, and the beginning of a call is one token;
-such a model never stops calling, so each of those tapes ends at `max_tokens`.
+For the tool calls the model's template is one of a model that calls tools, and the beginning of a call is one token.
+Such a model never stops calling: the tapes with one whole call were ended by a stop word behind it, the others at
+`max_tokens`.
 Nothing was edited. `instructor-stream check tests/cassettes` finds nothing on them.
 
 | tape | client | what | text | arrived | end | gives |
@@ -458,15 +474,21 @@ Nothing was edited. `instructor-stream check tests/cassettes` finds nothing on t
     return head + "\n".join(rows) + "\n"
 
 
+def with_others(rows: list[str], before: str) -> list[str]:
+    """Give these rows and those of the tapes that were not recorded anew, in the order of the plans."""
+    known = {row.split("`")[1]: row for row in [*re.findall(r"^\| `.*", before, re.MULTILINE), *rows]}
+    return [known[name] for plan in PLANS if (name := f"{plan.name}.yaml") in known]
+
+
 def main() -> None:
     """Make the model, start the servers, record and check every tape."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument(
         "--proxy", type=Path, required=True, help="the command litellm of an environment with litellm[proxy]"
     )
-    options.add_argument("--only", default="", help="only tapes whose name begins so")
+    options.add_argument("--only", default="", help="only tapes whose name begins so; several with commas")
     arguments = options.parse_args()
-    chosen = [plan for plan in PLANS if plan.name.startswith(arguments.only)]
+    chosen = [plan for plan in PLANS if plan.name.startswith(tuple(arguments.only.split(",")))]
     if not arguments.only:
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -490,8 +512,10 @@ def main() -> None:
     litellm = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     engine = importlib.metadata.version("xllamacpp")
     versions = f"llama.cpp by xllamacpp {engine}, and litellm's proxy server {litellm}; openai {openai.__version__}"
-    if not arguments.only:
-        (FOLDER.parent / "README.md").write_text(read_me(rows, versions), encoding="utf-8", newline="\n")
+    about = FOLDER.parent / "README.md"
+    if arguments.only:
+        rows = with_others(rows, about.read_text(encoding="utf-8"))
+    about.write_text(read_me(rows, versions), encoding="utf-8", newline="\n")
     unexpected = [path for path in FOLDER.glob("*.yaml") if not sidecar_of(path).exists()]
     if unexpected:
         raise SystemExit(f"without a sidecar: {unexpected}")
