@@ -451,8 +451,8 @@ def read_me(rows: list[str], versions: str) -> str:
     """Give the text of the tapes' README."""
     head = f"""# The project's own tapes
 
-Recorded by `make record` (`tools/record_tapes.py`), the last of them on {datetime.now(UTC):%Y-%m-%d}; none is written by
-hand.
+Recorded by `make record` (`tools/record_tapes.py`), the last of them on {datetime.now(UTC):%Y-%m-%d}; none is
+written by hand.
 
 Servers: {versions}.
 Both ran on the machine that recorded; the proxy stood in front of the engine.
