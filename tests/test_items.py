@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, ValidationError
@@ -13,6 +13,7 @@ from instructor_stream_ext import (
     ItemCompleted,
     LimitExceeded,
     Limits,
+    NotNull,
     RetriesExhausted,
     SkippedItem,
     StreamCompleted,
@@ -37,6 +38,11 @@ class Person(BaseModel):
     kind: Literal["person"] = "person"
     name: str
     age: int = Field(ge=0)
+
+
+class Parcel(BaseModel):
+    owner: Annotated[str | None, NotNull()] = None
+    weight: int
 
 
 def person(name: str, age: int = 1) -> dict[str, Any]:
@@ -66,6 +72,11 @@ MIXED = document(GOOD[0], BAD, GOOD[1])
         (list[list[Tag]], [[[{"word": "x"}]]], [[[Tag(word="x")]]]),
         (dict[str, int], [{"a": 1}, {}], [{"a": 1}, {}]),
         (Literal["red", "green"], ["green"], ["green"]),
+        (
+            Parcel,  # no partial shows one whose owner is null, and yet it is an item
+            [{"owner": "Ada", "weight": 1}, {"owner": None, "weight": 2}, {"weight": 3}],
+            [Parcel(owner="Ada", weight=1), Parcel(weight=2), Parcel(weight=3)],
+        ),
     ],
     ids=str,
 )

@@ -613,14 +613,13 @@ class Scanner:
         stack.pop()
         parent = self._frame = stack[-1]
         if frame.waiting:
-            self._leave_out(parent)
+            self._leave_out(parent, value)
         else:
             self._store(parent, value, changed=changed or parent.slot.done)
 
-    def _leave_out(self, parent: Frame) -> None:
-        """End an object that is never shown, because what it waited for did not come."""
-        if self._events is not None and parent.known and parent.name is not None:
-            self._events.append(FieldChanged(self._child_path(parent), _STREAMING, _COMPLETE))
+    def _leave_out(self, parent: Frame, value: Any) -> None:
+        """End an object that no partial shows, because what it waited for did not come; as an item it is one."""
+        self._tell_end(parent, value)
         if parent.is_list and parent.path is not _ROOT_PATH:
             if parent.plan.items is None:
                 parent.dropped += 1
@@ -637,11 +636,8 @@ class Scanner:
         if slot.with_state:
             shown = Streamed(value, _COMPLETE)
             changed = True
-        if self._events is not None and frame.known:
-            path = self._child_path(frame)
-            self._events.append(FieldChanged(path, _STREAMING, _COMPLETE, "field", value))
-            if frame.is_list and frame.path is not _ROOT_PATH and frame.plan.items is None:
-                self._events.append(ItemDone(path, value))
+        if self._events is not None:
+            self._tell_end(frame, value)
         if frame.is_list:
             frame.data.append(shown)
         else:
@@ -741,6 +737,14 @@ class Scanner:
             self._dirty = True
         if self._events is not None and frame.known:
             self._events.append(FieldChanged(self._child_path(frame), _MISSING, _STREAMING))
+
+    def _tell_end(self, frame: Frame, value: Any) -> None:
+        """A value ends in a frame."""
+        if self._events is not None and frame.known and frame.name is not None:
+            path = self._child_path(frame)
+            self._events.append(FieldChanged(path, _STREAMING, _COMPLETE, "field", value))
+            if frame.is_list and frame.path is not _ROOT_PATH and frame.plan.items is None:
+                self._events.append(ItemDone(path, value))
 
     def _child_path(self, frame: Frame) -> Path:
         if frame.path is _ROOT_PATH:
