@@ -13,6 +13,7 @@ from instructor_stream_ext import (
     ItemCompleted,
     LimitExceeded,
     Limits,
+    NoOutput,
     NotNull,
     RetriesExhausted,
     SkippedItem,
@@ -89,6 +90,36 @@ async def test_whatever_an_item_is(
     assert await twin.values(stream) == wanted
     assert await twin.final(stream) == wanted
     assert stream.skipped == []
+
+
+@both
+@pytest.mark.parametrize(
+    ("sent", "yielded", "final"),
+    [
+        ('{"tasks": [], "tasks": [1]}', [1], [1]),
+        ('{"tasks": [ ], "more": [[5], {}], "tasks" : [ 1 , 2 ] }', [1, 2], [1, 2]),
+        ('{"tasks": [1, 2 ] , "tasks": [3]}', [1, 2, 3], [3]),
+        ('{"tasks": [1], "tasks": []}', [1], []),
+        ('{"tasks": [1, 2 ], "more": {"tasks": 0}, "tasks" : [ ] }', [1, 2], []),
+        ('{"tasks": [1], "tasks": [], "tasks": [2], "more": []}', [1, 2], [2]),
+    ],
+)
+@pytest.mark.parametrize("size", [1, None])
+async def test_where_the_list_comes_twice_the_last_one_counts(
+    server: ScriptedServer, twin: Twin, sent: str, yielded: list[int], final: list[int], size: int | None
+) -> None:
+    server.add(reply(sent, size))
+    stream = twin.client(server).create_iterable(int, **ASK)
+    assert await twin.values(stream) == yielded
+    assert await twin.final(stream) == final
+
+
+@both
+async def test_where_something_else_comes_after_the_list_it_counts(server: ScriptedServer, twin: Twin) -> None:
+    server.add(reply('{"tasks": [1], "tasks": null}'))
+    stream = twin.client(server).create_iterable(int, **ASK, max_retries=0)
+    with pytest.raises(NoOutput, match="no list"):
+        await twin.values(stream)
 
 
 @both

@@ -233,9 +233,16 @@ class ItemGate:
                 raise NoOutput(f"no list {name!r} in the answer, only a value that is no object")
             if tree and name not in tree:
                 raise NoOutput(f"no list {name!r} in the answer, only {', '.join(map(repr, tree))}")
-            if not isinstance(tree.get(name, []), list):
-                raise NoOutput(f"{name!r} in the answer is no list")
+            self._refuse_other(tree.get(name, []))
+        elif document:
+            for value in self._cutter.replaced(document):  # the key came again, without items of which to be told
+                self._refuse_other(value)
+                self.items, self.skipped = [], []
         return self.items
+
+    def _refuse_other(self, value: Any) -> None:
+        if not isinstance(value, list):
+            raise NoOutput(f"{str(self._place[-1])!r} in the answer is no list")
 
 
 class TextGate:

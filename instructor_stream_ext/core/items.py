@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 __all__ = ["ItemCutter"]
 
@@ -39,17 +40,43 @@ class ItemCutter:
         self._next = index + 1
         return document[begin:end]
 
+    def replaced(self, document: str) -> tuple[Any, ...]:
+        """What stands under the key again, after the list whose items were cut; nothing if the key came once.
+
+        Args:
+            document: The whole document.
+
+        Returns:
+            The last such value, alone in a tuple.
+        """
+        last: tuple[Any, ...] = ()
+        pos = _after(document, self._end(document) + 1)
+        while document[pos] != "}":
+            key, pos = _VALUE(document, pos)
+            value, pos = _VALUE(document, _after(document, pos))
+            pos = _after(document, pos)
+            if key == self._key:
+                last = (value,)
+        return last
+
+    def _end(self, document: str) -> int:
+        """The bracket that closes the list whose items were cut; the document's own before that."""
+        pos = self._pos
+        if self._next:
+            while document[pos := _after(document, pos)] != "]":
+                _, pos = _VALUE(document, pos)
+        return pos
+
     def _list(self, document: str) -> int:
         """Where the next list under the key begins, after its bracket."""
-        if self._next:  # the key came twice: what is left of the list before is read past
-            while document[self._pos : self._pos + 1] != "]":
-                _, self._pos = _VALUE(document, _after(document, self._pos))
-        pos = _after(document, self._pos + 1)
+        pos = _after(document, self._end(document) + 1)
         while True:
             key, pos = _VALUE(document, pos)
             pos = _after(document, pos)
             if key == self._key and document[pos] == "[":
-                return pos + 1
+                first = _after(document, pos + 1)
+                if document[first] != "]":  # one without items is not the one that is asked for
+                    return first
             _, pos = _VALUE(document, pos)
             pos = _after(document, pos)
 
