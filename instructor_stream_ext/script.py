@@ -488,6 +488,8 @@ class Script:
         if not self._flowing and _is_before_the_first_byte(error):
             raise error
         said = str(error) or type(error).__name__
+        if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
+            said = f"an event of the provider's could not be read ({type(error).__name__}: {error})"
         raise StreamInterrupted(f"the stream broke after {self.machine.stats.deltas} pieces of text: {said}") from error
 
     # ------------------------------------------------------------------ the gate

@@ -25,7 +25,7 @@ class AnthropicReader(Reading):
         super().__init__(tools)
         self._module = ""
         self._calls = Calls(tools)
-        self._blocks: dict[int, _Block] = {}
+        self._blocks: dict[Any, _Block] = {}
         self._counted: dict[str, int] = {}
         self._stop_sequence: str | None = None
 
@@ -38,24 +38,24 @@ class AnthropicReader(Reading):
         kind = fields.get("type")
         if kind != "content_block_delta":
             return self._other(kind, fields, chunk)
-        delta = insides(fields["delta"])
+        delta = insides(fields.get("delta"))
         what = delta.get("type")
-        block = self._blocks.get(fields["index"])
+        block = self._blocks.get(fields.get("index"))
         if block is None:
-            block = self._open(fields["index"], {"type": _BLOCK_OF.get(str(what), "text")})
+            block = self._open(fields.get("index"), {"type": _BLOCK_OF.get(str(what), "text")})
         if what == "input_json_delta":
-            if not (text := delta["partial_json"]) or block.call is None:
+            if not (text := delta.get("partial_json")) or block.call is None:
                 return ""
             self.alive = self._began = True
             return self._calls.write(block.call, text)
-        if what == "text_delta":
-            block.text.write(delta["text"])
-            return self._text(delta["text"]) if delta["text"] else ""
-        if what == "thinking_delta":
-            block.text.write(delta["thinking"])
-            self._reason(delta["thinking"])
-        elif what == "signature_delta":
-            block.start["signature"] = block.start.get("signature", "") + delta["signature"]
+        if what == "text_delta" and (text := delta.get("text")):
+            block.text.write(text)
+            return self._text(text)
+        if what == "thinking_delta" and (text := delta.get("thinking")):
+            block.text.write(text)
+            self._reason(text)
+        elif what == "signature_delta" and (text := delta.get("signature")):
+            block.start["signature"] = block.start.get("signature", "") + text
         return ""
 
     @property
@@ -82,7 +82,7 @@ class AnthropicReader(Reading):
             type="message",
             role="assistant",
             model=self.model or "",
-            content=[block.whole() for _, block in sorted(self._blocks.items())],
+            content=[block.whole() for block in self._blocks.values()],
             stop_reason=self.end.word if self.end else None,
             stop_sequence=self._stop_sequence,
             usage={"input_tokens": 0, "output_tokens": 0, **self._counted},
@@ -93,16 +93,16 @@ class AnthropicReader(Reading):
         if kind == "content_block_start":
             return self._started(fields)
         if kind == "content_block_stop":
-            block = self._blocks.get(fields["index"])
+            block = self._blocks.get(fields.get("index"))
             return "" if block is None else self._closed(block)
         if kind == "message_start":
             self._module = type(chunk).__module__
-            message = insides(fields["message"])
+            message = insides(fields.get("message"))
             self._identify(message.get("id"), message.get("model"))
             self._count(message.get("usage"))
         elif kind == "message_delta":
             self._count(fields.get("usage"))
-            self._ended(insides(fields["delta"]))
+            self._ended(insides(fields.get("delta")))
         elif kind == "error":
             error = fields.get("error")
             self._fail(str(insides(error).get("type") or "error"), message_of(error))
@@ -115,17 +115,17 @@ class AnthropicReader(Reading):
 
     def _started(self, fields: dict[str, Any]) -> str:
         """Open a block; text it brings along is text like any other."""
-        start = plain(fields["content_block"])
-        block = self._open(fields["index"], start)
-        if start["type"] != "text" or not start.get("text"):
+        start = plain(fields.get("content_block"))
+        block = self._open(fields.get("index"), start)
+        if start.get("type") != "text" or not start.get("text"):
             return ""
         block.text.write(start["text"])
         return self._text(start["text"])
 
-    def _open(self, index: int, start: dict[str, Any]) -> _Block:
+    def _open(self, index: Any, start: dict[str, Any]) -> _Block:
         """A new block under its index."""
-        block = self._blocks[index] = _Block(start)
-        if start["type"] == "tool_use":
+        block = self._blocks[index] = _Block(dict(start))
+        if start.get("type") == "tool_use":
             block.call = self._calls.open(start.get("id") or "", start.get("name") or "", index)
         return block
 
@@ -167,7 +167,7 @@ class _Block:
 
     def whole(self) -> dict[str, Any]:
         """The block as plain data."""
-        kind = self.start["type"]
+        kind = self.start.get("type")
         if self.call is not None:
             return {**self.start, "input": object_of(self.call.args)}
         if kind in ("text", "thinking"):

@@ -54,17 +54,16 @@ class OpenAIResponsesReader(Reading):
         """The answer so far as OpenAI's `Response`: the provider's own where it sent one whole."""
         from openai.types.responses import Response
 
-        whole = plain(self._response) if self._response is not None else {}
+        whole = dict(plain(self._response)) if self._response is not None else {}
         if not whole.get("output"):
             whole["output"] = self._output()
-        whole.setdefault("id", self.response_id or "")
-        whole.setdefault("object", "response")
-        whole.setdefault("model", self.model or "")
+        for name, value in (("id", self.response_id), ("object", "response"), ("model", self.model)):
+            whole[name] = whole.get(name) or value or ""
         whole["status"] = "incomplete" if self.end is None else whole.get("status") or self.end.word
         return Response.construct(**whole)
 
     def _text_delta(self, fields: dict[str, Any]) -> str:
-        text: str = fields["delta"]
+        text: str = fields.get("delta") or ""
         key = (fields.get("output_index"), fields.get("content_index"))
         self._texts[key] = self._texts.get(key, 0) + len(text)
         return self._text(text) if text else ""
@@ -80,7 +79,7 @@ class OpenAIResponsesReader(Reading):
         return self._text(whole[have:]) if len(whole) > have else ""
 
     def _args_delta(self, fields: dict[str, Any]) -> str:
-        text: str = fields["delta"]
+        text: str = fields.get("delta") or ""
         if not text:
             return ""
         self.alive = self._began = True
@@ -107,7 +106,7 @@ class OpenAIResponsesReader(Reading):
 
     def _item(self, fields: dict[str, Any]) -> str:
         """Take an output item, as it is added or done; many fields are there at either time only."""
-        item = insides(fields["item"])
+        item = insides(fields.get("item"))
         if item.get("type") == "function_call":
             call = self._call({"output_index": fields.get("output_index"), "item_id": item.get("id")})
             call.id = call.id or item.get("call_id") or item.get("id") or ""
@@ -125,7 +124,7 @@ class OpenAIResponsesReader(Reading):
         return text
 
     def _refusal_delta(self, fields: dict[str, Any]) -> str:
-        self._refuse(fields["delta"])
+        self._refuse(fields.get("delta") or "")
         return ""
 
     def _refusal_done(self, fields: dict[str, Any]) -> str:
@@ -134,11 +133,11 @@ class OpenAIResponsesReader(Reading):
         return ""
 
     def _reasoning(self, fields: dict[str, Any]) -> str:
-        self._reason(fields["delta"])
+        self._reason(fields.get("delta") or "")
         return ""
 
     def _created(self, fields: dict[str, Any]) -> str:
-        response = insides(fields["response"])
+        response = insides(fields.get("response"))
         self._identify(response.get("id"), response.get("model"))
         return ""
 
@@ -150,8 +149,8 @@ class OpenAIResponsesReader(Reading):
 
     def _last(self, fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Take the response an end event brings; returns text that came in no other event, and its fields."""
+        response = insides(fields.get("response"))
         self._response = fields["response"]
-        response = insides(self._response)
         if response.get("usage") is not None:
             self._usage = response["usage"]
         items = enumerate(response.get("output") or [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,12 +11,15 @@ import anthropic
 import httpx2
 import openai
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from instructor_stream_ext.testing import load_tape
 from instructor_stream_ext.wire import Reader, reader_for
 from instructor_stream_ext.wire.raw import read_as_json
 from tests.recordings import Recording, recordings
 from tests.testing.test_corpus import TAPES
+from tests.wire.chunks import raw
 
 CHUNK = b'data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}\n\n'
 DONE = b"data: [DONE]\n\n"
@@ -49,7 +54,7 @@ APIS: dict[str, tuple[str, Callable[[bytes], Any]]] = {
 
 
 def _told(reader: Reader, chunks: Iterator[Any]) -> list[Any]:
-    """Everything a reader says of a stream."""
+    """Everything a reader says of a stream, up to an event that cannot be read."""
     told: list[Any] = []
     try:
         for chunk in chunks:
@@ -57,6 +62,8 @@ def _told(reader: Reader, chunks: Iterator[Any]) -> list[Any]:
             reader.aside.clear()
     except (openai.APIError, anthropic.APIError) as error:
         told.append(repr(error))
+    except (AttributeError, LookupError, TypeError, ValueError):
+        told.append("not to be read")
     told += [reader.finish(), reader.end, reader.refusal, reader.model, reader.response_id, reader.usage]
     return [*told, reader.completion().model_dump(exclude_none=True, warnings=False)]
 
@@ -74,7 +81,7 @@ def _agrees(api: str, body: bytes, tools: frozenset[str]) -> None:
 
 def _plain(stream: Any, body: bytes) -> Iterator[Any]:
     for chunk in stream:
-        assert type(chunk) is dict, body
+        assert not hasattr(chunk, "__pydantic_fields_set__"), body
         yield chunk
 
 
@@ -92,6 +99,96 @@ def test_a_tape_says_the_same_either_way(tape: Any) -> None:
     (take,) = load_tape(tape, sidecar=True).takes
     tools = frozenset({"Card", "Catalogue"}) if b'"tools"' in take.request_body else frozenset[str]()
     _agrees("chat", take.body, tools)
+
+
+TEXTS = ('{"na', 'me": "A', 'da"}')
+ITEM = {"type": "function_call", "id": "f", "call_id": "c", "name": "Card", "arguments": "", "status": "in_progress"}
+RESPONSE = {
+    "id": "r",
+    "object": "response",
+    "model": "m",
+    "status": "completed",
+    "output": [{**ITEM, "arguments": "{}"}],
+}
+START: dict[str, Any] = {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": []}
+COUNTED = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+EVENTS: dict[str, list[dict[str, Any]]] = {
+    "chat": [
+        raw(
+            {"tool_calls": [{"index": 0, "id": "x", "type": "function", "function": {"name": "Card", "arguments": ""}}]}
+        ),
+        raw({"content": "so"}),
+        *(raw({"tool_calls": [{"index": 0, "function": {"arguments": text}}]}) for text in TEXTS),
+        raw({"reasoning_content": "hm"}),
+        raw({}, "tool_calls"),
+        raw(choices=[], usage=COUNTED),
+    ],
+    "responses": [
+        {"type": "response.created", "response": {**RESPONSE, "output": []}},
+        {"type": "response.output_item.added", "output_index": 0, "item": ITEM},
+        *(
+            {"type": "response.function_call_arguments.delta", "item_id": "f", "output_index": 0, "delta": text}
+            for text in TEXTS
+        ),
+        {"type": "response.function_call_arguments.done", "item_id": "f", "output_index": 0, "arguments": "{}"},
+        {"type": "response.output_item.done", "output_index": 0, "item": {**ITEM, "arguments": "{}"}},
+        {"type": "response.completed", "response": {**RESPONSE, "usage": COUNTED}},
+    ],
+    "messages": [
+        {"type": "message_start", "message": {**START, "usage": COUNTED}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "so"}},
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "content_block_start",
+            "index": 1,
+            "content_block": {"type": "tool_use", "id": "t", "name": "Card", "input": {}},
+        },
+        *(
+            {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": text}}
+            for text in TEXTS
+        ),
+        {"type": "content_block_stop", "index": 1},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+    ],
+}
+JUNK: list[Any] = [None, 0, 1, "", "x", [], {}, [None], [{}], True, 1.5, {"a": 1}]
+
+
+def _places(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """Every place within a JSON value."""
+    for step in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield (*path, step)
+        yield from _places(value[step], *path, step)
+
+
+@st.composite
+def _spoilt(draw: st.DrawFn, events: list[dict[str, Any]]) -> list[Any]:
+    """Events with something missing or of another kind in one or two places."""
+    spoilt: list[Any] = copy.deepcopy(events)
+    for _ in range(draw(st.integers(1, 2))):
+        *above, last = draw(st.sampled_from(list(_places(spoilt))))
+        held: Any = spoilt
+        for step in above:
+            held = held[step]
+        if above and draw(st.booleans()):
+            del held[last]
+        else:
+            held[last] = draw(st.sampled_from(JUNK))
+    return spoilt
+
+
+@pytest.mark.parametrize("api", APIS)
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_odd_events_are_taken_alike(api: str, data: st.DataObject) -> None:
+    """As far as an object can say what the event was."""
+    body = b""
+    for event in data.draw(_spoilt(EVENTS[api])):
+        kind = event.get("type") if isinstance(event, dict) else "x"
+        body += f"event: {kind}\ndata: {json.dumps(event)}\n\n".encode()
+    _agrees(api, body, frozenset({"Card"}))
 
 
 @pytest.mark.parametrize("connect", [_chat, _responses, _messages])
