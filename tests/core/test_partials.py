@@ -10,6 +10,7 @@ import json
 import pickle
 import random
 import warnings
+from datetime import date
 from typing import Any, Optional
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from instructor import Partial
 from pydantic import BaseModel, ConfigDict, RootModel, computed_field, field_serializer, model_serializer
+from pydantic_core import to_json
 
 from instructor_stream_ext.core import partials
 from instructor_stream_ext.core.errors import StreamMisuse
@@ -508,6 +510,59 @@ def test_what_fails_in_a_dump_is_left_out() -> None:
         assert str(partial.items[1])
 
 
+@dataclasses.dataclass
+class Box:
+    label: str
+    sum: Sum
+
+
+class Store(BaseModel):
+    boxes: tuple[Box, ...]
+    sums: list[Sum] = []
+    of_day: dict[date, Sum] = {}
+    total: Sum
+
+
+STORE = """{"boxes": [{"label": "b", "sum": {"one": 1}}], "sums": [{"one": 2}, {"one": 3}, {"one": 4}],
+    "of_day": {"2020-02-02": {"one": 5}}, "total": {"one": 6,"""
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        ({}, {}),
+        ({"exclude": {"total": {"one"}}}, {"total": {}}),
+        ({"exclude": {"total": {"one": True, "two": False}}}, {"total": {}}),
+        ({"exclude": {"sums": {0, -1}}}, {"sums": [{"one": 3}]}),
+        ({"exclude": {"sums": {"__all__": {"two"}, 1: {"one"}}}}, {"sums": [{"one": 2}, {}, {"one": 4}]}),
+        ({"exclude": {"boxes": {0: {"label": ..., "sum": {"one"}}}}}, {"boxes": ({"sum": {}},)}),
+        ({"exclude": {"of_day": {date(2020, 2, 2): {"one"}}}}, {"of_day": {date(2020, 2, 2): {}}}),
+        ({"include": {"total": {"two", "total"}, "sums": ...}, "exclude": {"boxes", "of_day"}}, {"total": {}}),
+        (
+            {"include": {"total": True, "sums": {1: {"one", "two"}}}, "exclude": {"boxes", "of_day"}},
+            {"sums": [{"one": 3}]},
+        ),
+    ],
+)
+def test_what_is_not_to_be_dumped_is_not_although_something_fails(
+    options: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    partial = parser_of(Store, STORE).snapshot()
+    whole = {
+        "boxes": ({"label": "b", "sum": {"one": 1}},),
+        "sums": [{"one": 2}, {"one": 3}, {"one": 4}],
+        "of_day": {date(2020, 2, 2): {"one": 5}},
+        "total": {"one": 6},
+    }
+    left_out = {
+        name for name in whole if options.get("exclude") and name in options["exclude"] and "include" in options
+    }
+    wanted = {name: value for name, value in {**whole, **changed}.items() if name not in left_out}
+    assert partial.model_dump(**options) == wanted
+    assert partial.model_dump(mode="json", **options) == json.loads(to_json(wanted))
+    assert json.loads(partial.model_dump_json(**options)) == json.loads(to_json(wanted))
+
+
 def test_a_model_serialiser_that_fails_gives_the_plain_fields() -> None:
     whole = parser_of(Whole, '{"a": 2, ').snapshot()
     assert whole.model_dump() == {"twice": 4}
@@ -570,6 +625,8 @@ class Data:
 def test_partials_can_be_copied_and_pickled(tp: Any, text: str) -> None:
     partial = parser_of(tp, text).snapshot()
     twins = [copy.copy(partial), copy.deepcopy(partial)]
+    if isinstance(partial, BaseModel):
+        twins += [partial.model_copy(), partial.model_copy(deep=True)]
     if "[" not in type(partial).__name__:
         twins.append(pickle.loads(pickle.dumps(partial)))
     for twin in twins:
@@ -586,6 +643,7 @@ def test_partials_can_be_copied_and_pickled(tp: Any, text: str) -> None:
         assert vars(partial.model_copy(update={"name": "x"}))["name"] == "x"
     if isinstance(partial, Record):
         assert twins[1].tags[0] is not partial.tags[0]
+        assert twins[3].tags[0] is not partial.tags[0]
 
 
 class Grumpy(BaseModel):
