@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ from instructor_stream_ext.shape import Shape, item_shape, shape_of
 __all__ = ["CallMaker", "PlainCall", "Settings", "as_messages", "split_hooks", "stream_kind"]
 
 _ON = frozenset(f"on_{name}" for name in HOOK_NAMES)
+_OF_STREAMS = (*sorted(_ON), "final_checks", "stop_when", "timeouts", "limits")
 _CACHING = ("cache", "cache_ttl", "cache_namespace")
 """instructor's answer cache holds finished answers only; a stream neither reads nor fills it."""
 
@@ -261,8 +263,7 @@ class CallMaker:
     def plain_call(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> PlainCall:
         """The call for instructor's own `create`, with the types it refuses adapted."""
         reject_async_validators(response_model)
-        kwargs = {name: value for name, value in kwargs.items() if name not in _ON}
-        _refuse_unknown(kwargs)
+        kwargs = _without_ours(kwargs)
         messages = as_messages(messages, kwargs)
         _, theirs = split_hooks(kwargs.pop("hooks", None), {})
         link = self.link.for_call(kwargs)
@@ -282,6 +283,24 @@ class CallMaker:
         }
         return call
 
+    def sdk_call(self, messages: Any, kwargs: dict[str, Any]) -> Callable[[], Any]:
+        """The call for the SDK's own stream, which nobody here reads.
+
+        Raises:
+            StreamMisuse: It was given what only a stream of this package can do.
+        """
+        given = [name for name in _OF_STREAMS if kwargs.get(name)]
+        if isinstance(kwargs.get("hooks"), Hooks):
+            given += ["hooks"] if kwargs.pop("hooks") else []
+        if given:
+            raise StreamMisuse(
+                f"without a response model create(stream=True) gives the SDK's own stream, which knows no "
+                f"{', '.join(given)}; stream_text(...) does"
+            )
+        kwargs = _without_ours(kwargs)
+        messages = as_messages(messages, kwargs)
+        return functools.partial(self.link.for_call(kwargs).client.create, None, messages, **kwargs)
+
     def streams_create(self, kwargs: dict[str, Any]) -> bool:
         """Whether `create` has to stream underneath, because somebody listens or it was asked for a stream's option."""
         settings = self.settings
@@ -289,7 +308,14 @@ class CallMaker:
             return True
         if settings.timeouts is not None or settings.limits is not None:
             return True  # instructor's own create knows no such bounds
-        return any(kwargs.get(name) is not None for name in (*_ON, "final_checks", "stop_when", "timeouts", "limits"))
+        return any(kwargs.get(name) is not None for name in _OF_STREAMS)
+
+
+def _without_ours(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that are instructor's or the SDK's."""
+    _refuse_unknown({name: value for name, value in kwargs.items() if name not in _ON})
+    policy_from(kwargs.get("debounce"))
+    return {name: value for name, value in kwargs.items() if name not in _OF_STREAMS and name != "debounce"}
 
 
 def _refuse_unknown(kwargs: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, get_args, overload
 
 from pydantic import BaseModel
 
-from instructor_stream_ext.calls import CallMaker, as_messages, stream_kind
+from instructor_stream_ext.calls import CallMaker, stream_kind
 from instructor_stream_ext.core.pieces import By, Pieces
 from instructor_stream_ext.streams import ItemStream, PartialStream, TextStream
 
@@ -200,7 +200,7 @@ class StreamClient(CallMaker):
         if kwargs.get("stream"):
             kind = stream_kind(response_model)
             if kind == "sdk":
-                return self.link.for_call(kwargs).client.create(None, as_messages(messages, kwargs), **kwargs), None
+                return self.sdk_call(messages, kwargs)(), None
             if kind == "items":
                 return self.create_iterable(get_args(response_model)[0], messages, **kwargs), None
             stream = self.create_partial(response_model, messages, **kwargs)

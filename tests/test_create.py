@@ -9,7 +9,7 @@ import pytest
 from instructor import Mode
 from pydantic import BaseModel, Field
 
-from instructor_stream_ext import Hooks, Limits, RetriesExhausted, Timeouts
+from instructor_stream_ext import Hooks, Limits, RetriesExhausted, StreamMisuse, Timeouts
 from tests.server import ScriptedServer, reply
 from tests.twins import Recorder, Twin, both, settled
 
@@ -176,3 +176,30 @@ async def test_whatever_only_a_stream_can_do_makes_it_stream(
     client, ask = made(server, twin, "openai tools")
     assert (await settled(client.create(response_model=Person, **ask, **option))).age == 36
     assert streamed(server)
+
+
+@both
+@pytest.mark.parametrize("model", [Person, None])
+async def test_an_option_of_streams_that_asks_for_nothing_is_not_sent(
+    server: ScriptedServer, twin: Twin, model: Any
+) -> None:
+    server.always(reply(ADA))
+    client, ask = made(server, twin, "openai tools")
+    nothing = dict.fromkeys(("on_end", "final_checks", "timeouts", "limits", "stop_when"))
+    await settled(client.create(response_model=model, **ask, debounce=0.5, **nothing))
+    assert not streamed(server)
+    with pytest.raises(TypeError, match="debounce must be"):
+        await settled(client.create(response_model=model, **ask, debounce="0.5"))
+
+
+@both
+async def test_the_sdks_own_stream_knows_no_option_of_ours(server: ScriptedServer, twin: Twin) -> None:
+    server.always(reply(ADA))
+    client, ask = made(server, twin, "openai tools")
+    nothing = {**dict.fromkeys(("on_end", "final_checks", "timeouts", "limits", "stop_when")), "hooks": Hooks()}
+    assert await twin.values(await settled(client.create(None, stream=True, **ask, debounce=0.5, **nothing)))
+    for option in ({"on_end": print}, {"hooks": Hooks(on_end=print)}, {"limits": Limits(max_chars=9)}):
+        (name,) = option
+        with pytest.raises(StreamMisuse, match=f"the SDK's own stream, which knows no {name}"):
+            await settled(client.create(None, stream=True, **ask, **option))
+    assert len(server.requests) == 1
