@@ -86,7 +86,7 @@ def demo(
     A recorded stream is served by a real HTTP server on this machine at its original pace, and read by the real openai
     client, instructor and this package. It needs neither network nor key.
     """
-    if speed <= 0:
+    if not speed > 0:  # which "nan" is not
         raise typer.BadParameter("must be more than 0", param_hint="--speed")
     from instructor_stream_ext.demo.__main__ import main as show
 
@@ -108,7 +108,7 @@ def replay(
     With --model, each partial is a line and the last line is the validated object; a stream that does not end in one
     is told in one line, with exit code 1. The model's text is taken from the tape, so no SDK of the provider is needed.
     """
-    if speed < 0:
+    if not speed >= 0:  # which "nan" is not
         raise typer.BadParameter("must be 0 or more", param_hint="--speed")
     chosen = _take(tape, take)
     response_model = None if model is None else _model(model)
@@ -145,6 +145,8 @@ def _model(name: str) -> Any:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         _give_up(f"--model {name}: {error}")
+    except Exception as error:  # noqa: BLE001 - a module of the user's may fail as it likes
+        _give_up(f"--model {name}: cannot be imported: {type(error).__name__}: {error}")
     return found
 
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from instructor_stream_ext.cli import app
-from instructor_stream_ext.testing import yaml
+from instructor_stream_ext.testing import load_tape, yaml
 from instructor_stream_ext.testing.tape import End, Timing, sidecar_of, sidecar_text
 from tests.server.wire_chat import chat_content
 
@@ -143,12 +143,26 @@ def test_replay_of_another_model_fails() -> None:
         (["--model", "Card"], 2, "give it as module:Class"),
         (["--take", "2"], 3, "has 1 interactions, so there is no number 2"),
         (["--speed", "-1"], 2, "must be 0 or more"),
+        (["--speed", "nan"], 2, "must be 0 or more"),
     ],
 )
 def test_replay_of_what_cannot_be(arguments: list[str], code: int, said: str) -> None:
     shown = run("replay", OBJECT, *arguments)
     assert shown.exit_code == code
     assert said in shown.stderr
+
+
+@pytest.mark.parametrize(("code", "said"), [("1 / 0", "ZeroDivisionError"), ("class", "SyntaxError")])
+def test_a_model_whose_module_fails_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, said: str
+) -> None:
+    name = f"broken_by_{said.lower()}"
+    (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    shown = run("replay", OBJECT, "--model", f"{name}:Card")
+    assert shown.exit_code == 3
+    assert f"--model {name}:Card: cannot be imported: {said}" in one_line(shown.stderr)
 
 
 # -- check and scrub -------------------------------------------------------------------------------------------------
@@ -219,6 +233,22 @@ def test_scrub_masks_in_place_and_the_sidecar_stays_true(tmp_path: Path) -> None
     assert "REDACTED" in after
     assert run("check", tape).exit_code == 0
     assert run("scrub", tape).stdout == ""
+
+
+def test_scrub_and_check_look_at_the_words_of_the_sidecar(tmp_path: Path) -> None:
+    size = len(BODY.encode())
+    error = f"ReadError: bad key {KEY}"
+    timing = Timing(request=f"POST /{KEY}", size=size, chunks=((0, 1.0),), end=End.CUT, error=error)
+    tape = write(tmp_path / "t.yaml", timing=timing)
+    found = run("check", tape)
+    assert found.exit_code == 1
+    assert found.stdout.count("t.yaml.timing.json:") == 2
+    assert "would be scrubbed" in run("scrub", tape, "--dry-run").stdout
+    assert KEY in sidecar_of(tape).read_text(encoding="utf-8")
+    assert run("scrub", tape).stdout.strip() == f"{tape}: scrubbed"
+    assert KEY not in sidecar_of(tape).read_text(encoding="utf-8")
+    assert run("check", tape).exit_code == 0
+    assert load_tape(tape).takes[0].end is End.CUT
 
 
 # -- faults ----------------------------------------------------------------------------------------------------------

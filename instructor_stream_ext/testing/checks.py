@@ -105,7 +105,18 @@ def scrub_tape(path: Path, scrubber: Scrubber | None = None, *, dry_run: bool = 
         changed = changed or (dict(request), _frozen(response)) != before
     if changed and not dry_run:
         path.write_text(tape_yaml.serialize(content), encoding="utf-8", newline="\n")
-    return changed
+    return _scrub_sidecar(sidecar_of(path), scrubber, dry_run=dry_run) or changed
+
+
+def _scrub_sidecar(path: Path, scrubber: Scrubber, *, dry_run: bool) -> bool:
+    """Mask what the sidecar's words, of requests and errors, give away."""
+    if not path.is_file():
+        return False
+    text = path.read_text(encoding="utf-8")
+    clean = scrubber.text(text)
+    if clean != text and not dry_run:
+        path.write_text(clean, encoding="utf-8", newline="\n")
+    return clean != text
 
 
 def _frozen(response: Mapping[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from unittest import mock
+from urllib.parse import urlsplit
 
 from instructor_stream_ext.core.errors import MissingExtra
 from instructor_stream_ext.testing import yaml as tape_yaml
@@ -54,7 +55,7 @@ class TapePersister:
     """
 
     def __init__(self, extra_paths: Iterable[str] = ()) -> None:
-        self._extra_paths = tuple(extra_paths)
+        self.extra_paths = tuple(extra_paths)
 
     def load_cassette(self, cassette_path: str, serializer: Any) -> tuple[list[Any], list[Any]]:
         """Read a cassette, the further ones, and their sidecars where they are."""
@@ -63,7 +64,7 @@ class TapePersister:
 
         requests: list[Any] = []
         responses: list[Any] = []
-        for path in dict.fromkeys(map(str, (cassette_path, *self._extra_paths))):
+        for path in dict.fromkeys(map(str, (cassette_path, *self.extra_paths))):
             if not Path(path).is_file() or not Path(path).stat().st_size:
                 continue
             load_tape(path)  # says what is wrong, if something is
@@ -84,7 +85,10 @@ class TapePersister:
 
         path = Path(cassette_path)
         responses = cassette_dict["responses"]
-        timings = [_that_fits(response) for response in responses]
+        timings = [
+            _that_fits(request, response)
+            for request, response in zip(cassette_dict["requests"], responses, strict=True)
+        ]
         bare = [{key: value for key, value in one.items() if key != TIMING} for one in responses]
         text = serialize({**cassette_dict, "responses": bare}, serializer)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,11 +96,17 @@ class TapePersister:
         sidecar_of(path).write_text(sidecar_text(timings), encoding="utf-8", newline="\n")
 
 
-def _that_fits(response: dict[str, Any]) -> Timing | None:
-    """A response's timing. A filter of the caller's may have changed the body's length: then boundaries are lost."""
+def _that_fits(request: Any, response: dict[str, Any]) -> Timing | None:
+    """A response's timing, which names the request as it stands on the tape, with all that was taken off it.
+
+    A filter of the caller's may have changed the body's length: then boundaries are lost.
+    """
     timing: Timing | None = response.get(TIMING)
+    if timing is None:
+        return None
+    timing = replace(timing, request=f"{request.method.upper()} {urlsplit(request.uri).path}")
     size = len(body_of(response))
-    if timing is None or timing.size == size:
+    if timing.size == size:
         return timing
     last = timing.chunks[-1][1] if timing.chunks else timing.headers_at
     return replace(timing, size=size, chunks=((0, last),) if size else ())
@@ -170,10 +180,7 @@ class Deck:
     def __enter__(self) -> Self:
         self._scrub()
         if self.cassette.write_protected:
-            PLAYED.add(self.path.resolve())
-            for _, response in self.cassette.data:
-                if response.get(TIMING) is None:
-                    read_sidecar(self.path, [], required=True)
+            self._check()
         for name in ("httpx", "httpx2"):
             with contextlib.suppress(ImportError):
                 self._patch_httpx(importlib.import_module(name))
@@ -185,6 +192,20 @@ class Deck:
     ) -> None:
         self._stack.close()
         self._keep()
+
+    def _check(self) -> None:
+        """Note which tapes are played, and see that nothing of them is missing.
+
+        Raises:
+            CassetteError: A tape is empty, or has no times for one of its interactions.
+        """
+        further = getattr(self.cassette._persister, "extra_paths", ())  # noqa: SLF001
+        files = [path for path in (self.path, *map(Path, further)) if path.is_file()]
+        PLAYED.update(path.resolve() for path in files)
+        takes = self.cassette.data
+        if not takes or any(response.get(TIMING) is None for _, response in takes):
+            for path in files:
+                load_tape(path, sidecar=bool(takes))
 
     def _scrub(self) -> None:
         """Put the scrubber before the cassette's own filters, for what is recorded and for what is compared."""
@@ -200,6 +221,7 @@ class Deck:
             if not recorder.status:
                 continue  # no answer came: there is nothing a cassette could hold
             response, timing = recorder.interaction()
+            timing = replace(timing, error=self._scrubber.text(timing.error))
             self.cassette.append(recorder.request, {**response, TIMING: timing})
 
     def problems(self) -> list[str]:
@@ -210,13 +232,17 @@ class Deck:
             return found
         asked, held = sum(1 for count in self.cassette.play_counts.values() if count), len(self.cassette)
         if self._whole and asked < held:
-            found.append(f"{self.path.name}: {held - asked} of its {held} interactions were never asked for")
+            found.append(
+                f"{self.path.name}: {held - asked} of its {held} interactions were never asked for; "
+                "if that is on purpose, say whole=False"
+            )
         for one in self.performances:
             take = one.take
             if self._whole and one.left_early:
                 played = sum(len(chunk.data) for chunk in take.chunks[: one.played])
                 found.append(
-                    f"{self.path.name}: {take.method} {take.url} was left at byte {played} of {len(take.body)}"
+                    f"{self.path.name}: {take.method} {take.url} was left at byte {played} of {len(take.body)}; "
+                    "if that is on purpose, say whole=False"
                 )
             elif self._whole and take.deltas is not None and take.end.value != "abandoned" and one.deltas < take.deltas:
                 found.append(f"{self.path.name}: {one.deltas} deltas were played, the tape states {take.deltas}")

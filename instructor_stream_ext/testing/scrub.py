@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 __all__ = ["PATTERNS", "REQUEST_HEADERS", "RESPONSE_HEADERS", "Finding", "Scrubber", "masked"]
 
@@ -124,14 +124,17 @@ class Scrubber:
         return self.masked(content.encode(errors="surrogateescape")).decode(errors="surrogateescape")
 
     def url(self, url: str) -> str:
-        """An address with the values of secret keys masked."""
+        """An address with the values of secret keys masked, and what looks like a secret once it is unquoted."""
         parts = urlsplit(url)
         if parts.username or parts.password:
             parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
         pairs = parse_qsl(parts.query, keep_blank_values=True)
-        if any(name.lower() in self.query for name, _ in pairs):
-            shown = [(name, _WORD.decode() if name.lower() in self.query else value) for name, value in pairs]
-            parts = parts._replace(query=urlencode(shown))
+        shown = [(name, _WORD.decode() if name.lower() in self.query else self.text(value)) for name, value in pairs]
+        if shown != pairs:
+            parts = parts._replace(query=urlencode(shown, safe="*"))
+        path = unquote(parts.path)
+        if self.text(path) != path:
+            parts = parts._replace(path=quote(self.text(path), safe="/:@*"))
         return self.text(urlunsplit(parts))
 
     def body(self, body: Any) -> Any:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -163,6 +164,11 @@ class Timing:
             raise ValueError("the offsets of its chunks do not rise")
         if timing.size and not offsets:
             raise ValueError("a body without a chunk")
+        instants = [at for _, at in timing.chunks]
+        if not all(math.isfinite(at) and at >= 0 for at in (*instants, timing.headers_at, timing.ended_at)):
+            raise ValueError("an instant is no number of milliseconds, 0 or more")
+        if any(later < earlier for earlier, later in itertools.pairwise(instants)):
+            raise ValueError("a chunk came before the one in front of it")
         return timing
 
 
@@ -306,6 +312,10 @@ def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: b
         problem = f"describes {len(entries)} interactions, the tape holds {len(bodies)}"
         raise CassetteError(beside, 1, problem, _RESTORE)
     lines = _entry_lines(text, len(entries))
+    if required and None in entries:
+        number = entries.index(None)
+        problem = f"has no times for interaction {number + 1}, which was recorded without stream_cassette or use_tape"
+        raise CassetteError(beside, lines[number], problem, _RECORD)
     return [
         None if entry is None else _fitting(beside, line, entry, body, path, place)
         for entry, line, (body, place) in zip(entries, lines, bodies, strict=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from instructor_stream_ext.testing import CassetteError, End, FakeClock, Scrubber, Take, load_tape, use_tape
@@ -327,12 +329,13 @@ async def test_no_secret_reaches_the_tape(server: ScriptedServer, tape: Path, ca
     scrubber = Scrubber().extended("x-private", colour="mauve-[0-9]+")
     body = f'{{"say": "{address} mauve-12", "id": "{project}"}}'.encode()
     sent["x-private"] = "mine"
-    url = f"{server.url}{PATH}?key={key}&alt=sse"
+    quoted = address.replace("@", "%40")
+    url = f"{server.url}/{project}/{quoted}{PATH}?key={key}&alt=sse&user={quoted}"
     with use_tape(tape, record_mode="once", scrubber=scrubber):
         _, pieces = await carrier.read(url, headers=sent, body=body)
     assert address.encode() in b"".join(pieces)
     kept = text(tape) + text(sidecar_of(tape))
-    for secret in (key, address, project, "mauve-12", "s=1", "c=1", "r-1", "mine", "Bearer"):
+    for secret in (key, address, quoted, project, "mauve-12", "s=1", "c=1", "r-1", "mine", "Bearer"):
         assert secret not in kept
     for name in ("authorization", "cookie", "openai-organization", "x-api-key", "x-request-id", "x-private"):
         assert f"{name}:" not in kept.lower()
@@ -369,6 +372,25 @@ async def test_a_tape_without_its_sidecar_is_not_played(server: ScriptedServer, 
     forget(sidecar_of(tape))
     with pytest.raises(CassetteError, match="has no sidecar"), use_tape(tape):
         pass
+
+
+def test_a_tape_of_nothing_is_not_played(tape: Path) -> None:
+    tape.parent.mkdir()
+    tape.touch()
+    with pytest.raises(CassetteError, match=r"tape.yaml:1: is no cassette"), use_tape(tape):
+        pytest.fail("an empty file was played")
+
+
+def test_an_interaction_without_its_times_is_named(server: ScriptedServer, tape: Path) -> None:
+    server.always(sends(CHUNKS))
+    with use_tape(tape, record_mode="once"):
+        for _ in range(2):
+            httpx.post(server.url + PATH)
+    timing = json.loads(text(sidecar_of(tape)))
+    timing["streams"][1] = None
+    sidecar_of(tape).write_text(json.dumps(timing), encoding="utf-8")
+    with pytest.raises(CassetteError, match=r"timing.json:1: has no times for interaction 2"), use_tape(tape):
+        pytest.fail("it was played without its times")
 
 
 @every_carrier

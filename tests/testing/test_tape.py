@@ -93,6 +93,16 @@ BAD_SIDECARS = {
     "lacking its chunks": (swapped(r'"chunks"', '"chinks"'), r"timing.json:4: an entry cannot be used: lacks 'chunks'"),
     "of chunks that go back": (swapped(r"\[11, ", "[0, "), r"timing.json:4: .*do not rise"),
     "of chunks beyond the body": (swapped(r"\[11, ", "[99, "), r"timing.json:4: .*do not span the body"),
+    "of an instant that is no number": (
+        swapped(r"\[11, [0-9.]+", "[11, NaN"),
+        r"timing.json:4: .*an instant is no num",
+    ),
+    "of an endless wait": (
+        swapped(r'"ended_ms": [0-9.]+', '"ended_ms": Infinity'),
+        r"timing.json:4: .*is no number of",
+    ),
+    "of an instant before the request": (swapped(r"\[0, [0-9.]+", "[0, -1"), r"timing.json:4: .*0 or more"),
+    "of times that go back": (swapped(r"\[0, [0-9.]+", "[0, 9999"), r"timing.json:4: .*a chunk came before the one"),
     "no object": (swapped(r".*", "[]"), r"timing.json:1: is no sidecar"),
 }
 
