@@ -149,6 +149,10 @@ class _Stream(Generic[T]):
             raise StreamMisuse(f"a stream is read once: {reason}; make another call for another pass")
         self._reading_as = reading_as
 
+    def _drains(self) -> None:
+        """All that is left is read for the final object: a loop after that would be a second pass."""
+        self._reading_as = self._reading_as or "its final response"
+
     def _listen(self, pick: Pick, *, deltas: bool = False, transitions: bool = False) -> None:
         self._lens.pick = pick
         machine = self._machine
@@ -372,6 +376,7 @@ class _SyncStream(_Stream[T]):
             StreamStopped: It was left early.
         """
         if self._script.error is None:
+            self._drains()
             for _ in self._drive() or ():
                 pass
         return self._result()  # type: ignore[no-any-return]
@@ -594,6 +599,7 @@ class _AsyncStream(_Stream[T]):
         if self._lens.left:
             await self.aclose()
         elif self._script.error is None and not self._closed:
+            self._drains()
             async for _ in self._drive():
                 pass
         return self._result()  # type: ignore[no-any-return]

@@ -776,13 +776,19 @@ async def test_a_second_pass_is_misuse(server: ScriptedServer, side: str) -> Non
         stream.text_stream()
     with pytest.raises(StreamMisuse, match="read once"):
         await first(stream)
+    drained = client.create_partial(Thing, **OPENAI.ask)
+    await settled(drained.get_final_response())
+    with pytest.raises(StreamMisuse, match="already read as its final response"):
+        await everything(drained)
+    with pytest.raises(StreamMisuse, match="read once"):
+        drained.text_stream()
     closed = client.create_partial(Thing, **OPENAI.ask)
     await settled(closed.close())
     with pytest.raises(StreamMisuse, match="closed"):
         await everything(closed)
     with pytest.raises(StreamStopped):
         await settled(closed.get_final_response())
-    assert len(server.exchanges) == 1
+    assert len(server.exchanges) == 2
 
 
 @both_sides
