@@ -166,7 +166,9 @@ def _kinds(fallback_on: FallbackOn | Iterable[FallbackOn]) -> tuple[FallbackOn, 
 
 
 def _most(max_fallbacks: int | None) -> int | None:
-    if max_fallbacks is not None and (isinstance(max_fallbacks, bool) or max_fallbacks < 0):
+    if max_fallbacks is None:
+        return None
+    if isinstance(max_fallbacks, bool) or not isinstance(max_fallbacks, int) or max_fallbacks < 0:  # type: ignore[redundant-expr]
         raise StreamMisuse(f"max_fallbacks must be a number from 0, or None, not {max_fallbacks!r}")
     return max_fallbacks
 
@@ -236,6 +238,12 @@ class RouteLink(Link):
         for name in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks"):
             if name in arguments:
                 raise StreamMisuse(f"{name}: the models of a route are its fallbacks, in their order")
+        for name in ("model", "model_list", "model_name"):
+            if name in arguments:
+                raise StreamMisuse(f"{name}: the models of a route are its first argument")
+        for name in ("messages", "response_model", "stream"):
+            if name in arguments:
+                raise StreamMisuse(f"{name} is an argument of a call, not of route")
         settings = {"num_retries": 0} | {name: value for name, value in arguments.items() if name in routers}
         common = {name: value for name, value in arguments.items() if name not in routers}
         modes: dict[str, Mode] = {}
@@ -246,8 +254,12 @@ class RouteLink(Link):
             listed.append({"model_name": entry.name, "litellm_params": params, "model_info": entry.info})
         router = router_class(model_list=listed, **settings)
         function = functools.partial(router.acompletion if is_async else router.completion, disable_fallbacks=True)
-        links = {each: _OverRouter(over_litellm(function, each, is_async=is_async)) for each in set(modes.values())}
-        return cls(router, [_station(router, name, links[modes[name]]) for name in modes], policy)
+        links = {
+            # the model is named for calls that pass the stream by: `create(None, stream=True)` gives litellm's own
+            name: _OverRouter(over_litellm(function, each, is_async=is_async, model=name))
+            for name, each in modes.items()
+        }
+        return cls(router, [_station(router, name, link) for name, link in links.items()], policy)
 
     def for_call(self, kwargs: dict[str, Any]) -> Link:
         """This route; the model that the call names comes first, if it names one.

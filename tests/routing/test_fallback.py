@@ -321,6 +321,19 @@ async def test_a_call_may_say_which_model_comes_first(server: ScriptedServer, si
 
 
 @both_sides
+@pytest.mark.parametrize("named", [None, CLAUDE])
+async def test_the_stream_of_litellm_itself_is_of_the_first_model(
+    server: ScriptedServer, named: str | None, side: str
+) -> None:
+    client = routed(server, "openai", "anthropic", is_async=side == "async")
+    server.add(reply("Once upon a time"))
+    given = client.create(None, "go", stream=True, **({} if named is None else {"model": named}))
+    chunks = list(given) if side == "sync" else [chunk async for chunk in await given]  # litellm's are both
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Once upon a time"
+    assert (named or GPT).endswith(server.requests[0].json["model"])
+
+
+@both_sides
 async def test_hooks_hear_of_it_once(server: ScriptedServer, side: str) -> None:
     heard: list[Any] = []
     server.add(begun()).add(reply(DOCUMENT))
@@ -433,6 +446,11 @@ def test_models_that_cannot_work(models: Any, match: str) -> None:
     ("arguments", "match"),
     [
         ({"max_fallbacks": -1}, "max_fallbacks"),
+        ({"max_fallbacks": "2"}, "max_fallbacks"),
+        ({"model": "openai/gpt-4o"}, "model: the models of a route are its first argument"),
+        ({"model_list": []}, "model_list: the models of a route are its first argument"),
+        ({"messages": []}, "messages is an argument of a call"),
+        ({"stream": True}, "stream is an argument of a call"),
         ({"fallback_on": ["5xx"]}, "fallback_on"),
         ({"fallback_on": [KeyboardInterrupt]}, "fallback_on"),
         ({"fallbacks": [{"a": ["b"]}]}, "the models of a route are its fallbacks"),
