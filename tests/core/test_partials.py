@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import gc
+import itertools
 import json
 import pickle
 import random
@@ -584,6 +585,28 @@ def test_dumping_never_warns() -> None:
         str(partial)
     assert warned == []
     assert partial.model_dump(exclude_unset=True)["count"] == "x"
+
+
+class Plain(BaseModel):
+    note: str | None = None
+    tags: list[Tag] = []
+    data: Data
+    more: Optional[Plain] = None
+
+
+def test_one_partial_after_another_differs_though_what_came_is_the_default() -> None:
+    text = """{"note": null, "tags": [], "data": {"name": "", "tags": [{"label": "a"}]},
+        "more": {"note": null, "tags": [{}]}}"""
+    parser = parser_of(Plain, "")
+    shown: list[Any] = []
+    for char in text:
+        parser.feed(char)
+        partial = parser.snapshot()
+        if partial is not None and not any(partial is before for before in shown[-1:]):
+            shown.append(partial)
+    assert len(shown) > 10
+    assert all(before != after for before, after in itertools.pairwise(shown))
+    assert all(partial == copy.deepcopy(partial) for partial in shown)
 
 
 def test_partials_are_compared_by_what_they_hold() -> None:
