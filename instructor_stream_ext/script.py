@@ -530,28 +530,41 @@ class Script:
             yield event
 
     def _tell_end(self, events: Sequence[Event]) -> Steps:
-        """The last events: all hooks first, so that everything is settled when the consumer sees them."""
+        """The last events: all hooks first, so that everything is settled when the consumer sees them.
+
+        A consumer that leaves in the midst of it, as a task that is cancelled in its `on_final`, stops no `on_end`.
+        """
         first: Exception | None = None
-        try:
-            yield from self._tell_all(self._source.owed())
-        except Exception as error:
-            first = error
-        for event in events:
+        departed: Departed | None = None
+        for wishes in (self._source.owed(), *map(self._wishes, events)):
             try:
-                yield from self._call(event)
+                yield from self._tell_all(wishes, to_the_last=True)
             except Exception as error:
                 first = first or error
+            except Departed as leaving:
+                departed = leaving
+        if departed is not None:
+            raise departed
         yield from events
         if first is not None and self.error is None:
             self.error = first
             raise first
 
     def _call(self, event: Event) -> Steps:
-        yield from self._tell_all(Do(handler, args) for handler, args in self._dispatch.calls(event))
+        yield from self._tell_all(self._wishes(event))
 
-    def _tell_all(self, wishes: Iterable[Do]) -> Steps:
-        """Tell everybody, whoever fails; then raise the first failure, if failures are to be raised."""
+    def _wishes(self, event: Event) -> Iterable[Do]:
+        return (Do(handler, args) for handler, args in self._dispatch.calls(event))
+
+    def _tell_all(self, wishes: Iterable[Do], *, to_the_last: bool = False) -> Steps:
+        """Tell everybody, whoever fails; then raise the first failure, if failures are to be raised.
+
+        Args:
+            wishes: Whom to tell what.
+            to_the_last: Whether all are told although the consumer leaves meanwhile.
+        """
         first: Exception | None = None
+        departed: Departed | None = None
         for wish in wishes:
             try:
                 yield wish
@@ -560,6 +573,12 @@ class Script:
                     self._dispatch.errors.handle(wish.fn, error)
                 except Exception as raised:
                     first = first or raised
+            except Departed as leaving:
+                if not to_the_last:
+                    raise
+                departed = leaving
+        if departed is not None:
+            raise departed
         if first is not None:
             raise first
 

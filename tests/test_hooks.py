@@ -518,6 +518,50 @@ async def test_an_error_in_the_last_hooks_is_raised_after_all_were_told(
     assert again.value is caught.value
 
 
+class _Leaving(BaseException):
+    """As a cancelled task's or Ctrl-C's."""
+
+
+@pytest.mark.parametrize("name", ["event", "final", "error", "end"])
+@both
+async def test_who_leaves_in_one_of_the_last_hooks_keeps_nobody_from_being_told_of_the_end(
+    server: ScriptedServer, twin: Twin, name: str
+) -> None:
+    server.add(_length if name == "error" else reply(TEXT))
+
+    def leave(told: Any) -> None:
+        if name != "event" or type(told) is StreamCompleted:
+            raise _Leaving
+
+    other = Recorder(twin)
+    client = twin.client(server)
+    client.on(name, twin.hook(leave))
+    stream = client.create_partial(**ASK, **other.hooks("final", "error", "end"))
+    with pytest.raises(_Leaving):
+        await twin.values(stream)
+    assert other.names == ["error" if name == "error" else "final", "end"]
+    assert len(server.exchanges) == 1
+
+
+async def test_a_task_that_is_cancelled_while_it_waits_in_on_final_is_told_of_the_end(server: ScriptedServer) -> None:
+    server.always(reply(TEXT))
+    waits = asyncio.Event()
+
+    async def wait(_: Report) -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    other = Recorder(ASYNC)
+    stream = ASYNC.client(server).create_partial(**ASK, on_final=wait, **other.hooks("error", "end"))
+    reading = asyncio.create_task(ASYNC.final(stream))
+    await waits.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert other.names == ["end"]
+    assert await ASYNC.final(stream) == Report(title="Tides", tags=["sea", "moon"])
+
+
 @both
 async def test_an_error_hook_that_raises_does_not_hide_the_error(server: ScriptedServer, twin: Twin) -> None:
     server.always(_length)
