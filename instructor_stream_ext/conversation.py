@@ -54,7 +54,7 @@ class Conversation(Generic[ClientT]):
     ) -> None:
         if not isinstance(client, (StreamClient, AsyncStreamClient)):
             raise StreamMisuse(f"a Conversation needs a wrapped client, not {type(client).__name__}: call wrap() first")
-        if max_turns is not None and max_turns < 0:
+        if max_turns is not None and (isinstance(max_turns, bool) or not isinstance(max_turns, int) or max_turns < 0):  # type: ignore[redundant-expr]
             raise StreamMisuse(f"max_turns={max_turns!r}: must be a number of turns, or None")
         self.client: ClientT = client
         self.max_turns = max_turns
@@ -96,7 +96,13 @@ class Conversation(Generic[ClientT]):
 
         Returns:
             The stream; nothing is sent before it is read.
+
+        Raises:
+            StreamMisuse: An argument that cannot work, such as `messages`.
         """
+        for name in ("messages", "input"):
+            if name in call:
+                raise StreamMisuse(f"say({name}=...): a Conversation keeps the messages; give earlier ones to it")
         asked = {"role": "user", "content": text}
         turn = _Turn(self.messages, asked)
         given = call.pop("on_end", None)
@@ -138,7 +144,10 @@ class Conversation(Generic[ClientT]):
         Raises:
             StreamMisuse: The file holds no conversation.
         """
-        messages = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        try:
+            messages = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise StreamMisuse(f"{os.fspath(path)} holds no conversation: it is no JSON ({error})") from error
         if not isinstance(messages, list):
             raise StreamMisuse(f"{os.fspath(path)} holds no conversation: a list of messages was due")
         return cls(client, max_turns=max_turns, messages=messages)

@@ -220,6 +220,13 @@ def test_what_cannot_be_a_conversation(server: ScriptedServer, tmp_path: Path) -
     client = wrap(plain)
     with pytest.raises(StreamMisuse, match="max_turns"):
         Conversation(client, max_turns=-1)
+    with pytest.raises(StreamMisuse, match="max_turns"):
+        Conversation(client, max_turns=1.5)  # type: ignore[arg-type]
+    with pytest.raises(StreamMisuse, match=r"say\(messages=...\): a Conversation keeps the messages"):
+        Conversation(client).say("Hello.", messages=[{"role": "user", "content": "x"}])
+    (tmp_path / "half.json").write_text('[{"role": "us', encoding="utf-8")
+    with pytest.raises(StreamMisuse, match=r"half\.json holds no conversation: it is no JSON"):
+        Conversation.load(tmp_path / "half.json", client)
     with pytest.raises(StreamMisuse, match="role"):
         Conversation(client, messages=[{"content": "x"}])
     (tmp_path / "no.json").write_text('{"a": 1}', encoding="utf-8")

@@ -79,8 +79,8 @@ def test_where_the_deltas_are_cut_makes_no_difference(by: By, buffer: int, text:
     assert cut(by, [text[a:b] for a, b in itertools.pairwise(places)], buffer) == whole
 
 
-@pytest.mark.parametrize(("by", "buffer"), [("letter", 1), ("word", 0), ("word", -1)])
-def test_a_wrong_size_is_refused(by: Any, buffer: int) -> None:
+@pytest.mark.parametrize(("by", "buffer"), [("letter", 1), ("word", 0), ("word", -1), ("word", 2.5), ("word", "3")])
+def test_a_wrong_size_is_refused(by: Any, buffer: Any) -> None:
     with pytest.raises(StreamMisuse):
         Pieces(by, buffer)
 

@@ -86,7 +86,7 @@ def to_float(value: Any) -> Any:
 
 
 def converter(tp: Any) -> Convert:
-    """The conversion of a whole JSON scalar to the bare type `tp`; what does not convert stays as it is."""
+    """The conversion of a whole JSON scalar to the bare type `tp`; what does not convert stays as it is, or secret."""
     if tp is int:
         return to_int
     if tp is float:
@@ -108,13 +108,28 @@ def _make(tp: Any) -> Convert:
     except Exception:  # noqa: BLE001  a type pydantic cannot build is shown as the text has it
         return _as_it_is
 
+    hide = _hiding(get_origin(tp) or tp)
+
     def convert(value: Any) -> Any:
         try:
             return validate(value)
         except Exception:  # noqa: BLE001  whatever a type's constructor raises, the gate will say it better
-            return value
+            return hide(value)
 
     return convert
+
+
+def _hiding(tp: Any) -> Convert:
+    """What becomes of a value that does not convert: it stays as it is, but a secret is not shown all the same."""
+    if not isinstance(tp, type):
+        return _as_it_is
+    if issubclass(tp, pydantic.SecretStr):
+        return lambda value: value if value is None else tp(str(value))
+    if issubclass(tp, pydantic.SecretBytes):
+        return lambda value: value if value is None else tp(str(value).encode())
+    if issubclass(tp, pydantic.Secret):
+        return lambda value: value if value is None else tp(value)
+    return _as_it_is
 
 
 def _as_it_is(value: Any) -> Any:

@@ -43,7 +43,7 @@ class Pieces:
     def __init__(self, by: By = "delta", buffer: int = 1) -> None:
         if by not in get_args(By):
             raise StreamMisuse(f"by={by!r}: text comes by {', '.join(get_args(By))}")
-        if buffer < 1:
+        if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 1:  # type: ignore[redundant-expr]
             raise StreamMisuse(f"buffer={buffer!r}: must be a number of pieces, at least 1")
         self._by = by
         self._buffer = buffer

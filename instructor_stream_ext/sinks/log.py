@@ -77,6 +77,11 @@ class TransitionLog:
             raise StreamMisuse(f"TransitionLog(level={level!r}): there is no such level")
         if when is not None and not callable(when):
             raise StreamMisuse(f"TransitionLog(when={when!r}): must be callable")
+        if not isinstance(logger, (str, logging.Logger, logging.LoggerAdapter)):
+            raise StreamMisuse(f"TransitionLog(logger={logger!r}): must be a logger of logging's, or the name of one")
+        for name, most, least in (("max_lines", 0 if max_lines is None else max_lines, 0), ("max_value", max_value, 1)):
+            if isinstance(most, bool) or not isinstance(most, int) or most < least:  # type: ignore[redundant-expr]
+                raise StreamMisuse(f"TransitionLog({name}={most!r}): must be a number from {least}")
         if isinstance(redact, str):
             raise StreamMisuse(f"TransitionLog(redact={redact!r}): must be a collection of names")
         self.logger = logging.getLogger(logger) if isinstance(logger, str) else logger

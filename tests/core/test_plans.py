@@ -112,6 +112,10 @@ class Level(enum.IntEnum):
         (decimal.Decimal, "3", decimal.Decimal(3)),
         (bytes, '"ab"', b"ab"),
         (SecretStr, '"ab"', SecretStr("ab")),
+        (SecretStr, "912", SecretStr("912")),
+        (Optional[SecretStr], "912", SecretStr("912")),
+        (pydantic.SecretBytes, "912", pydantic.SecretBytes(b"912")),
+        (pydantic.Secret[int], '"ab"', pydantic.Secret[int]("ab")),  # type: ignore[arg-type]
         (pathlib.Path, '"a/b"', pathlib.Path("a/b")),
         (HttpUrl, '"https://a.b/"', HttpUrl("https://a.b/")),
         (ipaddress.IPv4Address, '"1.2.3.4"', ipaddress.IPv4Address("1.2.3.4")),

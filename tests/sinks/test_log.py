@@ -197,6 +197,7 @@ class Secrets(BaseModel):
     token: str
     inner: dict[str, str] = {}
     list_of: list[dict[str, str]] = []
+    pin: SecretStr | None = None
 
 
 SECRETS = {
@@ -224,6 +225,18 @@ async def test_values_are_told_only_if_asked_for_and_never_the_secret_ones(
     assert json.loads(told["list_of[0]"]) == {"token": hidden}
     for secret in ("hunter2", "abracadabra", "nnnnn" * 10):
         assert secret not in kept.text
+
+
+@both
+async def test_a_secret_of_the_wrong_type_is_not_told_either(server: ScriptedServer, twin: Twin, kept: Kept) -> None:
+    server.add(reply(json.dumps({**SECRETS, "pin": 90125}), 5))
+    log = TransitionLog(include_values=True)
+    stream = twin.client(server).create_partial(Secrets, **ASK, on_event=log, max_retries=0)
+    with pytest.raises(RetriesExhausted) as raised:
+        await twin.final(stream)
+    assert next(record.value for record in kept.records if record.__dict__.get("path") == "pin") == '"**********"'
+    assert "90125" not in kept.text
+    assert "90125" not in repr(raised.value.partial)
 
 
 @both
@@ -393,7 +406,12 @@ async def test_create_streams_underneath_so_that_there_is_something_to_log(
     assert len(kept.records) == 11
 
 
-@pytest.mark.parametrize("wrong", [{"level": "LOUD"}, {"when": "always"}, {"redact": "token"}, {"level": 1.5}], ids=str)
+NUMBERS: list[dict[str, Any]] = [{"max_lines": "3"}, {"max_lines": -1}, {"max_value": 0}, {"logger": None}]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"level": "LOUD"}, {"when": "always"}, {"redact": "token"}, {"level": 1.5}, *NUMBERS], ids=str
+)
 def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any]) -> None:
     with pytest.raises(StreamMisuse):
         TransitionLog(**wrong)
