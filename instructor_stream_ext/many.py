@@ -33,7 +33,7 @@ def merge(
         What gives label and event, to be looped over.
 
     Raises:
-        StreamMisuse: One of them is no async stream.
+        StreamMisuse: One of them is no async stream, or is there twice.
         StreamError: In the loop: with `stop_on_error`, the first failure.
     """
     _check(streams)
@@ -85,7 +85,7 @@ async def gather(streams: Mapping[L, AnyStream], *, stop_on_error: bool = False)
         Label to the final, or to the error that stands in its place.
 
     Raises:
-        StreamMisuse: One of them is no async stream.
+        StreamMisuse: One of them is no async stream, or is there twice.
         StreamError: With `stop_on_error`, the first failure.
     """
     _check(streams)
@@ -143,9 +143,14 @@ async def race(streams: Mapping[L, AnyStream]) -> tuple[L, Any]:
 
 
 def _check(streams: Mapping[L, AnyStream]) -> None:
+    if not isinstance(streams, Mapping):
+        raise StreamMisuse(f"streams come with their labels, as {{label: stream}}, not as {type(streams).__name__}")
+    labels: dict[int, L] = {}
     for label, stream in streams.items():
         if not isinstance(stream, (AsyncPartialStream, AsyncItemStream, AsyncTextStream)):
             raise StreamMisuse(f"the stream labelled {label!r} is no async stream but {type(stream).__name__}")
+        if labels.setdefault(id(stream), label) is not label:
+            raise StreamMisuse(f"{labels[id(stream)]!r} and {label!r} are one stream, which is read once")
 
 
 async def _end(tasks: list[asyncio.Future[Any]] | list[asyncio.Task[None]], streams: Mapping[L, AnyStream]) -> None:

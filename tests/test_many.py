@@ -292,3 +292,15 @@ async def test_a_sync_stream_is_refused_before_anything_is_sent(
     with pytest.raises(StreamMisuse, match="'b' is no async stream"):
         await race(wrong)
     assert not server.requests
+
+
+async def test_streams_without_labels_or_under_two_are_refused(client: AsyncStreamClient) -> None:
+    listed: Any = list(streams(client, "a").values())
+    twice = dict.fromkeys(("a", "b"), streams(client, "a")["a"])
+    for wrong, said in ((listed, "with their labels, as {label: stream}, not as list"), (twice, "'a' and 'b' are one")):
+        with pytest.raises(StreamMisuse, match=said):
+            merge(wrong)
+        with pytest.raises(StreamMisuse, match=said):
+            await gather(wrong)
+        with pytest.raises(StreamMisuse, match=said):
+            await race(wrong)
