@@ -39,7 +39,7 @@ def drive(script: Script, pick: Pick) -> Generator[Any, None, None]:  # noqa: C9
     run = script.run()
     machine, clock = script.machine, script.clock
     chunks: Iterator[Any] = iter(())
-    watchdog = Watchdog(clock)
+    watchdog = Watchdog(clock, machine.expire)
     try:
         wish = next(run)
         while True:

@@ -18,6 +18,9 @@ __all__ = ["GLANCE", "Watchdog"]
 GLANCE = 0.01
 """Seconds between looks at a clock that is not the machine's own, which may jump at any time."""
 
+_LONGEST = 3600.0
+"""Seconds that a wait may take: much longer ones are no time to the operating system."""
+
 
 class Watchdog:
     """Ends what a sync stream waits for at a deadline, by shutting down the socket under it.
@@ -28,10 +31,14 @@ class Watchdog:
 
     Args:
         clock: The stream's clock, in seconds.
+        expired: Told when a bound has passed and a socket was shut down for it: whatever the call says after that, and
+            be it a chunk that came in the same moment, the connection is gone.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], expired: Callable[[], None]) -> None:
         self._clock = clock
+        self._expired = expired
+        self._fired = False
         self._deadline = math.inf
         self._planned = math.inf
         self._changed = threading.Condition()
@@ -75,6 +82,9 @@ class Watchdog:
     def _release(self) -> None:
         with self._changed:
             self._deadline = math.inf
+            fired, self._fired = self._fired, False
+        if fired:
+            self._expired()
 
     def stop(self) -> None:
         """End the thread."""
@@ -92,10 +102,11 @@ class Watchdog:
                 if left == math.inf:
                     self._changed.wait()
                 elif left > 0:
-                    self._changed.wait(left if self._clock is time.monotonic else min(left, GLANCE))
+                    self._changed.wait(min(left, _LONGEST) if self._clock is time.monotonic else min(left, GLANCE))
                 else:  # the lock is held, so whoever waits has not come to `_release`
                     found = _socket_under(self._waiting)
                     if found is not None:
+                        self._fired = True
                         with contextlib.suppress(OSError):  # it may be closed already
                             found.shutdown(socket.SHUT_RDWR)
                     self._changed.wait(GLANCE)  # it may be connecting still, or an SDK may try again
@@ -107,7 +118,10 @@ def _socket_under(thread: int) -> socket.socket | None:
     while frame is not None and frame.f_code.co_filename != __file__:
         seen = frame.f_locals
         for holder in (seen.get("self"), seen.get("sock")):
-            found = holder if isinstance(holder, socket.socket) else getattr(holder, "_sock", None)
+            found = holder
+            if not isinstance(holder, socket.socket):
+                with contextlib.suppress(Exception):  # whatever object that is, it is not to run code of its own
+                    found = object.__getattribute__(holder, "_sock")
             if isinstance(found, socket.socket):
                 return found
         frame = frame.f_back

@@ -6,10 +6,13 @@ The instants compared are those of the stream's own events; what a bound allows 
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx2
+import instructor
 import openai
 import pytest
 from pydantic import BaseModel
@@ -620,3 +623,41 @@ async def test_bounds_of_the_client_hold_for_create_as_well(server: ScriptedServ
             await created
     assert caught.value.kind == "total"
     assert caught.value.partial.name.startswith("Ada")
+
+
+# -- a bound that passes in the moment in which something comes -----------------------------------------------------
+
+
+class _Late(httpx2.SyncByteStream):
+    """A body whose next piece has been received when the socket is shut down, but was not yet handed on."""
+
+    def __init__(self, pieces: list[bytes], then: Exception | None) -> None:
+        self._first, self._late = pieces
+        self._then = then
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._first
+        sock, peer = socket.socketpair()
+        with sock, peer:
+            assert peer.recv(1) == b""  # the bound has passed
+            yield self._late
+        if self._then is not None:
+            raise self._then
+
+
+@pytest.mark.parametrize("then", [httpx2.ReadError("gone"), None], ids=["broken", "ended"])
+def test_what_comes_too_late_is_kept_and_the_end_is_a_timeout(then: Exception | None) -> None:
+    pieces = [chat_chunk({"content": text}) for text in ('{"name": "A', "da")]
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=_Late(pieces, then))
+
+    http = httpx2.Client(transport=httpx2.MockTransport(answer))
+    bare = openai.OpenAI(api_key="k", http_client=http, max_retries=0)
+    inner = instructor.from_openai(bare, mode=instructor.Mode.JSON)
+    stream = wrap(inner, timeouts=Timeouts(idle=BOUND)).create_partial(Thing, **OPENAI.ask)
+    with pytest.raises(StreamTimeout) as caught:
+        stream.get_final_response()
+    assert (caught.value.kind, caught.value.seconds) == ("idle", BOUND)
+    assert caught.value.text == '{"name": "Ada'
+    assert caught.value.partial.name == "Ada"

@@ -171,6 +171,7 @@ class StreamMachine:
         self._waiting_at: float | None = None
         self._waited = 0.0
         self._lively = False
+        self._expired: tuple[float, str, float] | None = None
         self._fresh_attempt()
 
     def _fresh_attempt(self) -> None:
@@ -190,6 +191,7 @@ class StreamMachine:
         self._waited = 0.0
         self._waiting_at = None
         self._lively = False
+        self._expired = None
 
     # ------------------------------------------------------------------ what can be asked at any time
 
@@ -628,8 +630,15 @@ class StreamMachine:
         whole += text  # the only reference, so that CPython grows it in place
         return whole
 
+    def expire(self) -> None:
+        """The bound that is nearest has passed, and the connection was broken for it: no news changes that."""
+        if self._expired is None:
+            self._expired = (-math.inf, *self._time_limit()[1:])
+
     def _time_limit(self) -> tuple[float, str, float]:
         """The next instant at which a bound passes, which one, and its length."""
+        if self._expired is not None:
+            return self._expired
         bounds = self._timeouts
         nearest = (math.inf, "", 0.0)
         if bounds.total is not None:

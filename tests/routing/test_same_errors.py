@@ -84,7 +84,7 @@ EVERYWHERE = {
     "cut": lambda: End(_after_part(), OutputTruncated),
     "connection-cut": lambda: End(_after_part(Cut()), StreamInterrupted),
     "reset": lambda: End(_after_part(Reset()), StreamInterrupted),
-    "idle": lambda: End(_after_part(Wait(Signal())), StreamTimeout, Timeouts(idle=0.3)),
+    "idle": lambda: End(_after_part(Wait(Signal())), StreamTimeout, Timeouts(first_delta=9, idle=0.3)),
     "silent": lambda: End([Start(), Silent()], StreamTimeout, Timeouts(first_delta=0.3), ""),
     "not-a-byte": lambda: End(Start(), NoOutput, None, ""),
 }
