@@ -173,6 +173,8 @@ class _Stream(Generic[T]):
         raise stopped
 
 
+_BEING_READ = "the stream is being read at this moment, by another task or thread or around this hook"
+
 _MAY_GO_ON = {("single values", "single values"), ("single values", "values")}
 """A loop may go on where `next` stopped."""
 
@@ -377,7 +379,10 @@ class _SyncStream(_Stream[T]):
         """
         if self._script.error is None:
             self._drains()
-            for _ in self._drive() or ():
+            driver = self._drive()
+            if driver is not None and driver.gi_running:
+                raise StreamMisuse(_BEING_READ)
+            for _ in driver or ():
                 pass
         return self._result()  # type: ignore[no-any-return]
 
@@ -521,8 +526,9 @@ def _close_soon(loop: asyncio.AbstractEventLoop, driver: AsyncGeneratorType[Any,
         task.add_done_callback(_closing.discard)
 
 
-async def _close(driver: AsyncGenerator[Any, None]) -> None:
-    await driver.aclose()
+async def _close(driver: AsyncGeneratorType[Any, None]) -> None:
+    if not driver.ag_running:  # else somebody has asked for the final response meanwhile, and closes it
+        await driver.aclose()
 
 
 _closing: set[asyncio.Task[None]] = set()
@@ -599,6 +605,8 @@ class _AsyncStream(_Stream[T]):
         if self._lens.left:
             await self.aclose()
         elif self._script.error is None and not self._closed:
+            if self._driver is not None and self._driver.ag_running:
+                raise StreamMisuse(_BEING_READ)
             self._drains()
             async for _ in self._drive():
                 pass

@@ -25,6 +25,7 @@ from instructor_stream_ext import (
     StreamStarted,
     StreamStopped,
 )
+from instructor_stream_ext.testing import fake_client
 from tests.bounds import NOTICED_WITHIN
 from tests.server import ScriptedServer, Signal, reply
 from tests.sides import SOURCES, Source, both_sides, each, entered, first, held_after, settled, sources
@@ -479,6 +480,31 @@ async def test_after_leaving_there_is_no_final(server: ScriptedServer, nothing_l
         errors.append(stopped.value)
     assert errors[0] is errors[1]
     assert errors[0].partial.name == "Ada"
+
+
+async def test_asking_for_the_final_right_after_a_cancelled_loop_is_no_second_closing() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    stream = fake_client([DOCUMENT], async_client=True).create_partial(Thing, "go")
+    reads = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in stream:
+            reads.set()
+            await asyncio.Event().wait()
+
+    reading = asyncio.create_task(read())
+    await reads.wait()
+    reading.cancel()
+    with suppress(asyncio.CancelledError):
+        await reading
+    del reading
+    with pytest.raises(StreamStopped) as caught:
+        await stream.get_final_response()
+    assert caught.value.text
+    await asyncio.sleep(0)
+    gc.collect()
+    assert told == []
 
 
 async def test_cancelling_before_the_headers_closes(server: ScriptedServer, nothing_left: None) -> None:

@@ -792,6 +792,30 @@ async def test_a_second_pass_is_misuse(server: ScriptedServer, side: str) -> Non
 
 
 @both_sides
+async def test_the_final_of_a_stream_that_is_just_being_read_is_misuse(server: ScriptedServer, side: str) -> None:
+    server.always(reply(DOCUMENT))
+    refused: list[Exception] = []
+
+    def ask(_: Any) -> Any:
+        return again() if side == "async" else refuse()
+
+    def refuse() -> None:
+        with pytest.raises(StreamMisuse, match="being read at this moment") as caught:
+            stream.get_final_response()
+        refused.append(caught.value)
+
+    async def again() -> None:
+        with pytest.raises(StreamMisuse, match="being read at this moment") as caught:
+            await stream.get_final_response()
+        refused.append(caught.value)
+
+    stream = OPENAI.client(server, side).create_partial(Thing, **OPENAI.ask, on_start=ask)
+    final = await settled(stream.get_final_response())
+    assert len(refused) == 1
+    assert await settled(stream.get_final_response()) is final
+
+
+@both_sides
 async def test_nothing_is_sent_before_the_first_next_or_with(server: ScriptedServer, side: str) -> None:
     server.always(reply(DOCUMENT))
     client = OPENAI.client(server, side)

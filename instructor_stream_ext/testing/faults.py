@@ -38,10 +38,38 @@ __all__ = [
 ]
 
 
+_LEAST = {
+    "after": 0,
+    "at_byte": 0,
+    "before": 0,
+    "count": 0,
+    "event": 0,
+    "events": 1,
+    "every": 0,
+    "seconds": 0,
+    "size": 1,
+    "status": 400,
+    "times": 1,
+}
+_FRACTIONS = frozenset({"every", "rate", "seconds"})
+
+
 class Fault:
-    """From a take to another. Faults are values: they compare, and `a | b` is first a, then b."""
+    """From a take to another. Faults are values: they compare, and `a | b` is first a, then b.
+
+    Raises:
+        ValueError: A number is out of range; a fault that does nothing would have a test pass that tests nothing.
+    """
 
     __slots__ = ()
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no fault."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name, None)
+            kinds = (int, float) if name in _FRACTIONS else int
+            if value is not None and (not isinstance(value, kinds) or not value >= least):
+                raise ValueError(f"{type(self).__name__}({name}={value!r}): must be a number from {least}")
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
@@ -159,6 +187,11 @@ class CutOff(Fault):
     after: int | None = None
     at_byte: int | None = None
 
+    def __post_init__(self) -> None:
+        """As in `Fault`."""
+        Fault.__post_init__(self)
+        _one_place(self)
+
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
         return _ended(take, self.after, self.at_byte, End.CUT, "ReadError: connection reset by peer")
@@ -171,9 +204,19 @@ class EndEarly(Fault):
     after: int | None = None
     at_byte: int | None = None
 
+    def __post_init__(self) -> None:
+        """As in `Fault`."""
+        Fault.__post_init__(self)
+        _one_place(self)
+
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
         return _ended(take, self.after, self.at_byte, End.COMPLETE, "")
+
+
+def _one_place(fault: CutOff | EndEarly) -> None:
+    if (fault.after is None) == (fault.at_byte is None):
+        raise ValueError(f"{type(fault).__name__} needs either after= (so many events) or at_byte=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +294,11 @@ class TokensPerSecond(Fault):
     """The pieces of the model's text come at this rate, each as one chunk."""
 
     rate: float
+
+    def __post_init__(self) -> None:
+        """As in `Fault`."""
+        if not self.rate > 0:
+            raise ValueError(f"TokensPerSecond(rate={self.rate!r}): must be more than 0")
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""

@@ -146,6 +146,31 @@ def test_faults_are_values_and_are_put_together_in_order() -> None:
         chained(["cut"])  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        CutOff,
+        EndEarly,
+        lambda: CutOff(after=1, at_byte=2),
+        lambda: CutOff(after=-1),
+        lambda: EndEarly(at_byte=-1),
+        lambda: Stall(-1),
+        lambda: Trickle(0),
+        lambda: Trickle(1.5),  # type: ignore[arg-type]
+        lambda: TokensPerSecond(0),
+        lambda: Jitter(float("nan")),
+        lambda: Drop(-1),
+        lambda: ResplitAtEvents(0),
+        lambda: Resplit(count=-1),
+        lambda: FailFirst(200),
+        lambda: FailFirst(429, times=0),
+    ],
+)
+def test_a_fault_that_would_do_nothing_is_refused(made: Callable[[], Fault]) -> None:
+    with pytest.raises(ValueError, match="must be|needs either"):
+        made()
+
+
 def test_the_first_requests_are_refused() -> None:
     fault = Trickle(3) | FailFirst(503, times=2, headers=(("retry-after", "0"),))
     answers = [fault.refuse(number) for number in range(4)]

@@ -68,7 +68,7 @@ def _told(reader: Reader, chunks: Iterator[Any]) -> list[Any]:
     return [*told, reader.completion().model_dump(exclude_none=True, warnings=False)]
 
 
-def _agrees(api: str, body: bytes, tools: frozenset[str]) -> None:
+def _check_that_both_agree(api: str, body: bytes, tools: frozenset[str]) -> None:
     provider, connect = APIS[api]
     mode = "responses_tools" if api == "responses" else "tool_call" if tools else "json_mode"
     usual, plain = connect(body), connect(body)
@@ -91,14 +91,14 @@ def _plain(stream: Any, body: bytes) -> Iterator[Any]:
     ids=lambda one: str(one.file.rpartition(".")[0]),
 )
 def test_a_recording_says_the_same_either_way(recording: Recording) -> None:
-    _agrees(recording.api, recording.sse, frozenset(name for name, _ in recording.calls))
+    _check_that_both_agree(recording.api, recording.sse, frozenset(name for name, _ in recording.calls))
 
 
 @pytest.mark.parametrize("tape", TAPES, ids=lambda tape: tape.stem)
 def test_a_tape_says_the_same_either_way(tape: Any) -> None:
     (take,) = load_tape(tape, sidecar=True).takes
     tools = frozenset({"Card", "Catalogue"}) if b'"tools"' in take.request_body else frozenset[str]()
-    _agrees("chat", take.body, tools)
+    _check_that_both_agree("chat", take.body, tools)
 
 
 TEXTS = ('{"na', 'me": "A', 'da"}')
@@ -188,7 +188,7 @@ def test_odd_events_are_taken_alike(api: str, data: st.DataObject) -> None:
     for event in data.draw(_spoilt(EVENTS[api])):
         kind = event.get("type") if isinstance(event, dict) else "x"
         body += f"event: {kind}\ndata: {json.dumps(event)}\n\n".encode()
-    _agrees(api, body, frozenset({"Card"}))
+    _check_that_both_agree(api, body, frozenset({"Card"}))
 
 
 @pytest.mark.parametrize("connect", [_chat, _responses, _messages])
