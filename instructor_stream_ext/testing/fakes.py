@@ -51,6 +51,9 @@ class FakeAnswer:
         fail_at: The connection breaks when so many pieces have come.
         usage: Tokens.
         finish_reason: The word of the provider; "" for a stream that just stops.
+
+    Raises:
+        ValueError: A size, a number or a time is out of range; `usage` tells no tokens.
     """
 
     answer: Any
@@ -59,6 +62,19 @@ class FakeAnswer:
     fail_at: int | None = None
     usage: Any = None
     finish_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no answer can have."""
+        if (self.chunk_size is not None and self.chunk_size < 1) or (self.delay is not None and not self.delay >= 0):
+            raise ValueError("chunk_size is 1 or more characters, delay 0 or more seconds")
+        if self.fail_at is not None and self.fail_at < 0:
+            raise ValueError(f"fail_at={self.fail_at!r}: must be 0 or more pieces")
+        usage = self.usage
+        if isinstance(usage, (Mapping, Usage, type(None))):
+            return
+        if isinstance(usage, Sequence) and len(usage) == 2:  # noqa: PLR2004 - sent and made
+            return
+        raise ValueError(f"usage={usage!r}: must be a Usage, (input, output) or the provider's own dict")
 
 
 @overload
@@ -145,8 +161,6 @@ def fake_client(
     default = FakeAnswer(
         answer=None, chunk_size=chunk_size, delay=delay, fail_at=fail_at, usage=usage, finish_reason=finish_reason
     )
-    if chunk_size < 1 or delay < 0:
-        raise ValueError("chunk_size is 1 or more characters, delay 0 or more seconds")
     provider = _Provider(_listed(answers), default, clock)
     function = provider.acreate if async_client else provider.create
     client = wrap(instructor_over(function, mode), clock=clock, **wrap_arguments)

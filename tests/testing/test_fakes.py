@@ -232,6 +232,15 @@ def test_wrong_settings_are_refused() -> None:
         fake_client([ADA], chunk_size=0)
     with pytest.raises(ValueError, match="delay 0 or more"):
         fake_client([ADA], delay=-1)
+    with pytest.raises(ValueError, match="chunk_size is 1 or more"):
+        FakeAnswer(answer=ADA, chunk_size=0)
+    with pytest.raises(ValueError, match="delay 0 or more"):
+        FakeAnswer(answer=ADA, delay=-1)
+    with pytest.raises(ValueError, match="fail_at=-1"):
+        fake_client([ADA], fail_at=-1)
+    for usage in (5, (1, 2, 3)):
+        with pytest.raises(ValueError, match=r"usage=.*must be a Usage"):
+            fake_client([ADA], usage=usage)
 
 
 class Leaf(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -167,7 +168,7 @@ def test_faults_are_values_and_are_put_together_in_order() -> None:
     ],
 )
 def test_a_fault_that_would_do_nothing_is_refused(made: Callable[[], Fault]) -> None:
-    with pytest.raises(ValueError, match="must be|needs either"):
+    with pytest.raises(ValueError, match=r"must be|needs either"):
         made()
 
 
