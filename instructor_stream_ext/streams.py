@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterator
 from types import AsyncGeneratorType, GeneratorType, TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
