@@ -401,6 +401,8 @@ class InstructorConnection:
         kind = headers.get("content-type", "") if headers is not None else ""
         if kind and "event-stream" not in kind:
             return f"the answer was {kind}, not an event stream"
+        if strays := self.reader.strays:
+            return f"it called {', '.join(map(repr, strays))}, which is no tool of the request"
         return ""
 
     def ended(self) -> Exception | None:

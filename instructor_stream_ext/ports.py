@@ -93,7 +93,7 @@ class Connection(Protocol):
         ...
 
     def detail(self) -> str:
-        """What is known of an answer without any event, such as its content type."""
+        """What is known of an answer without any text, such as its content type, or a tool that nobody offered."""
         ...
 
     def ended(self) -> Exception | None:

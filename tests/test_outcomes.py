@@ -290,6 +290,9 @@ STOPPED_BY_THE_PROVIDER = [
 ]
 
 NOTHING = [
+    _nothing(
+        "another-tool", "openai", TOOLS, chat_tools(DOCUMENT, name="Other"), end="tool_calls", match="it called 'Other'"
+    ),
     _nothing("prose-for-a-call", "openai", TOOLS, chat_content(PROSE), text=PROSE, end="stop", match=PROSE),
     _nothing("prose-for-a-call", "openai", RESPONSES, responses_text(PROSE), text=PROSE, end="completed", usage=TOLD),
     _nothing("prose-for-a-call", "anthropic", TOOLS, anthropic_text(PROSE), text=PROSE, end="end_turn", usage=TOLD),

@@ -119,6 +119,11 @@ class Reader(Protocol):
         """Document text that becomes known only at the end of the stream, "" if none."""
         ...
 
+    @property
+    def strays(self) -> list[str]:
+        """Names of the tools that the model has called and that the request does not have."""
+        ...
+
     def disbelieve_end(self) -> None:
         """Forget the end signal and the tokens: the SDK made them up when the stream just stopped."""
         ...
@@ -150,6 +155,12 @@ class Reading:
         self._usage: Any = None
         self._content = StringIO()
         self._thought = StringIO()
+        self._calls = Calls(tools)
+
+    @property
+    def strays(self) -> list[str]:
+        """Names of the tools that the model has called and that the request does not have."""
+        return [call.name for call in self._calls.all if call.name and call.name not in (self._tools or ())]
 
     @property
     def usage(self) -> Usage | None:
