@@ -623,7 +623,7 @@ class StreamMachine:
     def _snapshot_with(self, text: str) -> Any:
         """What the answer is so far; for plain text, whose newest piece this is, the text."""
         if self._parser is not None:
-            return self._parser.snapshot()
+            return self._parser.shown()
         if self._policy is not None or self.partial is None:
             return self.text
         whole, self.partial, self._snapshot = self.partial, None, None

@@ -89,10 +89,16 @@ class PartialParser(Scanner):
         """
         if self._pending or self.error is not None:
             self.advance()
+        return self._build() if self._dirty or self._noted else self._last
+
+    def shown(self) -> Any:
+        """As `snapshot`, for who looks at it only: the last one, too, while what arrives looks like its stand-in."""
+        if self._pending or self.error is not None:
+            self.advance()
         return self._build() if self._dirty else self._last
 
     def grow(self, text: str) -> Any:
-        """As `feed` and then `snapshot`, in one go."""
+        """As `feed` and then `shown`, in one go."""
         if self._pending or self.error is not None:
             self.feed(text)
             self.advance()
@@ -103,7 +109,7 @@ class PartialParser(Scanner):
     @property
     def last(self) -> Any:
         """What the document is as far as it was scanned, also after a fault."""
-        return self._build() if self._dirty else self._last
+        return self._build() if self._dirty or self._noted else self._last
 
     def drain(self) -> list[FieldChanged | ItemDone]:
         """What started and ended since the last call, in document order.
@@ -125,7 +131,7 @@ class PartialParser(Scanner):
     # ------------------------------------------------------------------ snapshots
 
     def _build(self) -> Any:  # noqa: C901  the hot path, in one piece
-        self._dirty = False
+        self._dirty = self._noted = False
         stack = self._stack
         child: Any = self._open_string() if self._shown else _NOTHING
         for frame in stack[:0:-1]:
@@ -257,7 +263,7 @@ class PartialParser(Scanner):
 
     def text_at(self, path: Path) -> str:
         """The string at a place as far as it has come; empty before, and where something else stands."""
-        value = self.last
+        value = self._build() if self._dirty else self._last
         for step in path:
             value = _child(_bare(value), step)
         value = _bare(value)

@@ -112,6 +112,7 @@ class Scanner:
         self._shown = False  # whether the open string is
         self._token_begun = False
         self._dirty = False
+        self._noted = False  # something has arrived that looks like its stand-in
 
     # ------------------------------------------------------------------ text in
 
@@ -139,12 +140,12 @@ class Scanner:
             self.pending_chars = 0
             raise self.error
         if not pending:
-            return self._dirty
+            return self._dirty or self._noted
         text = pending[0] if len(pending) == 1 else "".join(pending)
         pending.clear()
         self.pending_chars = 0
         self._take_in(text)
-        return self._dirty
+        return self._dirty or self._noted
 
     def _take_in(self, text: str) -> None:
         """Scan text right behind what was scanned before."""
@@ -344,9 +345,7 @@ class Scanner:
                             self._begin(frame)
                         if match is not None:
                             pos = match.end()
-                            if slot.streams and frame.visible:
-                                self._dirty = frame.name is not None or self._dirty
-                            self._end_string(frame, match[1])
+                            self._end_string(frame, match[1], is_new=True)
                             state = AFTER
                             if frame is stack[0]:
                                 state = DONE
@@ -437,16 +436,18 @@ class Scanner:
         if frame.waiting is not None:
             self._arrive(frame)
         if frame.visible:
-            self._shown = self._dirty = True
+            self._shown = True
+            self._change(frame, "")
 
-    def _end_string(self, frame: Frame, string: str) -> None:
+    def _end_string(self, frame: Frame, string: str, *, is_new: bool = False) -> None:
+        """A string ends; one that is new has not been shown."""
         slot = frame.slot
         value: Any = string
         if slot.string is not None:
             value = slot.string(string)
         if slot.wrap is not None:
             value = slot.wrap(value)
-        self._store(frame, value, changed=slot.done or not slot.streams)
+        self._store(frame, value, changed=is_new or slot.done or not slot.streams)
 
     def _escape(self, text: str, pos: int) -> tuple[int, bool]:
         """Take a run that begins with an escape: where it ends, and whether it waits for more text."""
@@ -586,7 +587,7 @@ class Scanner:
     def _push(self, parent: Frame, frame: Frame) -> Frame:
         frame.path = self._child_path(parent) if self._events is not None else _NO_PATH
         if frame.visible:
-            self._dirty = True
+            self._open(parent, frame)
         self._stack.append(frame)
         self._frame = frame
         return frame
@@ -605,7 +606,7 @@ class Scanner:
         if frame.is_list:
             if plan.finish is not None:
                 value = plan.finish(value)
-                changed = True
+                changed = frame.newer is not None  # a long one, which was shown only now and then
             if plan.wrap is not None:
                 value = plan.wrap(value)
         elif plan.make is not None:
@@ -640,7 +641,11 @@ class Scanner:
             self._tell_end(frame, value)
         if frame.is_list:
             frame.data.append(shown)
+            if changed and frame.visible:
+                self._dirty = True
         else:
+            if changed and frame.visible:
+                self._change(frame, shown)
             frame.target[name] = shown
             if frame.arrived is not None:
                 frame.arrived.add(name)
@@ -652,7 +657,32 @@ class Scanner:
                     member = lookup(tags, value)
                     if member is not None:
                         self._retarget(frame, member)
-        if changed and frame.visible:
+
+    def _change(self, frame: Frame, shown: Any) -> None:
+        """A value takes the place of its stand-in; where they look alike, nobody sees it."""
+        if frame.is_list or frame.slot.with_state:
+            self._dirty = True
+            return
+        before = frame.target.get(frame.name, _ABSENT)
+        if before is shown or (before.__class__ is shown.__class__ and before.__class__ in _PLAIN and before == shown):
+            self._noted = True
+        else:
+            self._dirty = True
+
+    def _open(self, parent: Frame, frame: Frame) -> None:
+        """A container begins; where an empty one stands in for it, nobody sees it."""
+        if parent.is_list or parent.slot.with_state:
+            self._dirty = True
+            return
+        before = parent.target.get(parent.name)
+        if frame.is_list:
+            is_alike = before.__class__ is list if frame.plan.finish is None else before.__class__ in _SEQUENCES
+            is_alike = is_alike and not before
+        else:
+            is_alike = before == {} if before.__class__ is dict else before is self._cache.get(frame.plan, _ABSENT)
+        if is_alike:
+            self._noted = True
+        else:
             self._dirty = True
 
     def _arrive(self, frame: Frame) -> None:
@@ -754,6 +784,9 @@ class Scanner:
         return (*frame.path, frame.key)
 
 
+_ABSENT: Any = object()
+_PLAIN = frozenset({str, int, float, bool})
+_SEQUENCES = frozenset({tuple, set, frozenset})
 _ROOT_PATH: Path = ("\0root",)
 _NO_PATH: Path = ()
 

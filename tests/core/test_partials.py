@@ -730,3 +730,46 @@ def test_a_document_of_another_kind_shows_nothing(text: str) -> None:
     assert parser.finish()
     assert parser.last is None
     assert parser.json_text() == text.strip()
+
+
+class Quiet(BaseModel):
+    note: str | None = None
+    word: str = ""
+    count: int = 0
+    ready: bool = False
+    tags: list[str]
+    pair: tuple[int, ...] = ()
+    seen: set[int] = set()
+    table: dict[str, int]
+    data: Data
+    items: list[Quiet] = []
+    more: Quiet | None = None
+    free: Any = None
+
+
+QUIET = (
+    """{"note": null, "word": "", "count": 0, "ready": false, "tags": [], "pair": [], "seen": [], "table": {},
+        "data": {"name": ""}, "items": [{"note": null, "tags": [""]}, {}], "more": {"more": null}, "free": {}}""",
+    """{"word": "x", "count": 1, "ready": true, "tags": ["a", ""], "pair": [0, 1], "seen": [0], "table": {"": 0},
+        "more": {"tags": [], "data": {}, "table": {"a": 1}}, "free": [], "note": ""}""",
+)
+
+
+@pytest.mark.parametrize("text", QUIET)
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_what_looks_like_its_stand_in_is_not_shown_anew(text: str, size: int) -> None:
+    """And nothing else is held back for that: what is shown looks at each moment like what is there."""
+    shown, there = parser_of(Quiet, ""), parser_of(Quiet, "")
+    last: Any = None
+    count = 0
+    for start in range(0, len(text), size):
+        shown.feed(text[start : start + size])
+        there.feed(text[start : start + size])
+        partial, whole = shown.shown(), there.snapshot()
+        assert repr(partial) == repr(whole)
+        if partial is not last:
+            assert repr(partial) != repr(last)
+            last = partial
+            count += 1
+    assert count > 5
+    assert shown.snapshot().model_fields_set == whole.model_fields_set
