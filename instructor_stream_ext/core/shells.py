@@ -89,8 +89,6 @@ class _PartialModel(_Shield):
             return NotImplemented
         if full_model(type(self)) is not full_model(type(other)):
             return False
-        if isinstance(other, _PartialModel) and self.__pydantic_fields_set__ != other.__pydantic_fields_set__:  # type: ignore[attr-defined]
-            return False  # what has arrived is a part of what a partial says, though it be the default
         try:
             return _content(self) == _content(other)  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001  a value whose own comparison fails is not known to be equal
@@ -335,8 +333,6 @@ class _PartialDataclass(_Shield):
             return True
         if full_model(type(self)) is not full_model(type(other)):
             return NotImplemented
-        if isinstance(other, _PartialDataclass) and not _same(self, other, "__arrived__"):
-            return False
         try:
             return all(_same(self, other, name) for name in type(self).__dataclass_fields__)  # type: ignore[attr-defined]
         except Exception:  # noqa: BLE001  a value whose own comparison fails is not known to be equal

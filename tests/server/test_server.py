@@ -164,9 +164,13 @@ def test_a_client_that_stays_has_not_left(server: ScriptedServer) -> None:
 # -- bad endings ----------------------------------------------------------------------------------------------------
 
 
+# What openai's SDK lets through of the library below it, which is another in its version 2.
+BROKEN = (httpx.TransportError, httpx2.TransportError, openai.APIConnectionError)
+
+
 def test_reset_is_an_error(server: ScriptedServer) -> None:
     server.add(sends(chat_content("abcd")[:2]), Reset())
-    with pytest.raises((httpx2.ReadError, openai.APIConnectionError)):
+    with pytest.raises(BROKEN):
         list(bare_openai(server).chat.completions.create(**ASK, stream=True))
 
 
@@ -185,7 +189,7 @@ def test_reset_reaches_a_plain_socket(server: ScriptedServer) -> None:
 
 def test_cut_is_an_error(server: ScriptedServer) -> None:
     server.add(sends(chat_content("abcd")[:2]), Cut())
-    with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError), match="incomplete chunked read"):
+    with pytest.raises(BROKEN, match="incomplete chunked read"):
         list(bare_openai(server).chat.completions.create(**ASK, stream=True))
 
 
