@@ -45,7 +45,7 @@ SHOWN = {
     r"mistral/\S+ +JSON_SCHEMA +\d\d.*hosted_vllm.*price unknown",
     "fallback": r"1 Bread \['Mix flour and wa'\]\n--- void: openai/gpt-4o-mini failed \(StreamInterrupted\), "
     r"mistral/\S+ begins\n(2 (?:F\w*|None) \[[^\n]*\]\n)+cost: \$ \d\.\S+e-05 of which some is estimated",
-    "compare_models": r"It looks like +\|.*(\S+ is done: Fernando, for \$ \S+e-0\d.*){3}",
+    "compare_models": r"It [^|\n]*\|.*(\S+ is done: Fernando, for \$ \S+e-0\d.*){3}",
     "field_states": r"'Two ' streaming None \[\]\n.*'Two books' complete 'Rua Augusta 1' \[\]\n.*blue cloth"
     r".*all lines have come.*id=7",
 }
