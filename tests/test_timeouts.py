@@ -39,7 +39,7 @@ from tests.sides import SOURCES, Source, both_sides, each, everything, held_afte
 
 DOCUMENT = '{"name": "Ada", "tags": ["a", "b"]}'
 CUT = 14
-BOUND = 0.2
+BOUND = 0.5  # seconds in which a request reaches the server, on a machine that has other things to do as well
 OPENAI = SOURCES["openai-tools"]
 everywhere = sources("openai-tools", "openai-responses", "anthropic-tools", "genai-json", "litellm-tools")
 
