@@ -7,7 +7,7 @@ from io import StringIO
 from typing import Any
 
 from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.wire.reader import Call, Calls, Reading, insides, message_of, object_of, plain
+from instructor_stream_ext.wire.reader import Call, Reading, insides, message_of, object_of, plain
 
 __all__ = ["AnthropicReader"]
 
@@ -24,7 +24,6 @@ class AnthropicReader(Reading):
     def __init__(self, tools: frozenset[str] | None = None) -> None:
         super().__init__(tools)
         self._module = ""
-        self._calls = Calls(tools)
         self._blocks: dict[Any, _Block] = {}
         self._counted: dict[str, int] = {}
         self._stop_sequence: str | None = None
@@ -110,7 +109,6 @@ class AnthropicReader(Reading):
 
     def _forget(self) -> None:
         super()._forget()
-        self._calls = Calls(self._tools)
         self._blocks = {}
 
     def _started(self, fields: dict[str, Any]) -> str:

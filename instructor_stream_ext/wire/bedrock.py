@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from instructor_stream_ext.wire.reader import Call, Calls, Reading, object_of
+from instructor_stream_ext.wire.reader import Call, Reading, object_of
 
 __all__ = ["BedrockReader"]
 
@@ -18,7 +18,6 @@ class BedrockReader(Reading):
 
     def __init__(self, tools: frozenset[str] | None = None) -> None:
         super().__init__(tools)
-        self._calls = Calls(tools)
         self._blocks: dict[int, dict[str, Any]] = {}
         self._by_block: dict[int, Call] = {}
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.wire.reader import Calls, Reading, namespace, plain, tokens
+from instructor_stream_ext.wire.reader import Reading, namespace, plain, tokens
 
 __all__ = ["CohereReader"]
 
@@ -23,7 +23,6 @@ class CohereReader(Reading):
 
     def __init__(self, tools: frozenset[str] | None = None) -> None:
         super().__init__(tools or None)
-        self._calls = Calls(self._tools)
         self._whole: Any = None
         self._steps: dict[str, Callable[[dict[str, Any]], str]] = {
             "message-start": self._start,
@@ -80,7 +79,6 @@ class CohereReader(Reading):
 
     def _forget(self) -> None:
         super()._forget()
-        self._calls = Calls(self._tools)
         self._whole = None
 
     def _start(self, fields: dict[str, Any]) -> str:

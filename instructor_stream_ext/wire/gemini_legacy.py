@@ -6,7 +6,7 @@ import json
 from importlib import import_module
 from typing import Any
 
-from instructor_stream_ext.wire.reader import Calls, EndKind, EndSignal, Reading, object_of
+from instructor_stream_ext.wire.reader import EndKind, EndSignal, Reading, object_of
 
 __all__ = ["GeminiLegacyReader"]
 
@@ -22,7 +22,6 @@ class GeminiLegacyReader(Reading):
 
     def __init__(self, tools: frozenset[str] | None = None) -> None:
         super().__init__(tools)
-        self._calls = Calls(tools)
         self._kind: type | None = None
 
     def read(self, chunk: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from instructor_stream_ext.core.events import Usage
 from instructor_stream_ext.wire.paths import OutOfOrderError, PathWriter
-from instructor_stream_ext.wire.reader import Call, Calls, EndKind, EndSignal, Reading, namespace, object_of, plain
+from instructor_stream_ext.wire.reader import Call, EndKind, EndSignal, Reading, namespace, object_of, plain
 
 __all__ = ["GenAIReader"]
 
@@ -21,7 +21,6 @@ class GenAIReader(Reading):
 
     def __init__(self, tools: frozenset[str] | None = None) -> None:
         super().__init__(tools)
-        self._calls = Calls(tools)
         self._parts: list[_Part] = []
         self._open: tuple[Call, PathWriter] | None = None
 
@@ -78,7 +77,6 @@ class GenAIReader(Reading):
 
     def _forget(self) -> None:
         super()._forget()
-        self._calls = Calls(self._tools)
         self._parts = []
         self._open = None
 

@@ -38,7 +38,6 @@ class OpenAIChatReader(Reading):
         self._open: Callable[[Any], dict[str, Any]] = insides
         self.ids_count = True
         """Whether another id means another answer; litellm makes up one per chunk where the provider sends none."""
-        self._calls = Calls(tools)
 
     def read(self, chunk: Any) -> str:
         """The new text of the document in this chunk, "" if none."""
@@ -118,10 +117,6 @@ class OpenAIChatReader(Reading):
         if named and self.response_id and fields.get("id") and fields["id"] != self.response_id:
             self._calls = Calls(self._tools)
         self._identify(fields.get("id"), fields.get("model"))
-
-    def _forget(self) -> None:
-        super()._forget()
-        self._calls = Calls(self._tools)
 
     def _fragments(self, fragments: list[Any]) -> str:
         """Take fragments of tool calls; returns those of the document."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from instructor_stream_ext.wire.reader import Call, Calls, Reading, insides, message_of, plain
+from instructor_stream_ext.wire.reader import Call, Reading, insides, message_of, plain
 
 __all__ = ["OpenAIResponsesReader"]
 
@@ -19,7 +19,6 @@ class OpenAIResponsesReader(Reading):
 
     def __init__(self, tools: frozenset[str] | None = None) -> None:
         super().__init__(tools)
-        self._calls = Calls(tools)
         self._texts: dict[Any, int] = {}
         self._response: Any = None
         self._steps: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -143,7 +142,6 @@ class OpenAIResponsesReader(Reading):
 
     def _forget(self) -> None:
         super()._forget()
-        self._calls = Calls(self._tools)
         self._texts = {}
         self._response = None
 

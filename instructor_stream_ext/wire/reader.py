@@ -199,6 +199,7 @@ class Reading:
         self._began = False
         self._content = StringIO()
         self._thought = StringIO()
+        self._calls = Calls(self._tools)
 
     def _text(self, text: str) -> str:
         """Take text of the answer's prose channel: the document without tools, an aside with them."""

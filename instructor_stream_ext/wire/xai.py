@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from instructor_stream_ext.wire.reader import Calls, Reading
+from instructor_stream_ext.wire.reader import Reading
 
 __all__ = ["XAIReader"]
 
@@ -22,7 +22,6 @@ class XAIReader(Reading):
 
     def __init__(self, tools: frozenset[str] | None = None) -> None:
         super().__init__(tools)
-        self._calls = Calls(tools)
         self._response: Any = None
 
     def read(self, chunk: Any) -> str:
@@ -42,10 +41,6 @@ class XAIReader(Reading):
     def completion(self) -> Any:
         """The answer so far: the SDK's own `Response`, None where only text came."""
         return self._response
-
-    def _forget(self) -> None:
-        super()._forget()
-        self._calls = Calls(self._tools)
 
     def _choice(self, choice: Any) -> str:
         """Take one choice's part of a chunk; its tool calls are whole."""
