@@ -74,6 +74,9 @@ if TYPE_CHECKING:
         Pending,
         Throttle,
     )
+    from instructor_stream_ext.core.shells import (
+        is_partial,
+    )
     from instructor_stream_ext.hooks import (
         Hooks,
         Sink,
@@ -158,6 +161,7 @@ __all__ = [
     "Usage",
     "WithState",
     "gather",
+    "is_partial",
     "merge",
     "race",
     "wrap",
@@ -223,6 +227,7 @@ _WHERE = {
     "Usage": "core.events",
     "WithState": "core.markers",
     "gather": "many",
+    "is_partial": "core.shells",
     "merge": "many",
     "race": "many",
     "wrap": "client",

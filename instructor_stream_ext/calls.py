@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import RootModel
 
@@ -36,7 +36,12 @@ from instructor_stream_ext.retries import Retries
 from instructor_stream_ext.script import Script
 from instructor_stream_ext.shape import Shape, item_shape, shape_of
 
-__all__ = ["CallMaker", "PlainCall", "Settings", "as_messages", "split_hooks", "stream_kind"]
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+__all__ = ["CallMaker", "Client", "PlainCall", "Settings", "as_messages", "model_of", "split_hooks", "stream_kind"]
+
+T = TypeVar("T")
 
 _ON = frozenset(f"on_{name}" for name in HOOK_NAMES)
 _OF_STREAMS = (*sorted(_ON), "final_checks", "stop_when", "timeouts", "limits")
@@ -93,80 +98,10 @@ class CallMaker:
         self.hooks = hooks
         self.instructor_hooks = instructor_hooks
         self._hook_errors = HookErrors(settings.hook_errors)
-        self._log = Hooks() if settings.log_transitions is None else Hooks(on_event=settings.log_transitions)  # type: ignore[arg-type]
+        self._log = Hooks() if settings.log_transitions is None else Hooks(on_event=settings.log_transitions)
         if not link.is_async:
             hooks.refuse_coroutines()
             refuse_coroutines(instructor_hooks)
-
-    @property
-    def wrapped(self) -> Instructor:
-        """The instructor client inside."""
-        return self.link.client
-
-    @property
-    def chat(self) -> Self:
-        """This client, so that `client.chat.completions.create(...)` works."""
-        return self
-
-    @property
-    def completions(self) -> Self:
-        """This client."""
-        return self
-
-    @property
-    def messages(self) -> Self:
-        """This client."""
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.wrapped, name)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.link.provider.value}, {self.link.mode.name})"
-
-    def on(self, name: str, handler: Handler) -> None:
-        """Register a callback.
-
-        Args:
-            name: One of ours, as in "partial", or of instructor's, as in "completion:kwargs".
-            handler: The callback; an `async def` only on async clients.
-
-        Raises:
-            StreamMisuse: The name is unknown, or a sync client was given an `async def`.
-        """
-        name = getattr(name, "value", name)
-        if not self.link.is_async:
-            refuse_coroutine(name, handler)
-        if name in INSTRUCTOR_HOOK_NAMES:
-            self.instructor_hooks.on(name, handler)  # type: ignore[arg-type]
-        else:
-            self.hooks.on(name, handler)
-
-    def off(self, name: str, handler: Handler) -> None:
-        """Remove a callback that was registered here.
-
-        Raises:
-            StreamMisuse: The name is unknown.
-        """
-        name = getattr(name, "value", name)
-        if name in INSTRUCTOR_HOOK_NAMES:
-            self.instructor_hooks.off(name, handler)  # type: ignore[arg-type]
-        else:
-            self.hooks.off(name, handler)
-
-    def clear(self, name: str | None = None) -> None:
-        """Remove all callbacks of a name that were registered here, or all there are.
-
-        Raises:
-            StreamMisuse: The name is unknown.
-        """
-        name = getattr(name, "value", name)
-        if name is None or name in INSTRUCTOR_HOOK_NAMES:
-            self.instructor_hooks.clear(name)  # type: ignore[arg-type]
-        if name is None or name not in INSTRUCTOR_HOOK_NAMES:
-            self.hooks.clear(name)
 
     # ------------------------------------------------------------------ one call
 
@@ -178,7 +113,7 @@ class CallMaker:
         if not self.link.is_async:
             ours.refuse_coroutines()
             refuse_coroutines(theirs)
-        return self.hooks + ours + self._log, self.wrapped.hooks + self.instructor_hooks + theirs
+        return self.hooks + ours + self._log, self.link.client.hooks + self.instructor_hooks + theirs
 
     def _script(
         self,
@@ -311,6 +246,83 @@ class CallMaker:
         return any(kwargs.get(name) is not None for name in _OF_STREAMS)
 
 
+class Client:
+    """What the sync and the async client share; attributes unknown here are looked up in the instructor client."""
+
+    def __init__(self, calls: CallMaker) -> None:
+        self._calls = calls
+
+    @property
+    def wrapped(self) -> Instructor:
+        """The instructor client inside."""
+        return self._calls.link.client
+
+    @property
+    def chat(self) -> Self:
+        """This client, so that `client.chat.completions.create(...)` works."""
+        return self
+
+    @property
+    def completions(self) -> Self:
+        """This client."""
+        return self
+
+    @property
+    def messages(self) -> Self:
+        """This client."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.wrapped, name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._calls.link.provider.value}, {self._calls.link.mode.name})"
+
+    def on(self, name: str, handler: Handler) -> None:
+        """Register a callback.
+
+        Args:
+            name: One of ours, as in "partial", or of instructor's, as in "completion:kwargs".
+            handler: The callback; an `async def` only on async clients.
+
+        Raises:
+            StreamMisuse: The name is unknown, or a sync client was given an `async def`.
+        """
+        name = getattr(name, "value", name)
+        if not self._calls.link.is_async:
+            refuse_coroutine(name, handler)
+        if name in INSTRUCTOR_HOOK_NAMES:
+            self._calls.instructor_hooks.on(name, handler)  # type: ignore[arg-type]
+        else:
+            self._calls.hooks.on(name, handler)
+
+    def off(self, name: str, handler: Handler) -> None:
+        """Remove a callback that was registered here.
+
+        Raises:
+            StreamMisuse: The name is unknown.
+        """
+        name = getattr(name, "value", name)
+        if name in INSTRUCTOR_HOOK_NAMES:
+            self._calls.instructor_hooks.off(name, handler)  # type: ignore[arg-type]
+        else:
+            self._calls.hooks.off(name, handler)
+
+    def clear(self, name: str | None = None) -> None:
+        """Remove all callbacks of a name that were registered here, or all there are.
+
+        Raises:
+            StreamMisuse: The name is unknown.
+        """
+        name = getattr(name, "value", name)
+        if name is None or name in INSTRUCTOR_HOOK_NAMES:
+            self._calls.instructor_hooks.clear(name)  # type: ignore[arg-type]
+        if name is None or name not in INSTRUCTOR_HOOK_NAMES:
+            self._calls.hooks.clear(name)
+
+
 def _without_ours(kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments that are instructor's or the SDK's."""
     _refuse_unknown({name: value for name, value in kwargs.items() if name not in _ON})
@@ -407,6 +419,17 @@ class _ParserMaker:
         return PartialParser(
             self._plan, search=search, max_depth=self._limits.max_depth, max_items=self._limits.max_items
         )
+
+
+def model_of(response_model: TypeForm[T] | None) -> TypeForm[T]:
+    """The response model of a call in which it may be left out by mistake.
+
+    Raises:
+        StreamMisuse: It was left out.
+    """
+    if response_model is None:
+        raise StreamMisuse("no response_model: name it, as in client.responses.stream(messages, response_model=Report)")
+    return response_model
 
 
 def stream_kind(response_model: Any) -> str:

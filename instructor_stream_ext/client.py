@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, policy_from
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from instructor_stream_ext._instructor import AsyncInstructor, Instructor, InstructorHooks
     from instructor_stream_ext.async_client import AsyncStreamClient
     from instructor_stream_ext.calls import Settings
-    from instructor_stream_ext.hooks import Hooks
+    from instructor_stream_ext.hooks import HookArguments, Hooks
     from instructor_stream_ext.sinks.log import TransitionLog
     from instructor_stream_ext.sync_client import StreamClient
 
@@ -21,7 +21,7 @@ __all__ = ["wrap"]
 
 
 @overload
-def wrap(
+def wrap(  # type: ignore[overload-overlap]  # instructor's AsyncInstructor is an Instructor, and this one comes first
     client: AsyncInstructor | AsyncStreamClient,
     *,
     debounce: DebounceArgument = None,
@@ -32,7 +32,7 @@ def wrap(
     usage: bool = True,
     clock: Callable[[], float] | None = None,
     log_transitions: bool | TransitionLog = False,
-    **on_hooks: Any,
+    **on_hooks: Unpack[HookArguments[Any]],
 ) -> AsyncStreamClient: ...
 
 
@@ -48,7 +48,7 @@ def wrap(
     usage: bool = True,
     clock: Callable[[], float] | None = None,
     log_transitions: bool | TransitionLog = False,
-    **on_hooks: Any,
+    **on_hooks: Unpack[HookArguments[Any]],
 ) -> StreamClient: ...
 
 
@@ -63,7 +63,7 @@ def wrap(
     usage: bool = True,
     clock: Callable[[], float] | None = None,
     log_transitions: bool | TransitionLog = False,
-    **on_hooks: Any,
+    **on_hooks: Unpack[HookArguments[Any]],
 ) -> StreamClient | AsyncStreamClient:
     """Give an instructor client streams that stream, and that are never wrong in silence.
 
@@ -94,7 +94,7 @@ def wrap(
     # here and not above: these load most of instructor, which loads itself only when it is used
     from instructor_stream_ext._instructor import Link
     from instructor_stream_ext.async_client import AsyncStreamClient
-    from instructor_stream_ext.calls import CallMaker, Settings, split_hooks
+    from instructor_stream_ext.calls import CallMaker, Client, Settings, split_hooks
     from instructor_stream_ext.sinks.log import TransitionLog
     from instructor_stream_ext.sync_client import StreamClient
 
@@ -108,16 +108,17 @@ def wrap(
         log_transitions=TransitionLog() if log_transitions is True else log_transitions or None,
     )
     policy_from(debounce)
-    ours, theirs = split_hooks(hooks, on_hooks)
-    if isinstance(client, CallMaker):
-        settings = _inherited(settings, client.settings)
-        ours, theirs = client.hooks + ours, client.instructor_hooks + theirs
-        link = client.link
+    ours, theirs = split_hooks(hooks, {**on_hooks})
+    if isinstance(client, Client):
+        inner = client._calls  # noqa: SLF001  users are to see a client's methods only
+        settings = _inherited(settings, inner.settings)
+        ours, theirs = inner.hooks + ours, inner.instructor_hooks + theirs
+        link = inner.link
     else:
         made: object = client  # a routing client brings a link of its own
         link = made if isinstance(made, Link) else Link(made)
     kind = AsyncStreamClient if link.is_async else StreamClient
-    return kind(link, settings, ours, theirs)
+    return kind(CallMaker(link, settings, ours, theirs))
 
 
 def _inherited(new: Settings, old: Settings) -> Settings:

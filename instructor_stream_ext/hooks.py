@@ -7,10 +7,10 @@ import inspect
 import logging
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, cast, runtime_checkable
 from weakref import WeakValueDictionary
 
-from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.core.errors import Path, StreamMisuse
 from instructor_stream_ext.core.events import (
     DeltaReceived,
     Event,
@@ -23,9 +23,10 @@ from instructor_stream_ext.core.events import (
     StreamFailed,
     StreamRestarted,
     StreamStarted,
+    T,
 )
 
-__all__ = ["HOOK_NAMES", "Dispatch", "HookErrors", "Hooks", "Sink"]
+__all__ = ["HOOK_NAMES", "Dispatch", "HookArguments", "HookErrors", "Hooks", "Sink"]
 
 log = logging.getLogger("instructor_stream_ext")
 
@@ -40,6 +41,26 @@ class Sink(Protocol):
     def for_stream(self) -> Callable[[StreamEvent], object]:
         """A consumer of the events of one stream."""
         ...
+
+
+A = TypeVar("A")
+_One: TypeAlias = Callable[[A], object] | Iterable[Callable[[A], object]] | None
+"""One callback, or several; on async streams also `async def`s."""
+
+
+class HookArguments(TypedDict, Generic[T], total=False):
+    """The `on_...=` arguments, for streams whose final is a `T`."""
+
+    on_start: _One[StreamStarted]
+    on_delta: _One[str]
+    on_partial: _One[T]
+    on_transition: _One[FieldTransition]
+    on_item: Callable[[Any, Path], object] | Iterable[Callable[[Any, Path], object]] | None
+    on_restart: _One[StreamRestarted]
+    on_final: _One[T]
+    on_error: _One[Any]
+    on_end: _One[StreamEnded]
+    on_event: Callable[[StreamEvent[T]], object] | Sink | Iterable[Callable[[StreamEvent[T]], object] | Sink] | None
 
 
 HOOK_NAMES = ("start", "delta", "partial", "transition", "item", "restart", "final", "error", "end", "event")
@@ -69,9 +90,10 @@ class Hooks:
         StreamMisuse: A name that does not exist, or something that cannot be called.
     """
 
-    def __init__(self, **on: Handler | Iterable[Handler] | None) -> None:
+    def __init__(self, **on: Unpack[HookArguments[Any]]) -> None:
         self._handlers: dict[str, list[Handler]] = {}
-        for name, given in on.items():
+        callbacks: dict[str, Any] = {**on}
+        for name, given in callbacks.items():
             if not name.startswith("on_") or name.removeprefix("on_") not in HOOK_NAMES:
                 raise StreamMisuse(f"unknown hook {name!r}; {_known()}")
             if given is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Hashable, Mapping
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import StreamEvent
@@ -14,12 +14,29 @@ from instructor_stream_ext.streams import AsyncItemStream, AsyncPartialStream, A
 __all__ = ["gather", "merge", "race"]
 
 L = TypeVar("L", bound=Hashable)
-AnyStream: TypeAlias = AsyncPartialStream[Any] | AsyncItemStream[Any] | AsyncTextStream
+F = TypeVar("F")
+F_co = TypeVar("F_co", covariant=True)
+
+
+class AnyStream(Protocol[F_co]):
+    """An async stream of partials, items or text, seen by its final: a type checker carries it to the result."""
+
+    def events(self) -> AsyncIterator[StreamEvent[F_co]]:
+        """Everything that happens, in order."""
+        ...
+
+    async def get_final_response(self) -> F_co:
+        """Read to the end and give the final."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        ...
 
 
 def merge(
-    streams: Mapping[L, AnyStream], *, stop_on_error: bool = False
-) -> AsyncGenerator[tuple[L, StreamEvent], None]:
+    streams: Mapping[L, AnyStream[F]], *, stop_on_error: bool = False
+) -> AsyncGenerator[tuple[L, StreamEvent[F]], None]:
     """The events of all streams as they come, each with its stream's label.
 
     No stream runs ahead of the consumer by more than one event. A stream that fails says so in its `StreamFailed`; the
@@ -41,9 +58,9 @@ def merge(
 
 
 async def _merged(
-    streams: Mapping[L, AnyStream], *, stop_on_error: bool
-) -> AsyncGenerator[tuple[L, StreamEvent], None]:
-    ready: asyncio.Queue[tuple[L, StreamEvent | None, Exception | None]] = asyncio.Queue(1)
+    streams: Mapping[L, AnyStream[F]], *, stop_on_error: bool
+) -> AsyncGenerator[tuple[L, StreamEvent[F]], None]:
+    ready: asyncio.Queue[tuple[L, StreamEvent[F] | None, Exception | None]] = asyncio.Queue(1)
     tasks = [asyncio.ensure_future(_pump(label, stream, ready)) for label, stream in streams.items()]
     left = len(tasks)
     try:
@@ -60,7 +77,7 @@ async def _merged(
 
 
 async def _pump(
-    label: L, stream: AnyStream, ready: asyncio.Queue[tuple[L, StreamEvent | None, Exception | None]]
+    label: L, stream: AnyStream[F], ready: asyncio.Queue[tuple[L, StreamEvent[F] | None, Exception | None]]
 ) -> None:
     error = None
     events = stream.events()  # kept, since the loop closes one that is dropped, at a time of its own
@@ -74,7 +91,15 @@ async def _pump(
     await ready.put((label, None, error))
 
 
-async def gather(streams: Mapping[L, AnyStream], *, stop_on_error: bool = False) -> dict[L, Any]:
+@overload
+async def gather(streams: Mapping[L, AnyStream[F]], *, stop_on_error: Literal[True]) -> dict[L, F]: ...
+
+
+@overload
+async def gather(streams: Mapping[L, AnyStream[F]], *, stop_on_error: bool = False) -> dict[L, F | Exception]: ...
+
+
+async def gather(streams: Mapping[L, AnyStream[F]], *, stop_on_error: bool = False) -> dict[L, Any]:
     """Read all streams at once to their ends.
 
     Args:
@@ -89,7 +114,7 @@ async def gather(streams: Mapping[L, AnyStream], *, stop_on_error: bool = False)
         StreamError: With `stop_on_error`, the first failure.
     """
     _check(streams)
-    tasks = [asyncio.ensure_future(stream.get_final_response()) for stream in streams.values()]
+    tasks: list[asyncio.Future[F]] = [asyncio.ensure_future(stream.get_final_response()) for stream in streams.values()]
     try:
         if tasks:
             how = asyncio.FIRST_EXCEPTION if stop_on_error else asyncio.ALL_COMPLETED
@@ -102,7 +127,7 @@ async def gather(streams: Mapping[L, AnyStream], *, stop_on_error: bool = False)
         await _end(tasks, streams)
 
 
-async def race(streams: Mapping[L, AnyStream]) -> tuple[L, Any]:
+async def race(streams: Mapping[L, AnyStream[F]]) -> tuple[L, F]:
     """The first stream that passes the gate wins; the connections of all others are closed.
 
     Args:
@@ -118,7 +143,7 @@ async def race(streams: Mapping[L, AnyStream]) -> tuple[L, Any]:
     _check(streams)
     if not streams:
         raise StreamMisuse("race() needs at least one stream")
-    labels: dict[asyncio.Future[Any], L] = {
+    labels: dict[asyncio.Future[F], L] = {
         asyncio.ensure_future(stream.get_final_response()): label for label, stream in streams.items()
     }
     running = set(labels)
@@ -142,7 +167,7 @@ async def race(streams: Mapping[L, AnyStream]) -> tuple[L, Any]:
     raise ExceptionGroup("no stream passed the gate", [errors[label] for label in streams])
 
 
-def _check(streams: Mapping[L, AnyStream]) -> None:
+def _check(streams: Mapping[L, AnyStream[Any]]) -> None:
     if not isinstance(streams, Mapping):
         raise StreamMisuse(f"streams come with their labels, as {{label: stream}}, not as {type(streams).__name__}")
     labels: dict[int, L] = {}
@@ -153,7 +178,7 @@ def _check(streams: Mapping[L, AnyStream]) -> None:
             raise StreamMisuse(f"{labels[id(stream)]!r} and {label!r} are one stream, which is read once")
 
 
-async def _end(tasks: list[asyncio.Future[Any]] | list[asyncio.Task[None]], streams: Mapping[L, AnyStream]) -> None:
+async def _end(tasks: Sequence[asyncio.Future[Any]], streams: Mapping[L, AnyStream[Any]]) -> None:
     """End what still runs, and close the connections, before anybody goes on."""
     for task in tasks:
         task.cancel()

@@ -46,9 +46,14 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+V_co = TypeVar("V_co", covariant=True)
+"""What a loop over a stream gives."""
+F_co = TypeVar("F_co", covariant=True)
+"""What a stream is in the end, and what its partials are on the way there."""
 
 
-class _Stream(Generic[T]):
+class _Stream(Generic[V_co, F_co]):
     """What all streams can be asked; the answers hold for the moment."""
 
     def __init__(self, script: Script, messages: list[Any], pick: Pick) -> None:
@@ -70,9 +75,9 @@ class _Stream(Generic[T]):
         return self._machine.json_text
 
     @property
-    def partial(self) -> T | None:
-        """The latest value; the final one once the stream is complete."""
-        partial: T | None = self._machine.partial
+    def partial(self) -> F_co | None:
+        """The newest partial, still unvalidated; the final object once the stream is complete."""
+        partial: F_co | None = self._machine.partial
         return partial
 
     @property
@@ -301,7 +306,7 @@ def _growth(machine: StreamMachine, path: Path) -> Pick:
     return pick
 
 
-class _SyncStream(_Stream[T]):
+class _SyncStream(_Stream[V_co, F_co]):
     """A stream without an event loop."""
 
     _driver: GeneratorType[Any, None, None] | None = None
@@ -325,18 +330,18 @@ class _SyncStream(_Stream[T]):
         seen = NOTHING if first is None else self._lens.pick(first)
         return driver if seen is NOTHING else _after(seen, driver)
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[V_co]:
         self._claim("values")
         return self._lend()
 
-    def __next__(self) -> T:
+    def __next__(self) -> V_co:
         self._claim("single values")
         driver = self._drive()
         if driver is None:
             raise StopIteration
         return next(driver)  # type: ignore[no-any-return]
 
-    def events(self) -> Iterator[StreamEvent]:
+    def events(self) -> Iterator[StreamEvent[F_co]]:
         """Everything that happens, in order, in place of the values.
 
         Raises:
@@ -370,7 +375,7 @@ class _SyncStream(_Stream[T]):
         self._text_of(path)
         return self._lend()
 
-    def get_final_response(self) -> T:
+    def get_final_response(self) -> F_co:
         """Read to the end and give the validated result; asked again, the same object.
 
         Raises:
@@ -414,19 +419,15 @@ def _after(first: Any, driver: Generator[Any, None, None]) -> Generator[Any, Non
     yield from driver
 
 
-class PartialStream(_SyncStream[T]):
+class PartialStream(_SyncStream[T_co, T_co]):
     """Partials of `T` and, last and exactly once, the validated `T`."""
 
     def __init__(self, script: Script, messages: list[Any]) -> None:
         super().__init__(script, messages, _values)
 
 
-class _Skipping(_Stream[T]):
-    @property
-    def partial(self) -> list[T] | None:  # type: ignore[override]
-        """The list as far as it has come, still unvalidated; the validated one once the stream is complete."""
-        partial: list[T] | None = self._machine.partial
-        return partial
+class _Items(_Stream[T, list[T]]):
+    """What only a stream of items can be asked."""
 
     @property
     def skipped(self) -> list[SkippedItem]:
@@ -434,23 +435,14 @@ class _Skipping(_Stream[T]):
         return self._script.skipped
 
 
-class ItemStream(_SyncStream[T], _Skipping[T]):
+class ItemStream(_SyncStream[T, list[T]], _Items[T]):
     """List items, each validated once, as soon as it is closed; the final response is the list of all."""
 
     def __init__(self, script: Script, messages: list[Any]) -> None:
         super().__init__(script, messages, _items(script))
 
-    def get_final_response(self) -> list[T]:  # type: ignore[override]  # a list of what the loop gives
-        """Read to the end and give all items; asked again, the same list.
 
-        Raises:
-            StreamError: As the stream ended; asked again, the same error.
-            StreamStopped: It was left early.
-        """
-        return super().get_final_response()  # type: ignore[return-value]
-
-
-class TextStream(_SyncStream[str]):
+class TextStream(_SyncStream[str, str]):
     """Plain text, piece by piece; the final response is the whole."""
 
     def __init__(self, script: Script, messages: list[Any], pieces: Pieces | None = None) -> None:
@@ -535,7 +527,7 @@ _closing: set[asyncio.Task[None]] = set()
 """Closings under way: a loop holds its tasks only weakly."""
 
 
-class _AsyncStream(_Stream[T]):
+class _AsyncStream(_Stream[V_co, F_co]):
     """A stream in an event loop."""
 
     _driver: AsyncGeneratorType[Any, None] | None = None
@@ -548,11 +540,11 @@ class _AsyncStream(_Stream[T]):
     def _pass(self) -> AsyncIterator[Any]:
         return _Pass(self._drive(), self._lens)
 
-    def __aiter__(self) -> AsyncIterator[T]:
+    def __aiter__(self) -> AsyncIterator[V_co]:
         self._claim("values")
         return self._pass()
 
-    async def __anext__(self) -> T:
+    async def __anext__(self) -> V_co:
         self._claim("single values")
         return await anext(self._drive())
 
@@ -561,7 +553,7 @@ class _AsyncStream(_Stream[T]):
         yield from ()
         return self
 
-    def events(self) -> AsyncIterator[StreamEvent]:
+    def events(self) -> AsyncIterator[StreamEvent[F_co]]:
         """Everything that happens, in order, in place of the values.
 
         Raises:
@@ -595,7 +587,7 @@ class _AsyncStream(_Stream[T]):
         self._text_of(path)
         return self._pass()
 
-    async def get_final_response(self) -> T:
+    async def get_final_response(self) -> F_co:
         """Read to the end and give the validated result; asked again, the same object.
 
         Raises:
@@ -639,30 +631,21 @@ class _AsyncStream(_Stream[T]):
         await self.aclose()
 
 
-class AsyncPartialStream(_AsyncStream[T]):
+class AsyncPartialStream(_AsyncStream[T_co, T_co]):
     """Partials of `T` and, last and exactly once, the validated `T`."""
 
     def __init__(self, script: Script, messages: list[Any]) -> None:
         super().__init__(script, messages, _values)
 
 
-class AsyncItemStream(_AsyncStream[T], _Skipping[T]):
+class AsyncItemStream(_AsyncStream[T, list[T]], _Items[T]):
     """List items, each validated once, as soon as it is closed; the final response is the list of all."""
 
     def __init__(self, script: Script, messages: list[Any]) -> None:
         super().__init__(script, messages, _items(script))
 
-    async def get_final_response(self) -> list[T]:  # type: ignore[override]  # a list of what the loop gives
-        """Read to the end and give all items; asked again, the same list.
 
-        Raises:
-            StreamError: As the stream ended; asked again, the same error.
-            StreamStopped: It was left early.
-        """
-        return await super().get_final_response()  # type: ignore[return-value]
-
-
-class AsyncTextStream(_AsyncStream[str]):
+class AsyncTextStream(_AsyncStream[str, str]):
     """Plain text, piece by piece; the final response is the whole."""
 
     def __init__(self, script: Script, messages: list[Any], pieces: Pieces | None = None) -> None:

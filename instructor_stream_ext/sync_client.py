@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, overload
 
 from pydantic import BaseModel
 
-from instructor_stream_ext.calls import CallMaker, stream_kind
+from instructor_stream_ext.arguments import CallArguments, ItemArguments
+from instructor_stream_ext.calls import Client, model_of, stream_kind
 from instructor_stream_ext.core.pieces import By, Pieces
 from instructor_stream_ext.streams import ItemStream, PartialStream, TextStream
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
 
 __all__ = ["Responses", "StreamClient"]
 
 T = TypeVar("T")
 
 
-class StreamClient(CallMaker):
+class StreamClient(Client):
     """instructor's sync client with streams that stream. Made by `wrap`."""
 
     @property
@@ -23,37 +27,15 @@ class StreamClient(CallMaker):
         """The same methods with `messages` first, as instructor has them there."""
         return Responses(self)
 
-    @overload
     def create_partial(
         self,
-        response_model: type[T],
+        response_model: TypeForm[T],
         messages: Any = None,
         max_retries: Any = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
-        **kwargs: Any,
-    ) -> PartialStream[T]: ...
-
-    @overload
-    def create_partial(
-        self,
-        response_model: Any,
-        messages: Any = None,
-        max_retries: Any = 3,
-        context: dict[str, Any] | None = None,
-        strict: bool = True,
-        **kwargs: Any,
-    ) -> PartialStream[Any]: ...
-
-    def create_partial(
-        self,
-        response_model: Any,
-        messages: Any = None,
-        max_retries: Any = 3,
-        context: dict[str, Any] | None = None,
-        strict: bool = True,
-        **kwargs: Any,
-    ) -> PartialStream[Any]:
+        **options: Unpack[CallArguments[T]],
+    ) -> PartialStream[T]:
         """Stream partials of a response model and, last, the validated object.
 
         Args:
@@ -62,48 +44,26 @@ class StreamClient(CallMaker):
             max_retries: Attempts after the first, or a tenacity `Retrying`.
             context: For validators and templating.
             strict: As in pydantic.
-            kwargs: For this call: `debounce`, `on_...`, `hooks`, `timeouts`, `limits`, `stop_when`, `final_checks`,
+            options: For this call: `debounce`, `on_...`, `hooks`, `timeouts`, `limits`, `stop_when`, `final_checks`,
                 `token_budget`; all others go to the provider's SDK.
 
         Raises:
             StreamMisuse: The response model or a hook cannot work; nothing has been sent.
         """
-        kwargs.update(max_retries=max_retries, context=context, strict=strict)
-        return PartialStream(*self.partial_script(response_model, messages, kwargs))
+        call = {**options, "max_retries": max_retries, "context": context, "strict": strict}
+        return PartialStream(*self._calls.partial_script(response_model, messages, call))
 
     stream = create_partial
 
-    @overload
     def create_iterable(
         self,
-        response_model: type[T],
+        response_model: TypeForm[T],
         messages: Any = None,
         max_retries: Any = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
-        **kwargs: Any,
-    ) -> ItemStream[T]: ...
-
-    @overload
-    def create_iterable(
-        self,
-        response_model: Any,
-        messages: Any = None,
-        max_retries: Any = 3,
-        context: dict[str, Any] | None = None,
-        strict: bool = True,
-        **kwargs: Any,
-    ) -> ItemStream[Any]: ...
-
-    def create_iterable(
-        self,
-        response_model: Any,
-        messages: Any = None,
-        max_retries: Any = 3,
-        context: dict[str, Any] | None = None,
-        strict: bool = True,
-        **kwargs: Any,
-    ) -> ItemStream[Any]:
+        **options: Unpack[ItemArguments[T]],
+    ) -> ItemStream[T]:
         """Stream a list of items, each validated once, as soon as it is closed.
 
         Args:
@@ -112,52 +72,67 @@ class StreamClient(CallMaker):
             max_retries: As in `create_partial`; a re-ask begins the items anew.
             context: For validators and templating.
             strict: As in pydantic.
-            kwargs: As in `create_partial`. `on_bad_item` says what an item that does not validate does: "reask" begins
+            options: As in `create_partial`. `on_bad_item` says what an item that does not validate does: "reask" begins
                 all items anew, "raise" ends the stream, "skip" leaves it out and notes it in the stream's `skipped`.
                 `limits=Limits(max_items=N)` ends the stream well after N valid items, and closes the connection.
 
         Raises:
             StreamMisuse: The response model or a hook cannot work; nothing has been sent.
         """
-        kwargs.update(max_retries=max_retries, context=context, strict=strict)
-        return ItemStream(*self.item_script(response_model, messages, kwargs))
+        call = {**options, "max_retries": max_retries, "context": context, "strict": strict}
+        return ItemStream(*self._calls.item_script(response_model, messages, call))
 
-    def stream_text(self, messages: Any = None, *, by: By = "delta", buffer: int = 1, **kwargs: Any) -> TextStream:
+    def stream_text(
+        self, messages: Any = None, *, by: By = "delta", buffer: int = 1, **options: Unpack[CallArguments[str]]
+    ) -> TextStream:
         """Stream a plain text answer, with the same hooks.
 
         Args:
             messages: As in `create_partial`.
             by: What the text is given by: "delta" as it comes, or whole "word"s, "sentence"s or "line"s.
             buffer: How many of them are given at a time.
-            kwargs: As in `create_partial`.
+            options: As in `create_partial`.
 
         Raises:
             StreamMisuse: `by`, `buffer` or a hook cannot work; nothing has been sent.
         """
         pieces = Pieces(by, buffer)
         plain = by == "delta" and buffer == 1
-        return TextStream(*self.text_script(messages, kwargs), None if plain else pieces)
+        return TextStream(*self._calls.text_script(messages, {**options}), None if plain else pieces)
 
     @overload
     def create(
         self,
-        response_model: type[T],
+        response_model: TypeForm[T],
         messages: Any = None,
         max_retries: Any = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
-        **kwargs: Any,
+        **options: Unpack[CallArguments[T]],
     ) -> T: ...
 
     @overload
     def create(
         self,
-        response_model: Any,
+        response_model: None = None,
         messages: Any = None,
         max_retries: Any = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
-        **kwargs: Any,
+        **options: Unpack[CallArguments[str]],
+    ) -> Any: ...
+
+    @overload
+    def create(
+        self,
+        response_model: Any = None,
+        messages: Any = None,
+        max_retries: Any = 3,
+        context: dict[str, Any] | None = None,
+        strict: bool = True,
+        *,
+        stream: bool,
+        **options: Unpack[CallArguments[Any]],
     ) -> Any: ...
 
     def create(
@@ -167,7 +142,7 @@ class StreamClient(CallMaker):
         max_retries: Any = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
-        **kwargs: Any,
+        **options: Any,
     ) -> Any:
         """The validated object; streams underneath when somebody listens, else it is instructor's own `create`.
 
@@ -177,11 +152,33 @@ class StreamClient(CallMaker):
             max_retries: As in `create_partial`.
             context: For validators and templating.
             strict: As in pydantic.
-            kwargs: As in `create_partial`. With `stream=True`, `Partial[M]` gives a `PartialStream`, `Iterable[M]` an
-                `ItemStream`, None the SDK's stream.
+            options: As in `create_partial`. With `stream=True`, `Partial[M]` gives a `PartialStream`,
+                `Iterable[M]` an `ItemStream`, None the SDK's stream.
         """
-        kwargs.update(max_retries=max_retries, context=context, strict=strict)
-        return (self._create(response_model, messages, kwargs))[0]
+        options.update(max_retries=max_retries, context=context, strict=strict)
+        return (self._create(response_model, messages, options))[0]
+
+    @overload
+    def create_with_completion(
+        self,
+        response_model: TypeForm[T],
+        messages: Any = None,
+        max_retries: Any = 3,
+        context: dict[str, Any] | None = None,
+        strict: bool = True,
+        **options: Unpack[CallArguments[T]],
+    ) -> tuple[T, Any]: ...
+
+    @overload
+    def create_with_completion(
+        self,
+        response_model: None = None,
+        messages: Any = None,
+        max_retries: Any = 3,
+        context: dict[str, Any] | None = None,
+        strict: bool = True,
+        **options: Unpack[CallArguments[str]],
+    ) -> tuple[Any, Any]: ...
 
     def create_with_completion(
         self,
@@ -190,23 +187,23 @@ class StreamClient(CallMaker):
         max_retries: Any = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
-        **kwargs: Any,
+        **options: Any,
     ) -> tuple[Any, Any]:
         """As `create`, with the provider's answer beside the object."""
-        kwargs.update(max_retries=max_retries, context=context, strict=strict)
-        return self._create(response_model, messages, kwargs)
+        options.update(max_retries=max_retries, context=context, strict=strict)
+        return self._create(response_model, messages, options)
 
     def _create(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
         if kwargs.get("stream"):
             kind = stream_kind(response_model)
             if kind == "sdk":
-                return self.sdk_call(messages, kwargs)(), None
+                return self._calls.sdk_call(messages, kwargs)(), None
             if kind == "items":
                 return self.create_iterable(get_args(response_model)[0], messages, **kwargs), None
-            stream = self.create_partial(response_model, messages, **kwargs)
-            return (stream, None) if kind == "partial" else (stream.get_final_response(), stream.completion)
-        if not self.streams_create(kwargs):
-            call = self.plain_call(response_model, messages, kwargs)
+            asked: PartialStream[Any] = self.create_partial(response_model, messages, **kwargs)
+            return (asked, None) if kind == "partial" else (asked.get_final_response(), asked.completion)
+        if not self._calls.streams_create(kwargs):
+            call = self._calls.plain_call(response_model, messages, kwargs)
             answer = call.result(call.create(**call.kwargs))
             return answer, answer if response_model is None else call.completion
         if response_model is None:
@@ -214,8 +211,8 @@ class StreamClient(CallMaker):
             text.get_final_response()
             answer = text.completion
             return answer, answer
-        stream = self.create_partial(response_model, messages, **kwargs)
-        final = stream.get_final_response()
+        stream: PartialStream[Any] = self.create_partial(response_model, messages, **kwargs)
+        final: Any = stream.get_final_response()
         completion = stream.completion
         if isinstance(final, BaseModel):
             final._raw_response = completion  # type: ignore[attr-defined]  # noqa: SLF001  where instructor puts it
@@ -228,56 +225,109 @@ class Responses:
     def __init__(self, client: StreamClient) -> None:
         self._client = client
 
-    @overload
     def create_partial(
-        self, messages: Any = None, response_model: type[T] = ..., max_retries: Any = 3, **kwargs: Any
-    ) -> PartialStream[T]: ...
-
-    @overload
-    def create_partial(
-        self, messages: Any = None, response_model: Any = ..., max_retries: Any = 3, **kwargs: Any
-    ) -> PartialStream[Any]: ...
-
-    def create_partial(
-        self, messages: Any = None, response_model: Any = None, max_retries: Any = 3, **kwargs: Any
-    ) -> PartialStream[Any]:
+        self,
+        messages: Any = None,
+        response_model: TypeForm[T] | None = None,
+        max_retries: Any = 3,
+        *,
+        context: dict[str, Any] | None = None,
+        strict: bool = True,
+        **options: Unpack[CallArguments[T]],
+    ) -> PartialStream[T]:
         """As the client's `create_partial`."""
-        return self._client.create_partial(response_model, messages, max_retries, **kwargs)
+        model = model_of(response_model)
+        return self._client.create_partial(model, messages, max_retries, context, strict, **options)
 
     stream = create_partial
 
-    @overload
     def create_iterable(
-        self, messages: Any = None, response_model: type[T] = ..., max_retries: Any = 3, **kwargs: Any
-    ) -> ItemStream[T]: ...
-
-    @overload
-    def create_iterable(
-        self, messages: Any = None, response_model: Any = ..., max_retries: Any = 3, **kwargs: Any
-    ) -> ItemStream[Any]: ...
-
-    def create_iterable(
-        self, messages: Any = None, response_model: Any = None, max_retries: Any = 3, **kwargs: Any
-    ) -> ItemStream[Any]:
+        self,
+        messages: Any = None,
+        response_model: TypeForm[T] | None = None,
+        max_retries: Any = 3,
+        *,
+        context: dict[str, Any] | None = None,
+        strict: bool = True,
+        **options: Unpack[ItemArguments[T]],
+    ) -> ItemStream[T]:
         """As the client's `create_iterable`."""
-        return self._client.create_iterable(response_model, messages, max_retries, **kwargs)
+        model = model_of(response_model)
+        return self._client.create_iterable(model, messages, max_retries, context, strict, **options)
 
-    def stream_text(self, messages: Any = None, **kwargs: Any) -> TextStream:
+    def stream_text(
+        self, messages: Any = None, *, by: By = "delta", buffer: int = 1, **options: Unpack[CallArguments[str]]
+    ) -> TextStream:
         """As the client's `stream_text`."""
-        return self._client.stream_text(messages, **kwargs)
+        return self._client.stream_text(messages, by=by, buffer=buffer, **options)
 
     @overload
-    def create(self, messages: Any = None, response_model: type[T] = ..., max_retries: Any = 3, **kwargs: Any) -> T: ...
+    def create(
+        self,
+        messages: Any = None,
+        response_model: TypeForm[T] = ...,
+        max_retries: Any = 3,
+        *,
+        context: dict[str, Any] | None = None,
+        strict: bool = True,
+        **options: Unpack[CallArguments[T]],
+    ) -> T: ...
 
     @overload
-    def create(self, messages: Any = None, response_model: Any = ..., max_retries: Any = 3, **kwargs: Any) -> Any: ...
+    def create(
+        self,
+        messages: Any = None,
+        response_model: None = None,
+        max_retries: Any = 3,
+        *,
+        context: dict[str, Any] | None = None,
+        strict: bool = True,
+        **options: Unpack[CallArguments[str]],
+    ) -> Any: ...
 
-    def create(self, messages: Any = None, response_model: Any = None, max_retries: Any = 3, **kwargs: Any) -> Any:
+    @overload
+    def create(
+        self,
+        messages: Any = None,
+        response_model: Any = None,
+        max_retries: Any = 3,
+        *,
+        context: dict[str, Any] | None = None,
+        strict: bool = True,
+        stream: bool,
+        **options: Unpack[CallArguments[Any]],
+    ) -> Any: ...
+
+    def create(self, messages: Any = None, response_model: Any = None, max_retries: Any = 3, **options: Any) -> Any:
         """As the client's `create`."""
-        return self._client.create(response_model, messages, max_retries, **kwargs)
+        return self._client.create(response_model, messages, max_retries, **options)
+
+    @overload
+    def create_with_completion(
+        self,
+        messages: Any = None,
+        response_model: TypeForm[T] = ...,
+        max_retries: Any = 3,
+        *,
+        context: dict[str, Any] | None = None,
+        strict: bool = True,
+        **options: Unpack[CallArguments[T]],
+    ) -> tuple[T, Any]: ...
+
+    @overload
+    def create_with_completion(
+        self,
+        messages: Any = None,
+        response_model: None = None,
+        max_retries: Any = 3,
+        *,
+        context: dict[str, Any] | None = None,
+        strict: bool = True,
+        **options: Unpack[CallArguments[str]],
+    ) -> tuple[Any, Any]: ...
 
     def create_with_completion(
-        self, messages: Any = None, response_model: Any = None, max_retries: Any = 3, **kwargs: Any
+        self, messages: Any = None, response_model: Any = None, max_retries: Any = 3, **options: Any
     ) -> tuple[Any, Any]:
         """As the client's `create_with_completion`."""
-        return self._client.create_with_completion(response_model, messages, max_retries, **kwargs)
+        return self._client.create_with_completion(response_model, messages, max_retries, **options)

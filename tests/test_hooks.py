@@ -333,8 +333,8 @@ async def test_an_unknown_name_is_refused_where_it_is_said(server: ScriptedServe
         lambda: client.clear("partail"),
         lambda: client.on("on_partial", print),
         lambda: client.on("completion:kwarg", print),
-        lambda: Hooks(on_partail=handler),
-        lambda: Hooks(partial=handler),
+        lambda: Hooks(on_partail=handler),  # type: ignore[call-arg]
+        lambda: Hooks(partial=handler),  # type: ignore[call-arg]
     ]
     for call in calls:
         with pytest.raises(StreamMisuse, match="unknown hook") as caught:

@@ -31,6 +31,7 @@ LAYERS: dict[str, int] = {
     "many": 6,
     "sinks": 6,
     "calls": 6,
+    "arguments": 6,
     "sync_client": 7,
     "async_client": 7,
     "client": 8,

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
+
+from typing_extensions import TypeVar
 
 if TYPE_CHECKING:
     from instructor_stream_ext.core.errors import Path
@@ -36,6 +38,9 @@ __all__ = [
     "StreamStats",
     "Usage",
 ]
+
+T = TypeVar("T", default=Any)
+T_co = TypeVar("T_co", covariant=True, default=Any)
 
 
 class FieldState(Enum):
@@ -192,10 +197,10 @@ class FieldTransition(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartialEmitted(Event):
+class PartialEmitted(Event, Generic[T_co]):
     """A partial is shown. `sequence` rises by one over the whole stream, from 1."""
 
-    partial: Any
+    partial: T_co
     sequence: int
 
 
@@ -218,10 +223,10 @@ class StreamRestarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamCompleted(Event):
+class StreamCompleted(Event, Generic[T_co]):
     """The gate is passed; `result` is the validated object."""
 
-    result: Any
+    result: T_co
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,10 +253,10 @@ StreamEvent: TypeAlias = (
     StreamStarted
     | DeltaReceived
     | FieldTransition
-    | PartialEmitted
+    | PartialEmitted[T]
     | ItemCompleted
     | StreamRestarted
-    | StreamCompleted
+    | StreamCompleted[T]
     | StreamFailed
     | StreamCancelled
     | StreamEnded

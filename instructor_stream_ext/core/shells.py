@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["dataclass_shell", "full_model", "model_shell", "named_tuple_shell", "partial_class"]
+__all__ = ["dataclass_shell", "full_model", "is_partial", "model_shell", "named_tuple_shell", "partial_class"]
 
 Make = "Callable[[Any, Any, Any, Any], Any]"
 
@@ -26,6 +26,23 @@ Make = "Callable[[Any, Any, Any, Any], Any]"
 def full_model(cls: type) -> type:
     """The response model a class of partials belongs to; any other class itself."""
     return getattr(cls, "__full_model__", cls)
+
+
+def is_partial(value: object) -> bool:
+    """Whether a value is, or holds, a partial: not validated, and perhaps not whole.
+
+    A partial is an instance of its model, so `isinstance` cannot tell it from a final. pydantic takes an instance of
+    the model for valid, so `Model.model_validate(partial)` returns the partial itself.
+
+    Args:
+        value: A model, dataclass or named tuple. A list, tuple, set, frozenset or dict is partial if one of its items
+            or values is. For scalars, and for containers of scalars only, ask `stream.is_final` instead: False here.
+    """
+    if hasattr(type(value), "__full_model__"):
+        return True
+    if isinstance(value, dict):
+        return any(map(is_partial, value.values()))
+    return isinstance(value, list | tuple | set | frozenset) and any(map(is_partial, value))
 
 
 def partial_class(model: type) -> type:

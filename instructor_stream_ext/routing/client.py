@@ -29,7 +29,11 @@ def from_litellm(
 
 @overload
 def from_litellm(
-    model: str, *, mode: Mode | None = None, async_client: Literal[False] = False, **wrap_arguments: Any
+    model: str,
+    *,
+    mode: Mode | None = None,
+    async_client: Literal[False] = False,
+    **wrap_arguments: Any,
 ) -> StreamClient: ...
 
 

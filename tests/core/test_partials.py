@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from instructor import Partial
-from pydantic import BaseModel, ConfigDict, RootModel, computed_field, field_serializer, model_serializer
+from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter, computed_field, field_serializer, model_serializer
 from pydantic_core import to_json
 
 from instructor_stream_ext.core import partials
@@ -26,6 +26,7 @@ from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.partials import FieldChanged, ItemDone, PartialParser, parse_path
 from instructor_stream_ext.core.plans import compile_plan
+from instructor_stream_ext.core.shells import is_partial
 from tests.core.oracle import Record, Tag, complete, document, expected, view
 
 MISSING, STREAMING, COMPLETE = FieldState
@@ -40,6 +41,25 @@ def parser_of(tp: Any, text: str = "", **options: Any) -> PartialParser:
 
 def seen(value: Any) -> Any:
     return None if value is None else view(value)
+
+
+@dataclasses.dataclass
+class Pair:
+    left: int
+    right: int
+
+
+@pytest.mark.parametrize("tp", [Record, Pair])
+def test_a_partial_can_be_told_from_a_final_although_isinstance_and_pydantic_cannot(tp: Any) -> None:
+    partial: Any = parser_of(tp, "{").snapshot()
+    final = tp.model_construct() if issubclass(tp, BaseModel) else tp(1, 2)
+    assert isinstance(partial, tp)
+    assert TypeAdapter(tp).validate_python(partial) is partial
+    for whole, held in ((False, final), (True, partial)):
+        assert is_partial(held) is whole
+        for container in ([held], (1, held), {"a": [held]}):
+            assert is_partial(container) is whole
+    assert not is_partial([1, "a"])
 
 
 # ---------------------------------------------------------------------- against the oracle

@@ -111,6 +111,6 @@ def routed(server: ScriptedServer, *models: Any, is_async: bool, **arguments: An
         each if one is None else {"model": one.model, **one.at(server)} for each, one in zip(models, known, strict=True)
     ]
     client: Any = route(listed, async_client=is_async, **arguments)
-    assert isinstance(client.link, RouteLink)
-    server.closers.append(client.link.router.discard)
+    assert isinstance(client._calls.link, RouteLink)
+    server.closers.append(client._calls.link.router.discard)
     return client

@@ -65,7 +65,7 @@ async def test_wraps_arguments_are_wraps(server: ScriptedServer, side: str) -> N
     assert 0 < len(shown) <= 4
     assert "stream_options" not in server.exchanges[0].request.json
     again = wrap(client, debounce=0.0)
-    assert again.link is client.link
+    assert again._calls.link is client._calls.link
 
 
 @both_sides
@@ -79,7 +79,7 @@ async def test_a_call_may_name_another_model(server: ScriptedServer, side: str) 
         request = server.exchanges[-1].request
         assert request.path == provider.asked
         assert ("tools" in request.json) == (provider.mode is Mode.TOOLS)
-    assert client.link.mode is Mode.TOOLS
+    assert client._calls.link.mode is Mode.TOOLS
 
 
 @both_sides

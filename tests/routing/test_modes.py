@@ -42,7 +42,7 @@ def test_what_the_table_knows(model: str, mode: Mode) -> None:
     choice = mode_for(model)
     assert choice.mode is mode
     assert choice in MODES.values()
-    assert from_litellm(model).link.mode is mode
+    assert from_litellm(model)._calls.link.mode is mode
 
 
 @pytest.mark.parametrize(("model", "mode"), ASKED.items())
@@ -81,4 +81,4 @@ def test_each_line_has_a_reason() -> None:
 
 
 def test_a_mode_that_is_given_is_taken() -> None:
-    assert from_litellm("openai/gpt-4o", mode=Mode.JSON).link.mode is Mode.JSON
+    assert from_litellm("openai/gpt-4o", mode=Mode.JSON)._calls.link.mode is Mode.JSON

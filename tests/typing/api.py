@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, assert_type
+from typing import Any, Literal, TypedDict, Union, assert_type
 
 import instructor
 import openai
@@ -40,6 +41,15 @@ from instructor_stream_ext import (
 
 class Report(BaseModel):
     title: str
+
+
+class Figures(TypedDict):
+    price: float
+
+
+@dataclass
+class Point:
+    x: int
 
 
 def show(partial: Report) -> None: ...
@@ -103,13 +113,17 @@ def streams(client: StreamClient) -> None:
     assert_type(stream.messages, list[Any])
     assert_type(stream.text_stream(), Iterator[str])
     for event in stream.events():
-        assert_type(event, StreamEvent)
+        assert_type(event, StreamEvent[Report])
     with client.stream(Report, "x", model="m") as entered:
         assert_type(entered, PartialStream[Report])
     assert_type(client.chat.completions.create_partial(Report, "x"), PartialStream[Report])
     assert_type(client.messages.create(Report, "x"), Report)
     assert_type(client.create(Report, "x", on_partial=show), Report)
     assert_type(client.create(int, "x"), int)
+    assert_type(client.create(list[Report], "x"), list[Report])
+    assert_type(client.create(Report | int, "x"), Report | int)
+    assert_type(client.create_with_completion(Report, "x"), tuple[Report, Any])
+    assert_type(client.responses.create_with_completion("x", Report), tuple[Report, Any])
     assert_type(client.responses.create_partial("x", Report), PartialStream[Report])
     assert_type(client.responses.stream(messages="x", response_model=Report), PartialStream[Report])
     assert_type(client.responses.create("x", Report), Report)
@@ -138,7 +152,7 @@ async def async_streams(client: AsyncStreamClient) -> None:
     assert_type(stream.partial, Report | None)
     assert_type(stream.text_stream(), AsyncIterator[str])
     async for event in stream.events():
-        assert_type(event, StreamEvent)
+        assert_type(event, StreamEvent[Report])
     async with client.stream(Report, "x", model="m") as entered:
         assert_type(entered, AsyncPartialStream[Report])
     assert_type(await client.create(Report, "x", on_partial=ashow), Report)
@@ -158,6 +172,35 @@ async def async_streams(client: AsyncStreamClient) -> None:
     async for piece in text:
         assert_type(piece, str)
     assert_type(await text.get_final_response(), str)
+
+
+def forms(client: StreamClient, dynamic: type[BaseModel], unknown: Any) -> None:
+    assert_type(client.create_partial(list[Report], "x"), PartialStream[list[Report]])
+    assert_type(client.create_partial(Report | int, "x"), PartialStream[Report | int])
+    assert_type(client.create_partial(Union[Report, str], "x"), PartialStream[Report | str])  # noqa: UP007
+    assert_type(client.create_partial(Iterable[Report], "x"), PartialStream[Iterable[Report]])
+    assert_type(client.create_partial(Literal["a", "b"], "x"), PartialStream[Literal["a", "b"]])
+    assert_type(client.create_partial(Figures, "x"), PartialStream[Figures])
+    assert_type(client.create_partial(Point, "x"), PartialStream[Point])
+    assert_type(client.create_iterable(Report | int, "x"), ItemStream[Report | int])
+    assert_type(client.create_partial(dynamic, "x"), PartialStream[BaseModel])
+    assert_type(client.create_partial(unknown, "x"), PartialStream[Any])
+
+
+def options(client: StreamClient, aclient: AsyncStreamClient) -> None:
+    client.create_partial(Report, "x", on_partial=lambda partial: assert_type(partial, Report))
+    client.create_partial(Report, "x", on_final=[show, lambda final: assert_type(final, Report)])
+    client.create_iterable(Report, "x", on_partial=lambda partial: assert_type(partial, list[Report]))
+    client.create_iterable(
+        Report, "x", on_item=lambda item, path: assert_type(path, tuple[str | int, ...]), on_bad_item="skip"
+    )
+    client.create_partial(Report, "x", on_event=lambda event: assert_type(event, StreamEvent[Report]))
+    client.create(Report, "x", stop_when=lambda partial: bool(partial.title), final_checks=[show])
+    client.stream_text("x", on_partial=lambda text: assert_type(text, str))
+    aclient.create_partial(Report, "x", on_partial=ashow, on_restart=restarted, debounce=OnItem())
+    client.create_partial(Report, "x", model="m", temperature=0, max_tokens=10, extra_body={"a": 1})
+    rare: dict[str, Any] = {"an_argument_of_one_sdk": 1}
+    client.create_partial(Report, "x", model="m", **rare)
 
 
 def hooks(client: StreamClient) -> None:

@@ -14,9 +14,11 @@ from instructor_stream_ext import (
     Conversation,
     FieldTransition,
     ItemCompleted,
+    PartialEmitted,
     PartialStream,
     SkippedItem,
     StreamClient,
+    StreamCompleted,
     StreamEvent,
     TextStream,
     TransitionLog,
@@ -60,9 +62,26 @@ def logs(client: StreamClient) -> None:
 
 async def many(aclient: AsyncStreamClient) -> None:
     streams = {1: aclient.create_partial(Report), 2: aclient.create_partial(Report)}
-    assert_type(merge(streams), AsyncGenerator[tuple[int, StreamEvent], None])
-    assert_type(await gather(streams, stop_on_error=True), dict[int, Any])
-    assert_type(await race(streams), tuple[int, Any])
+    assert_type(merge(streams), AsyncGenerator[tuple[int, StreamEvent[Report]], None])
+    assert_type(await gather(streams), dict[int, Report | Exception])
+    assert_type(await gather(streams, stop_on_error=True), dict[int, Report])
+    assert_type(await race(streams), tuple[int, Report])
+    items = {"a": aclient.create_iterable(Report)}
+    assert_type(await gather(items), dict[str, list[Report] | Exception])
+    assert_type(await race(items), tuple[str, list[Report]])
+    texts = {"a": aclient.stream_text("hi")}
+    assert_type(await race(texts), tuple[str, str])
+    mixed: dict[str, AsyncPartialStream[Report] | AsyncPartialStream[int]] = {
+        "report": aclient.create_partial(Report),
+        "number": aclient.create_partial(int),
+    }
+    assert_type(await race(mixed), tuple[str, Report | int])  # type: ignore[assert-type]  # mypy joins them to `object`
+    async for label, event in merge(streams):
+        assert_type(label, int)
+        if isinstance(event, PartialEmitted):
+            assert_type(event.partial, Report)
+        if isinstance(event, StreamCompleted):
+            assert_type(event.result, Report)
 
 
 async def terminals(client: StreamClient, aclient: AsyncStreamClient) -> None:

@@ -20,7 +20,7 @@ def _pyright(file: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(PYRIGHT is None, reason="pyright is not installed")
-@pytest.mark.parametrize("name", ["api", "seeing"])
+@pytest.mark.parametrize("name", ["api", "refused", "seeing"])
 def test_pyright_sees_the_types_that_the_contract_names(name: str) -> None:
     done = _pyright(HERE / f"{name}.py")
     assert done.returncode == 0, done.stdout
