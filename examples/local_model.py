@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         head = {"id": "answer", "created": int(time.time()), "model": request["model"]}
         count = {"prompt_tokens": 20, "completion_tokens": len(text) // 4, "total_tokens": 20 + len(text) // 4}
         self.send_response(200)
-        self.close_connection = True
+        self.send_header("connection", "close")  # else a client sends its next request while this end closes
         if request.get("stream"):
             self.send_header("content-type", "text/event-stream")
             self.send_header("transfer-encoding", "chunked")
