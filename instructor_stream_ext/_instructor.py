@@ -356,10 +356,7 @@ class InstructorConnection:
         self._link = link
         self._stream = live.completion
         self.chunks: Iterator[Any] | AsyncIterator[Any] = live.completion
-        self.model: str | None = kwargs.get("model")
-        self.provider: str | None = link.provider.value
-        if link.is_litellm:
-            self.provider = self.model.partition("/")[0] if self.model and "/" in self.model else "litellm"
+        self.model, self.provider = _asked(link, kwargs)
         handlers = mode_registry.get_handlers(link.provider, link.mode)
         self.reader: Reader = reader_for(
             link.provider.value,
@@ -458,6 +455,11 @@ class InstructorSource:
     def messages(self) -> Any:
         """The conversation as last sent."""
         return extract_messages(self.create_kwargs)
+
+    @property
+    def asked(self) -> tuple[str | None, str | None]:
+        """The model and the provider that the request goes to, as far as known."""
+        return _asked(self._link, self._sent or self._request.kwargs)
 
     def connect(self, *, hurried: bool) -> Any:
         """Send the request; a coroutine if the client is async.
@@ -690,6 +692,14 @@ class InstructorSource:
             )
         if used >= budget:
             raise TokenBudgetExceeded(f"the token budget of {budget} is used up: {used} tokens so far", **details)
+
+
+def _asked(link: Link, kwargs: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The model and the provider that a request with these arguments goes to."""
+    model: str | None = kwargs.get("model")
+    if not link.is_litellm:
+        return model, link.provider.value
+    return model, model.partition("/")[0] if model and "/" in model else "litellm"
 
 
 def _cause(error: Exception) -> Exception:

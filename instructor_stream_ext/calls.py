@@ -30,7 +30,7 @@ from instructor_stream_ext.core.gate import ItemGate, ModelGate, OnBadItem, Text
 from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.partials import PartialParser
-from instructor_stream_ext.core.policies import DebounceArgument, counts_transitions, policy_from
+from instructor_stream_ext.core.policies import DebounceArgument, check_policy, counts_transitions, policy_from
 from instructor_stream_ext.hooks import HOOK_NAMES, Dispatch, Handler, HookErrors, Hooks, Sink, refuse_coroutine
 from instructor_stream_ext.retries import Retries
 from instructor_stream_ext.script import Script
@@ -130,6 +130,7 @@ class CallMaker:
         context, strict = kwargs.pop("context", None), kwargs.pop("strict", True)
         hooks, instructor_hooks = self._call_hooks(kwargs)
         policy = policy_from(kwargs.pop("debounce", settings.debounce))
+        check_policy(policy)
         timeouts = kwargs.pop("timeouts", settings.timeouts)
         limits = kwargs.pop("limits", settings.limits) or Limits()
         stop_when = kwargs.pop("stop_when", None)

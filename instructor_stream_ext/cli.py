@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from instructor_stream_ext.core.errors import MissingExtra, StreamError
+from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.testing.checks import check_tape, scrub_tape
 from instructor_stream_ext.testing.payload import pieces
 from instructor_stream_ext.testing.tape import CassetteError, Take, load_tape, sidecar_of
@@ -58,7 +59,7 @@ def main() -> None:
 
 
 def _give_up(error: Exception | str, code: int = UNUSABLE) -> NoReturn:
-    message = " ".join(str(error).split())
+    message = visible(" ".join(str(error).split()), lines=False)
     typer.echo(f"instructor-stream: {message}", err=True)
     raise SystemExit(code)
 
@@ -115,8 +116,7 @@ def replay(
     try:
         _show(chosen, response_model, speed)
     except StreamError as error:
-        typer.echo(f"instructor-stream: {type(error).__name__}: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(NO) from None
+        _give_up(f"{type(error).__name__}: {error}", NO)
 
 
 def _show(take: Take, model: Any, speed: float) -> None:
@@ -125,13 +125,13 @@ def _show(take: Take, model: Any, speed: float) -> None:
     client = played_client(take, speed)
     if model is None:
         for text in client.stream_text("replay"):
-            typer.echo(text, nl=False)
+            typer.echo(visible(text), nl=False)
         typer.echo()
         return
     began = time.monotonic()
     for partial in client.create_partial(model, "replay", max_retries=0, debounce=0.1 if speed else None):
         shown = partial.model_dump_json() if hasattr(partial, "model_dump_json") else repr(partial)
-        typer.echo(f"{time.monotonic() - began:7.2f} s  {shown}")
+        typer.echo(f"{time.monotonic() - began:7.2f} s  {visible(shown, lines=False)}")
 
 
 def _model(name: str) -> Any:

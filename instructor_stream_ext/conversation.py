@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Protocol, Self, TypeVar, overload
+
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from instructor_stream_ext.async_client import AsyncStreamClient
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import Outcome, StreamEnded
-from instructor_stream_ext.core.machine import StreamMachine
+from instructor_stream_ext.core.text import joined
 from instructor_stream_ext.streams import AsyncPartialStream, AsyncTextStream, PartialStream, TextStream
 from instructor_stream_ext.sync_client import StreamClient
 
@@ -112,8 +115,6 @@ class Conversation(Generic[ClientT]):
             stream: Any = self.client.stream_text(**call)
         else:
             stream = self.client.create_partial(response_model, **call)
-        # the machine, not the stream, which must be free to be dropped
-        turn.machine = stream._machine  # noqa: SLF001
         turn.seen = getattr(stream, "_text_pick", None)
         return stream
 
@@ -128,9 +129,25 @@ class Conversation(Generic[ClientT]):
         return [{key: value for key, value in message.items() if key != MARK} for message in [*system, *spoken]]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write `messages` to a file, as JSON."""
-        text = json.dumps(self.messages, ensure_ascii=False, indent=2)
-        pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
+        """Write `messages` to a file, as JSON; models and images among the content parts become plain data.
+
+        The file is replaced when all of it is written, so an error leaves the one before as it was.
+
+        Args:
+            path: The file.
+
+        Raises:
+            StreamMisuse: A message holds what JSON cannot say; the error names its place.
+        """
+        said = [_plain(message, f"messages[{number}]") for number, message in enumerate(self.messages)]
+        text = json.dumps(said, ensure_ascii=False, indent=2)
+        target = pathlib.Path(path).resolve()
+        written = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        try:
+            written.write_text(text + "\n", encoding="utf-8")
+            written.replace(target)
+        finally:
+            written.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], client: ClientT, *, max_turns: int | None = None) -> Self:
@@ -163,14 +180,13 @@ class _Turn:
     """One turn on its way into the history."""
 
     def __init__(self, history: list[dict[str, Any]], asked: dict[str, Any]) -> None:
-        self.machine: StreamMachine | None = None
         self.seen: _Seen | None = None
         self._history = history
         self._asked = asked
 
     def ended(self, event: StreamEnded) -> None:
         """The stream is at its end: what the user saw becomes history."""
-        text = "" if self.machine is None else self.machine.text
+        text = event.text
         if event.outcome is Outcome.CANCELLED and self.seen is not None and self.seen.seen:
             text = text[: self.seen.seen]  # what arrived but was held back, the user did not see
         if not text:
@@ -179,6 +195,20 @@ class _Turn:
         if event.outcome is not Outcome.COMPLETED:
             answer[MARK] = True
         self._history += [self._asked, answer]
+
+
+def _plain(value: Any, place: str) -> Any:
+    """What JSON can say of a message or of a part of one, which stands at this place."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(held, f"{place}.{key}") for key, held in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(held, f"{place}[{number}]") for number, held in enumerate(value)]
+    if isinstance(value, str):
+        return joined(value)
+    try:
+        return to_jsonable_python(value)
+    except (PydanticSerializationError, UnicodeDecodeError) as error:
+        raise StreamMisuse(f"{place} cannot be saved: {type(value).__name__} is nothing that JSON can say") from error
 
 
 def _message(message: Any) -> dict[str, Any]:

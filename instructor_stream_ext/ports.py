@@ -129,6 +129,11 @@ class Source(Protocol):
         """Its conversation."""
         ...
 
+    @property
+    def asked(self) -> tuple[str | None, str | None]:
+        """The model and the provider that the request goes to, as far as known."""
+        ...
+
     def connect(self, *, hurried: bool) -> Any:
         """Send the request, give the `Connection` (a coroutine if async); the provider's errors pass through.
 

@@ -35,6 +35,7 @@ from instructor_stream_ext.core.events import (
     StreamEvent,
 )
 from instructor_stream_ext.core.machine import State, StreamMachine
+from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.hooks import Dispatch, Handler
 from instructor_stream_ext.ports import (
     END,
@@ -291,6 +292,7 @@ class Script:
             bound = machine.bound()
             answer = yield Open(functools.partial(self._source.connect, hurried=bound < math.inf), bound)
         except Exception as error:
+            machine.ask(*self._source.asked)
             yield from self._tell_all(self._source.owed())
             self._overdue(error)
             yield from self._tell_all(self._source.errored(error, machine.attempt))
@@ -347,7 +349,7 @@ class Script:
         hidden = connection.ended()
         if hidden is not None:
             yield from self._broken(hidden)
-        text = reader.finish()
+        text = reader.finish() + machine.rest()
         if text:
             if (yield from self._show(feed(text, now))):
                 return True
@@ -434,6 +436,7 @@ class Script:
 
     def _tell_skipped(self, item: SkippedItem) -> None:
         faults = ", ".join(f"{'.'.join(map(str, error['loc'])) or 'item'}: {error['type']}" for error in item.errors)
+        faults = visible(faults, lines=False)  # a key may be the model's text
         log.warning("item %d was skipped: %s", item.path[-1], faults, extra={"path": item.path, "faults": faults})
 
     def _unusual(self, connection: Connection, reader: Reader) -> Steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -300,3 +301,13 @@ def test_the_demo_is_one_of_its_commands(monkeypatch: pytest.MonkeyPatch) -> Non
     assert run("demo", "--speed", 2).exit_code == 0
     assert called == [["--speed", "2.0"]]
     assert run("demo", "--speed", 0).exit_code == 2
+
+
+@pytest.mark.parametrize("options", [(), ("--model", CARD)])
+def test_a_replayed_stream_does_not_drive_the_terminal(tmp_path: Path, options: tuple[str, ...]) -> None:
+    hostile = "\x1b]52;c;c3RlYWw=\x07\x9b2J"
+    text = json.dumps({"name": hostile, "city": hostile}, ensure_ascii=False) if options else hostile
+    tape = write(tmp_path / "tape.yaml", b"".join(chat_content(text, size=3)).decode())
+    shown = run("replay", tape, "--speed", "0", *options)
+    assert not re.search("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]", shown.output)
+    assert r"\x9b2J" in shown.output

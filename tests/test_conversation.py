@@ -178,6 +178,42 @@ async def test_saved_and_loaded(server: ScriptedServer, twin: Twin, tmp_path: Pa
     assert len(talk.messages) == 3
 
 
+def files_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+class Part(BaseModel):
+    type: str
+    blob: bytes
+
+
+@both
+async def test_models_among_the_parts_are_saved_as_plain_data(
+    server: ScriptedServer, twin: Twin, tmp_path: Path
+) -> None:
+    client = twin.client(server)
+    talk = Conversation(client, messages=[{"role": "user", "content": [Part(type="a", blob=b"x"), {"n": 1}]}])
+    talk.save(tmp_path / "talk.json")
+    again = Conversation.load(tmp_path / "talk.json", client)
+    assert again.messages == [{"role": "user", "content": [{"type": "a", "blob": "x"}, {"n": 1}]}]
+
+
+@both
+async def test_an_error_while_saving_leaves_the_file_as_it_was(
+    server: ScriptedServer, twin: Twin, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.json"
+    talk = Conversation(twin.client(server), messages=[user("Hi. \ud83d")])
+    talk.save(file)
+    before = file.read_text(encoding="utf-8")
+    assert "Hi. \ufffd" in before
+    talk.messages.append({"role": "user", "content": ["fine", object()]})
+    with pytest.raises(StreamMisuse, match=r"messages\[1\]\.content\[1\] cannot be saved: object is nothing"):
+        talk.save(file)
+    assert file.read_text(encoding="utf-8") == before
+    assert files_in(tmp_path) == ["talk.json"]
+
+
 @both
 async def test_gone_on_from_messages_with_another_system(server: ScriptedServer, twin: Twin) -> None:
     before = [SYSTEM, user("Hi."), assistant("Hello!")]

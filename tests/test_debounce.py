@@ -278,8 +278,21 @@ async def test_a_users_policy_is_asked_at_each_delta(server: ScriptedServer, twi
         return pending.now if pending.items else math.inf
 
     values = await twin.values(twin.client(server, debounce=policy).create_partial(**ASK))
+    assert asked.pop(0) == (1, 1), "asked once before the request, so that one that cannot work is refused"
     assert [total for _, total in asked] == [*range(2, len(TEXT), 2), len(TEXT)]
     assert [value.tags for value in values[:-1]] == [["one"], ["one", "two"], ["one", "two", "three"]]
+
+
+@both
+@pytest.mark.parametrize("broken", [OnItem, EveryN, lambda _: math.nan, lambda _: None, lambda _: True])
+async def test_a_policy_that_cannot_work_is_refused_before_a_request(
+    server: ScriptedServer, twin: Twin, broken: Any
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"is a class: give an instance|not an instant in seconds"):
+        twin.client(server).create_partial(**ASK, debounce=broken)
+    with pytest.raises(ValueError, match=r"EveryN\(deltas=2\.5\): must be a whole number"):
+        EveryN(2.5)  # type: ignore[arg-type]
+    assert server.requests == []
 
 
 @both

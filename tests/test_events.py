@@ -36,9 +36,10 @@ from instructor_stream_ext import (
     StreamStarted,
     StreamStats,
     Usage,
+    is_partial,
 )
 from instructor_stream_ext.core.events import Event
-from tests.server import Cut, Request, ScriptedServer, chunks_for, reply
+from tests.server import Cut, Request, ScriptedServer, chunks_for, reply, sends
 from tests.server.wire_format import chat_content, chat_refusal, chat_tools
 from tests.twins import ASYNC, SYNC, StillClock, Twin, both, settled
 
@@ -281,6 +282,8 @@ async def test_the_clock_gives_the_instants(server: ScriptedServer, twin: Twin) 
     assert [event.at for event in deltas] == [n * 0.5 for n in range(len(deltas))]
     stats = told[-1].stats
     assert stats == StreamStats(
+        model="m",
+        provider="openai",
         first_delta_at=0.0,
         first_partial_at=0.0,
         ended_at=len(deltas) * 0.5,
@@ -354,10 +357,40 @@ def test_events_carry_what_the_contract_names() -> None:
         StreamCompleted: ("result",),
         StreamFailed: ("error",),
         StreamCancelled: (),
-        StreamEnded: ("outcome", "stats"),
+        StreamEnded: ("outcome", "stats", "partial", "text"),
     }
     for kind, names in named.items():
         assert tuple(field.name for field in dataclasses.fields(kind)) == ("at", "attempt", *names)
+
+
+@both
+@pytest.mark.parametrize("how", ["completed", "failed", "cancelled"])
+async def test_the_end_carries_what_arrived_for_a_client_wide_hook(
+    server: ScriptedServer, twin: Twin, how: str
+) -> None:
+    """Whoever stores answers that were left or broke off has only the client's own `on_end`."""
+    cut = chat_content(GOOD[: len(GOOD) // 2], size=10, finish="length")
+    server.add(sends(cut) if how == "failed" else reply(GOOD, 10))
+    ended: list[Any] = []
+    client = twin.client(server, Mode.JSON, on_end=ended.append)
+    stream = client.create_partial(response_model=Book, messages="go", model="m")
+    if how == "cancelled":
+        await twin.first(stream, 3)
+    elif how == "failed":
+        with pytest.raises(OutputTruncated):
+            await twin.final(stream)
+    else:
+        final = await twin.final(stream)
+    (end,) = ended
+    assert end.outcome == how
+    assert end.text == stream.text
+    assert end.text
+    if how == "completed":
+        assert end.partial is final
+    else:
+        assert GOOD.startswith(end.text)
+        assert end.partial == stream.partial
+        assert is_partial(end.partial)
 
 
 def test_reasons_and_outcomes_are_text() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from typing import Annotated, Any
 
 import pytest
@@ -32,7 +33,7 @@ TEXT = 'He said "Stop." Then he left!  Nobody knew why...\nNew line. 終わり�
 CUTS: dict[By, list[str]] = {
     "word": ["one ", "two  ", "three\n", "four"],
     "line": ["one two  three\n", "four"],
-    "sentence": ["one two  three\nfour"],
+    "sentence": ["one two  three\n", "four"],
 }
 
 
@@ -54,8 +55,8 @@ def test_sentences_end_with_their_quotes_and_spaces() -> None:
         "Nobody knew why...\n",
         "New line. ",
         "終わり。",
-        "次。",
-        " End",
+        "次。 ",
+        "End",
     ]
     assert cut("sentence", ["It is 3.14 or v1.2.3 here. Ok"]) == ["It is 3.14 or v1.2.3 here. ", "Ok"]
 
@@ -69,7 +70,7 @@ def test_buffered_by_number() -> None:
 @given(
     by=st.sampled_from(["word", "sentence", "line"]),
     buffer=st.integers(1, 3),
-    text=st.text(alphabet='ab.!?…"”)。！」 \n\t', max_size=60),  # noqa: RUF001
+    text=st.text(alphabet='abA1.!?…"”(«)。！「」学かカー,é\u0301 \n\r\t\u2028', max_size=60),  # noqa: RUF001
     data=st.data(),
 )
 def test_where_the_deltas_are_cut_makes_no_difference(by: By, buffer: int, text: str, data: st.DataObject) -> None:
@@ -77,6 +78,64 @@ def test_where_the_deltas_are_cut_makes_no_difference(by: By, buffer: int, text:
     assert "".join(whole) == text
     places = sorted(data.draw(st.sets(st.integers(0, len(text)))) | {0, len(text)})
     assert cut(by, [text[a:b] for a, b in itertools.pairwise(places)], buffer) == whole
+
+
+def test_sentences_follow_unicode() -> None:
+    """UAX #29: SB6 (numbers), SB7 and SB8 (abbreviations), SB9 and SB10 (closing marks, spaces)."""
+    text = 'Mr. smith of the U.S. went. i.e. no. Yes! "Ok." He said. (Done.) 5 more.'
+    assert cut("sentence", [text]) == [
+        "Mr. smith of the U.S. went. i.e. no. ",
+        "Yes! ",
+        '"Ok." ',
+        "He said. ",
+        "(Done.) 5 more.",
+    ]
+    japanese = "私は学生です。「はい」と言った。次"
+    assert cut("sentence", [*japanese]) == ["私は学生です。", "「はい」と言った。", "次"]
+
+
+def test_words_of_scripts_without_spaces_stream() -> None:
+    assert cut("word", [*"你好，世界 hello 世界"]) == ["你", "好，", "世", "界 ", "hello ", "世", "界"]  # noqa: RUF001
+    assert cut("word", [*"カタカナ語を話す「はい」"]) == ["カタカナ", "語", "を", "話", "す", "「は", "い」"]
+    assert cut("word", ["Hello, (dear) don't stop"]) == ["Hello, ", "(dear) ", "don't ", "stop"]
+
+
+@pytest.mark.parametrize("by", ["word", "sentence"])
+@pytest.mark.parametrize("piece", ["x", "語", "ー", "é", "1"])
+def test_text_without_spaces_is_never_held_beyond_200_characters(by: By, piece: str) -> None:
+    pieces = Pieces(by)
+    given_out = 0
+    for number in range(1, 1001):
+        given_out += len("".join(pieces.feed(piece)))
+        assert number * len(piece) - given_out <= 200
+    assert given_out + len("".join(pieces.finish())) == 1000 * len(piece)
+
+
+def test_text_by_a_pattern_and_by_a_function() -> None:
+    def triples(text: str) -> int:
+        return 3 if len(text) >= 3 else 0
+
+    assert cut(re.compile("; *"), ["a;", " b; c", ";"]) == ["a; ", "b; ", "c;"]
+    assert cut(triples, ["abcd", "efg", "h"]) == ["abc", "def", "gh"]
+    assert cut(triples, ["abcdefgh"], 2) == ["abcdef", "gh"]
+    with pytest.raises(StreamMisuse, match="a compiled pattern of str or a function"):
+        Pieces(3)  # type: ignore[arg-type]
+
+
+@both
+async def test_the_halves_of_a_character_in_two_deltas_are_joined(server: ScriptedServer, twin: Twin) -> None:
+    r"""JSON writes what is beyond U+FFFF as two escapes, and servers that stream token by token send them apart."""
+    parts = [{"content": "a \ud83d"}, {"content": "\ude00 b \ude00"}, {"content": "\ud83d"}, {}]
+    choices = [{"index": 0, "delta": part, "finish_reason": None if part else "stop"} for part in parts]
+    server.always(sends([b"data: " + json.dumps({"id": "x", "choices": [one]}).encode() + b"\n\n" for one in choices]))
+    recorder = Recorder(twin)
+    whole = "a \U0001f600 b \ufffd\ufffd"
+    stream = twin.client(server).stream_text(**ASK, **recorder.hooks("delta", "final"))
+    pieces = await twin.values(stream)
+    deltas = "".join(text for (text,) in recorder.of("delta"))
+    assert "".join(pieces) == deltas == stream.text == await twin.final(stream) == whole
+    assert stream.messages[-1]["content"] == stream.completion.choices[0].message.content == whole
+    stream.text.encode()
 
 
 @pytest.mark.parametrize(("by", "buffer"), [("letter", 1), ("word", 0), ("word", -1), ("word", 2.5), ("word", "3")])

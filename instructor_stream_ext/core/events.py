@@ -145,7 +145,8 @@ class StreamStats:
 
     `end_signal` is what the provider said at the end (its own word, such as "stop"), or None where the stream
     just stopped after the document was closed. `usage` counts tokens over all attempts, None if none were told; so
-    does `cost` count US dollars, for the clients of `instructor_stream_ext.routing`.
+    does `cost` count US dollars, for the clients of `instructor_stream_ext.routing`. `model` and `provider` are those
+    last asked, also where the request was refused.
     """
 
     first_delta_at: float | None = None
@@ -158,6 +159,8 @@ class StreamStats:
     partials_yielded: int = 0
     attempts: int = 0
     end_signal: str | None = None
+    model: str | None = None
+    provider: str | None = None
     usage: Usage | None = None
     cost: float | None = None
     cost_estimated: bool = False
@@ -243,10 +246,16 @@ class StreamCancelled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEnded(Event):
-    """Always the last event, exactly once."""
+    """Always the last event, exactly once.
+
+    `partial` is the newest partial, shown or not, or the final of a stream that is complete; `text` is all answer text
+    of the last attempt. So a hook of the client can store what came of an answer that was left or broke off.
+    """
 
     outcome: Outcome
     stats: StreamStats
+    partial: Any = None
+    text: str = ""
 
 
 StreamEvent: TypeAlias = (

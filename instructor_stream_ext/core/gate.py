@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -13,13 +12,12 @@ from instructor_stream_ext.core.errors import InvalidJSON, NoOutput, Path, Strea
 from instructor_stream_ext.core.events import SkippedItem
 from instructor_stream_ext.core.items import ItemCutter
 from instructor_stream_ext.core.partials import last_values
+from instructor_stream_ext.core.text import SURROGATE, joined
 
 __all__ = ["ItemGate", "ModelGate", "OnBadItem", "TextGate", "validate_document"]
 
 OnBadItem: TypeAlias = Literal["raise", "skip", "reask"]
 """What an item that does not validate does: end the stream, be left out, or have all items begin anew."""
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def validate_document(adapter: TypeAdapter[Any], document: str, *, strict: bool | None, context: Any) -> Any:
@@ -41,7 +39,7 @@ def validate_document(adapter: TypeAdapter[Any], document: str, *, strict: bool 
     try:
         return adapter.validate_json(document, strict=strict, context=context)
     except (ValidationError, UnicodeEncodeError) as error:
-        if isinstance(error, ValidationError) and not (_is_syntax(error) or _SURROGATE.search(document)):
+        if isinstance(error, ValidationError) and not (_is_syntax(error) or SURROGATE.search(document)):
             raise
     try:
         tree = json.loads(document, strict=False)
@@ -58,9 +56,7 @@ def _is_syntax(error: ValidationError) -> bool:
 def _mend(value: Any) -> Any:
     """The same tree with surrogate pairs joined and lone surrogates replaced, in keys too."""
     if isinstance(value, str):
-        if not _SURROGATE.search(value):
-            return value
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return joined(value)
     if isinstance(value, list):
         return [_mend(item) for item in value]
     if isinstance(value, dict):

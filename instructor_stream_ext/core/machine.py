@@ -51,6 +51,7 @@ from instructor_stream_ext.core.events import (
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.partials import PartialParser
 from instructor_stream_ext.core.policies import EmissionPolicy, Pending
+from instructor_stream_ext.core.text import SurrogateJoiner
 
 __all__ = ["State", "StreamMachine", "TextBuffer"]
 
@@ -156,6 +157,8 @@ class StreamMachine:
         self.partial: Any = None
         self.is_final = False
         self.fault: StreamError | None = None
+        self.model: str | None = None
+        self.provider: str | None = None
         self.usage: Usage | None = None
         self._earlier_usage: Usage | None = None
         self.cost: Cost | None = None
@@ -178,6 +181,8 @@ class StreamMachine:
         self.buffer = TextBuffer()
         self.document_buffer = self.buffer
         self.has_aside = False
+        self._joiner = SurrogateJoiner()
+        self._aside_joiner = SurrogateJoiner()
         self._parser = self._make_parser() if self._make_parser else None
         self._finished_json: str | None = None
         if self._parser is not None and self.wants_transitions:
@@ -228,6 +233,8 @@ class StreamMachine:
             partials_yielded=self.sequence,
             attempts=0 if self.state is State.NEW else self.attempt,
             end_signal=self.end.word if self.end else None,
+            model=self.model,
+            provider=self.provider,
             usage=self.usage,
             cost=self.cost.dollars if self.cost else None,
             cost_estimated=self.cost is not None and self.cost.estimated,
@@ -273,9 +280,14 @@ class StreamMachine:
         self._move(State.OPENING)
         self.began_at = now
 
+    def ask(self, model: str | None, provider: str | None) -> None:
+        """A request goes to this model, whether or not it will be answered."""
+        self.model, self.provider = model, provider
+
     def start(self, now: float, model: str | None, provider: str | None) -> list[StreamEvent]:
         """An attempt's connection is open."""
         self._move(State.STREAMING)
+        self.ask(model, provider)
         return [StreamStarted(at=now - self.began_at, attempt=self.attempt, model=model, provider=provider)]
 
     @property
@@ -300,21 +312,32 @@ class StreamMachine:
             came before it is still told.
         """
         told: list[StreamEvent] = []
+        text = self._joiner.take(text)
+        if not text:
+            return _NOTHING
         if self.wants_deltas:
             told.append(DeltaReceived(at=now - self.began_at, attempt=self.attempt, text=text))
-        partial = self.take(text, now, told if self.wants_transitions else None)
+        partial = self._take(text, now, told if self.wants_transitions else None)
         if partial is not None:
             told.append(self._emitted(partial, now))
         return told
 
-    def take(self, text: str, now: float, told: list[StreamEvent] | None = None) -> Any:  # noqa: C901  the hot path
+    def take(self, text: str, now: float) -> Any:
         """As `feed`, for when nobody listens to events: the partial that is due, or None.
 
         Args:
             text: The piece, not empty.
             now: When it arrived.
-            told: Where to put transitions, if they are wanted.
         """
+        text = self._joiner.take(text)
+        return self._take(text, now, None) if text else None
+
+    def rest(self) -> str:
+        """The provider's stream has ended: what is still to be fed, half a character that stays alone."""
+        return self._joiner.rest()
+
+    def _take(self, text: str, now: float, told: list[StreamEvent] | None) -> Any:  # noqa: C901  the hot path
+        """Take a piece; transitions go to `told`, if they are wanted."""
         self._deltas += 1
         last = self._last_delta_at
         if last is None:
@@ -354,6 +377,9 @@ class StreamMachine:
 
     def feed_aside(self, text: str, now: float) -> list[StreamEvent] | tuple[StreamEvent, ...]:
         """Take answer text that is beside the document, such as prose next to a tool call."""
+        text = self._aside_joiner.take(text)
+        if not text:
+            return _NOTHING
         if not self.has_aside:
             self.has_aside = True
             self.buffer = TextBuffer()
@@ -518,20 +544,20 @@ class StreamMachine:
         self.is_final = True
         self._snapshot = None
         completed = StreamCompleted(at=now - self.began_at, attempt=self.attempt, result=result)
-        return [completed, self._ended(now, Outcome.COMPLETED)]
+        return [completed, self._ended(now, Outcome.COMPLETED, result)]
 
     def fail(self, now: float, error: BaseException) -> list[StreamEvent]:
         """The stream ends with an error, which is given all that had arrived."""
         newest = self.newest_partial()
         failed = StreamFailed(at=now - self.began_at, attempt=self.attempt, error=error)
-        ended = self._ended(now, Outcome.FAILED)
+        ended = self._ended(now, Outcome.FAILED, newest)
         self.annotate(error, newest)
         return [failed, ended]
 
     def cancel(self, now: float) -> list[StreamEvent]:
         """The consumer has left, or `stop_when` said so."""
         cancelled = StreamCancelled(at=now - self.began_at, attempt=self.attempt)
-        return [cancelled, self._ended(now, Outcome.CANCELLED)]
+        return [cancelled, self._ended(now, Outcome.CANCELLED, self.newest_partial())]
 
     def annotate(self, error: BaseException, partial: Any = None) -> None:
         """Give an error of ours what had arrived; others stay as they are."""
@@ -559,11 +585,18 @@ class StreamMachine:
             raise StreamMisuse(f"a stream that is {self.state.value} cannot become {to.value}")
         self.state = to
 
-    def _ended(self, now: float, outcome: Outcome) -> StreamEnded:
+    def _ended(self, now: float, outcome: Outcome, partial: Any) -> StreamEnded:
         self._move(State.ENDED)
         self._ended_at = now
         self._due = math.inf
-        return StreamEnded(at=now - self.began_at, attempt=self.attempt, outcome=outcome, stats=self.stats)
+        return StreamEnded(
+            at=now - self.began_at,
+            attempt=self.attempt,
+            outcome=outcome,
+            stats=self.stats,
+            partial=partial,
+            text=self.text,
+        )
 
     def _transitions(self, parser: PartialParser, now: float, events: list[StreamEvent]) -> None:
         """Scan what was fed and tell fields and items in document order; a fault is left in `fault`."""

@@ -24,6 +24,7 @@ __all__ = [
     "OnTransition",
     "Pending",
     "Throttle",
+    "check_policy",
     "policy_from",
 ]
 
@@ -153,8 +154,8 @@ class EveryN(_Joins):
     deltas: int
 
     def __post_init__(self) -> None:
-        if self.deltas < 1:
-            raise ValueError(f"EveryN(deltas={self.deltas!r}): must be at least 1")
+        if isinstance(self.deltas, bool) or not isinstance(self.deltas, int) or self.deltas < 1:  # type: ignore[redundant-expr]
+            raise ValueError(f"EveryN(deltas={self.deltas!r}): must be a whole number of deltas, at least 1")
 
     def __call__(self, pending: Pending, /) -> float:
         """When what is pending is due."""
@@ -236,9 +237,32 @@ def policy_from(debounce: DebounceArgument) -> EmissionPolicy | None:
         return Throttle(debounce.total_seconds())
     if isinstance(debounce, (int, float)) and not isinstance(debounce, bool):
         return Throttle(debounce)
+    if isinstance(debounce, type):
+        raise TypeError(f"debounce={debounce.__name__} is a class: give an instance, as in {debounce.__name__}()")
     if callable(debounce):
         return debounce
     raise TypeError(f"debounce must be seconds, a timedelta or an emission policy, not {debounce!r}")
+
+
+def check_policy(policy: EmissionPolicy | None) -> None:
+    """Ask a user's policy about one delta, so that one that cannot work is refused before a request is sent.
+
+    One that raises is let pass: it may do so for this delta only, and the stream will tell.
+
+    Raises:
+        TypeError: It gives no number.
+        ValueError: It gives NaN, with which no instant can be compared.
+    """
+    if policy is None or isinstance(policy, (*_COUNTLESS, OnTransition, OnItem)):
+        return
+    try:
+        due: object = policy(Pending(deltas=1, chars=1, total_chars=1))
+    except Exception:  # noqa: BLE001  a user's function may raise anything
+        return
+    if isinstance(due, bool) or not isinstance(due, (int, float)):
+        raise TypeError(f"the emission policy {policy!r} gave {due!r}, not an instant in seconds (math.inf to wait)")
+    if math.isnan(due):
+        raise ValueError(f"the emission policy {policy!r} gave NaN, not an instant in seconds (math.inf to wait)")
 
 
 def counts_transitions(policy: EmissionPolicy | None) -> bool:

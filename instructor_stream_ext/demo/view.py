@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.demo.model import Stop, Trip
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _heading(stop: Stop) -> Text:
 
 def _shown(value: object) -> str:
     """Give the text of a field that may not have come yet, whatever its type says."""
-    return "" if value is None else str(value)
+    return "" if value is None else visible(str(value))
 
 
 def _euros(amount: int | None) -> str:

@@ -31,6 +31,7 @@ from instructor_stream_ext.core.events import (
     StreamStarted,
 )
 from instructor_stream_ext.core.markers import Streamed
+from instructor_stream_ext.core.text import visible
 
 __all__ = ["TransitionLog"]
 
@@ -110,7 +111,11 @@ class TransitionLog:
         """A value as a line may tell it."""
         if self.redact.intersection(path):
             return _HIDDEN
-        text = json.dumps(self._plain(value), ensure_ascii=False, default=str)
+        return self.cut(json.dumps(self._plain(value), ensure_ascii=False, default=str))
+
+    def cut(self, text: str) -> str:
+        """A model's or a provider's words as a line may tell them: short, on one line, without control characters."""
+        text = visible(text, lines=False)
         return text if len(text) <= self.max_value else text[: self.max_value - 1] + "…"
 
     def _plain(self, value: Any) -> Any:
@@ -190,7 +195,7 @@ class _StreamLog:
         if log.max_lines is not None and self._lines > log.max_lines:
             self._line(event, "lines_left_out", f"more than {log.max_lines} fields and items: no further lines")
             return
-        facts: dict[str, Any] = {"path": _dotted(event.path)}
+        facts: dict[str, Any] = {"path": log.cut(_dotted(event.path))}  # the keys of a dict are the model's words
         if isinstance(event, FieldTransition):
             facts |= {"before": event.before.value, "after": event.after.value}
             said = f"{event.before.value} -> {event.after.value}"
@@ -212,12 +217,12 @@ class _StreamLog:
         cause = error if isinstance(error, ValidationError) else error.__cause__
         if isinstance(cause, ValidationError):
             return [self._fault(dict(fault)) for fault in cause.errors(include_url=False, include_context=False)]
-        return [str(error)[: self._log.max_value]] if self._log.include_values and not self._log.redact else []
+        return [self._log.cut(str(error))] if self._log.include_values and not self._log.redact else []
 
     def _fault(self, fault: dict[str, Any]) -> str:
-        place = _dotted(fault["loc"]) or "document"
+        place = self._log.cut(_dotted(fault["loc"])) or "document"
         if self._log.include_values and not self._log.redact:
-            return f"{place}: {fault['msg']}"[: self._log.max_value]
+            return self._log.cut(f"{place}: {fault['msg']}")
         return f"{place}: {fault['type']}"
 
     def _end(self, event: StreamEnded, outcome: Outcome) -> None:
@@ -255,7 +260,7 @@ class _StreamLog:
             self._log.level if level is None else level,
             "stream %d: %s (at %.3f s, +%.3f s)",
             self._number,
-            said,
+            visible(said, lines=False),
             event.at,
             since_last,
             extra=extra,

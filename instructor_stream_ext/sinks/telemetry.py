@@ -149,10 +149,7 @@ class _StreamSpan:
         """Take an event."""
         match event:
             case StreamStarted(model=model, provider=provider):
-                if model is not None:
-                    self._facts[NAMES["model"]] = model
-                if provider is not None:
-                    self._facts[NAMES["provider"]] = _PROVIDERS.get(provider, provider)
+                self._name(model, provider)
                 self._open(event)
             case DeltaReceived(at=at):
                 if self._last_at is not None:
@@ -164,12 +161,19 @@ class _StreamSpan:
                 self._restarts += 1
                 self._last_at = None
             case StreamFailed(error=error):
+                # the type only: an error's message may repeat what the model said
                 self._facts[NAMES["error"]] = type(error).__qualname__
-                self._fail(event, error)
             case StreamEnded():
                 self._end(event)
             case _:
                 pass
+
+    def _name(self, model: str | None, provider: str | None) -> None:
+        """Note who is asked."""
+        if model is not None:
+            self._facts[NAMES["model"]] = model
+        if provider is not None:
+            self._facts[NAMES["provider"]] = _PROVIDERS.get(provider, provider)
 
     def _record(self, name: str, value: float, **facts: str) -> None:
         self._telemetry.histograms[name].record(value, {**self._facts, **facts})
@@ -189,14 +193,12 @@ class _StreamSpan:
             )
         return self._span
 
-    def _fail(self, event: StreamEvent, error: BaseException) -> None:
+    def _end(self, event: StreamEnded) -> None:
         from opentelemetry.trace import Status, StatusCode
 
-        # the type only: an error's message may repeat what the model said
-        self._open(event).set_status(Status(StatusCode.ERROR, type(error).__qualname__))
-
-    def _end(self, event: StreamEnded) -> None:
-        stats, span = event.stats, self._open(event)
+        stats = event.stats
+        self._name(stats.model, stats.provider)  # a request that was refused has no `StreamStarted`
+        span = self._open(event)
         facts: dict[str, Any] = {
             NAMES["attempts"]: stats.attempts,
             NAMES["restarts"]: self._restarts,
@@ -210,6 +212,7 @@ class _StreamSpan:
             facts[NAMES["finish"]] = [stats.end_signal]
         if event.outcome is Outcome.FAILED:
             facts[NAMES["error"]] = self._facts[NAMES["error"]]
+            span.set_status(Status(StatusCode.ERROR, self._facts[NAMES["error"]]))
         if stats.usage is not None:
             counts = {"input": stats.usage.input_tokens, "output": stats.usage.output_tokens}
             for kind, count in counts.items():

@@ -28,6 +28,7 @@ from instructor_stream_ext.core.events import (
     StreamStats,
 )
 from instructor_stream_ext.core.markers import Streamed
+from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.streams import (
     AsyncItemStream,
     AsyncPartialStream,
@@ -202,7 +203,7 @@ class _Board:
                 self._first_partial_at = event.at if self._first_partial_at is None else self._first_partial_at
             case StreamRestarted(reason=reason, error=error):
                 why = type(error).__name__ if error is not None else event.to_model or ""
-                self.note = f"attempt {event.attempt} after a {reason.value} ({why})"
+                self.note = visible(f"attempt {event.attempt} after a {reason.value} ({why})", lines=False)
                 self.partial = None
                 self.items = 0
                 self._items_at = None
@@ -265,9 +266,9 @@ class _Board:
         if self.partial is None:
             return Text("waiting …", style="dim")
         if isinstance(self.partial, str):
-            return Text(self.partial[-room * width :])
+            return Text(visible(self.partial[-room * width :]))
         if self.view == "json":
-            lines = json.dumps(_plain(self.partial), indent=2, ensure_ascii=False).splitlines()
+            lines = _as_json(self.partial).split("\n")
             return Text("\n".join(lines[-room - 1 :]))
         if self.view == "table" and (table := self._table(room)) is not None:
             return table
@@ -305,10 +306,11 @@ class _Board:
             yield _Row(depth, label, None, state)
             depth += 1
         for name, member in members:
-            yield from self._rows(member, (*path, name), str(name), depth)
+            yield from self._rows(member, (*path, name), visible(str(name), lines=False), depth)
 
     def _table(self, room: int) -> RenderableType | None:
         """A row per item of the outermost list of objects; None if there is none."""
+        from rich.markup import escape
         from rich.table import Table
         from rich.text import Text
 
@@ -316,7 +318,7 @@ class _Board:
         if items is None:
             return None
         columns = list(dict.fromkeys(name for item in items[-room:] for name, _ in _members(item) or ()))
-        table = Table(*["", *map(str, columns)], expand=False, box=None)
+        table = Table(*["", *(escape(visible(str(name), lines=False)) for name in columns)], expand=False, box=None)
         for number in range(max(0, len(items) - room), len(items)):
             mark, style = _MARKS[self._states.get((*path, number), FieldState.MISSING)]
             held = dict(_members(items[number]) or ())
@@ -368,7 +370,12 @@ def _brief(value: Any) -> str:
         return f"{len(members)} …" if members else ""
     if value is None:
         return ""
-    return "**********" if isinstance(value, (SecretStr, SecretBytes)) else str(getattr(value, "value", value))
+    return "**********" if isinstance(value, (SecretStr, SecretBytes)) else visible(str(getattr(value, "value", value)))
+
+
+def _as_json(value: Any) -> str:
+    """A value as indented JSON, which escapes the first control characters by itself and leaves the others."""
+    return visible(json.dumps(_plain(value), indent=2, ensure_ascii=False))
 
 
 def _plain(value: Any) -> Any:
@@ -419,12 +426,15 @@ class _Screen:
 
     def show_final(self, final: T, stats: StreamStats) -> T:
         """Print the final in full, and the figures."""
-        said = final if isinstance(final, str) else json.dumps(_plain(final), indent=2, ensure_ascii=False)
+        said = visible(final) if isinstance(final, str) else _as_json(final)
         if self._still.is_terminal:
             if isinstance(final, str):
                 self._still.print(said, markup=False, highlight=False)
             else:
-                self._still.print_json(said, ensure_ascii=False)
+                from rich.highlighter import JSONHighlighter
+                from rich.text import Text
+
+                self._still.print(JSONHighlighter()(Text(said)), soft_wrap=True)
         else:
             self._still.print(said, markup=False, highlight=False, soft_wrap=True)
         if self._moving.is_terminal:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 from instructor_stream_ext.core.events import EndKind, EndSignal, Usage
+from instructor_stream_ext.core.text import joined
 
 __all__ = [
     "Call",
@@ -23,6 +24,7 @@ __all__ = [
     "Reader",
     "Reading",
     "Switch",
+    "Written",
     "end_of",
     "insides",
     "message_of",
@@ -77,6 +79,14 @@ def end_of(word: Any, message: str = "") -> EndSignal:
     """
     said = word.name if isinstance(word, Enum) else str(word)
     return EndSignal(_KINDS.get(said.lower(), EndKind.COMPLETE), said, message)
+
+
+class Written(StringIO):
+    """Text that grows by deltas. Surrogate halves that came in two of them are joined: no SDK can send halves back."""
+
+    def getvalue(self) -> str:
+        """The whole text so far."""
+        return joined(super().getvalue())
 
 
 class Reader(Protocol):
@@ -153,8 +163,8 @@ class Reading:
         self.reasoned = False
         self._began = False
         self._usage: Any = None
-        self._content = StringIO()
-        self._thought = StringIO()
+        self._content = Written()
+        self._thought = Written()
         self._calls = Calls(tools)
 
     @property
@@ -197,8 +207,8 @@ class Reading:
         self.refusal = ""
         self.error = None
         self._began = False
-        self._content = StringIO()
-        self._thought = StringIO()
+        self._content = Written()
+        self._thought = Written()
         self._calls = Calls(self._tools)
 
     def _text(self, text: str) -> str:
@@ -251,7 +261,7 @@ class Call:
         self.id = call_id
         self.name = name
         self.index = index
-        self._args = StringIO()
+        self._args = Written()
         self.write = self._args.write
 
     @property

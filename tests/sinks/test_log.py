@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,30 @@ class Person(BaseModel):
     name: str
     age: int = Field(ge=0)
     tags: list[Tag] = []
+
+
+FORGED = "x\n2026-01-01 CRITICAL root: all is lost \x1b]0;title\x07 \x9b2J \u202e"
+
+
+class Notes(BaseModel):
+    notes: dict[str, str]
+
+
+@pytest.mark.parametrize("values", [True, False])
+def test_a_models_words_forge_no_line_and_drive_no_terminal(kept: Kept, values: bool) -> None:
+    """The keys of a dict are the model's text as its values are, and a plain formatter writes them as they are."""
+    log = TransitionLog(include_values=values, max_value=60)
+    answer = json.dumps({"notes": {FORGED: FORGED, "k" * 500: "v"}})
+    fake_client(answer, on_event=log).create_partial(Notes, **ASK).get_final_response()
+    with pytest.raises(RetriesExhausted):
+        bad = json.dumps({"notes": {FORGED: 1}})
+        fake_client(bad, on_event=log).create_partial(Notes, **ASK, max_retries=0).get_final_response()
+    assert kept.of("field_complete")
+    assert kept.of("failed")
+    for record in kept.records:
+        told = [record.getMessage(), *(str(value) for value in record.__dict__.values())]
+        assert not re.search("[\\x00-\\x1f\\x7f-\\x9f\u2028\u202e]", "".join(told))
+    assert max(len(record.__dict__["path"]) for record in kept.of("field_complete")) <= 60
 
 
 ADA = '{"name": "Ada", "age": 36, "tags": [{"word": "one"}, {"word": "two"}]}'

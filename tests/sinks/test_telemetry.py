@@ -181,10 +181,16 @@ async def test_a_request_that_was_refused_is_a_span_too(
     server.add(Status(429))
     with pytest.raises(Exception, match="scripted status 429"):
         await twin.final(twin.client(server, on_event=collected.sink()).create_partial(Person, **ASK))
-    assert collected.span.name == "chat"
+    assert collected.span.name == "chat gpt-x"
+    assert collected.attributes["gen_ai.request.model"] == "gpt-x"
+    assert collected.attributes["gen_ai.provider.name"] == "openai"
     assert collected.attributes["error.type"] == "RateLimitError"
     assert collected.attributes["instructor_stream.outcome"] == "failed"
+    assert collected.span.status.status_code is StatusCode.ERROR
     assert collected.points("first_chunk") == []
+    (duration,) = collected.points("duration")
+    assert duration.attributes["gen_ai.request.model"] == "gpt-x"
+    assert duration.attributes["gen_ai.provider.name"] == "openai"
 
 
 @both

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import sys
 import threading
 from dataclasses import dataclass
@@ -285,3 +286,30 @@ def test_in_a_real_terminal_what_moves_goes_to_stderr_and_the_final_to_stdout(
     assert "\x1b[?25h" in seen
     assert "✔" in seen
     assert json.loads(capfd.readouterr().out) == SHOWN
+
+
+HOSTILE = "\x1b]52;c;c3RlYWw=\x07\x1b[2J\x9b2J\x1b]0;owned\x07\r\x08\x7f\u202egnp"
+
+
+class Told(BaseModel):
+    text: str
+    rows: list[dict[str, str]] = []
+
+
+@both
+@pytest.mark.parametrize("view", ["tree", "table", "json", "text"])
+@pytest.mark.parametrize("is_terminal", [True, False])
+async def test_a_models_words_never_drive_the_terminal(twin: Twin, view: Any, is_terminal: bool) -> None:
+    """OSC 52 writes the clipboard, OSC 0 the title, CSI 2 J clears the screen; 0x9b is a CSI of one character."""
+    answer = HOSTILE if view == "text" else json.dumps({"text": HOSTILE, "rows": [{HOSTILE: HOSTILE}]})
+    asked = client(twin, [answer], chunk_size=3)
+    stream: Any = asked.stream_text(**ASK) if view == "text" else asked.create_partial(Told, **ASK)
+    out = io.StringIO()
+    console = Console(file=out, width=200, height=40, force_terminal=is_terminal, color_system=None)
+    options = {} if view == "text" else {"view": view}
+    final = await shown(twin, stream, console=console, **options)
+    said = re.sub("\x1b\\[\\??[0-9;]*[A-Zhl]|\r", "", out.getvalue())  # the cursor's moves, which are rich's own
+    assert not re.search("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\u202e]", said)
+    assert "\\x1b" in said or "\\u001b" in said
+    assert "\\x9b" in said
+    assert "\x1b" in (final if isinstance(final, str) else final.text), "the object itself is as the model wrote it"
