@@ -329,8 +329,11 @@ class StreamMachine:
             text: The piece, not empty.
             now: When it arrived.
         """
-        text = self._joiner.take(text)
-        return self._take(text, now, None) if text else None
+        if self._joiner.half or not text.isascii():
+            text = self._joiner.take(text)
+            if not text:
+                return None
+        return self._take(text, now, None)
 
     def rest(self) -> str:
         """The provider's stream has ended: what is still to be fed, half a character that stays alone."""

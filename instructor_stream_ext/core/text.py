@@ -25,23 +25,23 @@ def joined(text: str) -> str:
 class SurrogateJoiner:
     r"""Joins the halves of a surrogate pair that come in two deltas, as JSON's `"\ud83d"` and `"\ude00"` do."""
 
-    __slots__ = ("_half",)
+    __slots__ = ("half",)
 
     def __init__(self) -> None:
-        self._half = ""
+        self.half = ""
 
     def take(self, text: str) -> str:
         """Take a delta; a first half at its end waits for the second, so the result may be empty."""
-        if not self._half and (text.isascii() or not SURROGATE.search(text)):
+        if not self.half and (text.isascii() or not SURROGATE.search(text)):
             return text
-        text = self._half + text
+        text = self.half + text
         waits = "\ud800" <= text[-1:] <= "\udbff"
-        self._half = text[-1] if waits else ""
+        self.half = text[-1] if waits else ""
         return joined(text[:-1] if waits else text)
 
     def rest(self) -> str:
         """U+FFFD for a half whose other half never came, else ""."""
-        half, self._half = self._half, ""
+        half, self.half = self.half, ""
         return "\ufffd" if half else ""
 
 
