@@ -14,6 +14,7 @@ from instructor_stream_ext.core.events import T
 from instructor_stream_ext.core.gate import OnBadItem
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument
+from instructor_stream_ext.core.reasoning import ReasoningTags
 from instructor_stream_ext.hooks import HookArguments, Hooks
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class _StreamArguments(HookArguments[T], Generic[T], total=False):
     hooks: Hooks | InstructorHooks | None
     timeouts: Timeouts | None
     limits: Limits | None
+    reasoning_tags: ReasoningTags | None
     stop_when: Callable[[T], object] | None
     final_checks: Callable[[T], object] | Iterable[Callable[[T], object]] | None
 
@@ -178,6 +180,7 @@ class WrapArguments(HookArguments[Any], total=False):
     timeouts: Timeouts | None
     limits: Limits | None
     usage: bool
+    reasoning_tags: ReasoningTags | None
     clock: Callable[[], float] | None
     log_transitions: bool | TransitionLog
 

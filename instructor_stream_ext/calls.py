@@ -31,6 +31,7 @@ from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.partials import PartialParser
 from instructor_stream_ext.core.policies import DebounceArgument, check_policy, counts_transitions, policy_from
+from instructor_stream_ext.core.reasoning import ReasoningTags, Tags, tags_from
 from instructor_stream_ext.hooks import HOOK_NAMES, Dispatch, Handler, HookErrors, Hooks, Sink, refuse_coroutine
 from instructor_stream_ext.retries import Retries
 from instructor_stream_ext.script import Script
@@ -45,6 +46,8 @@ T = TypeVar("T")
 
 _ON = frozenset(f"on_{name}" for name in HOOK_NAMES)
 _OF_STREAMS = (*sorted(_ON), "final_checks", "stop_when", "timeouts", "limits")
+_QUIET_OPTIONS = ("debounce", "reasoning_tags")
+"""Options of streams for which alone `create` does not stream underneath."""
 _CACHING = ("cache", "cache_ttl", "cache_namespace")
 """instructor's answer cache holds finished answers only; a stream neither reads nor fills it."""
 
@@ -60,6 +63,7 @@ class Settings:
     usage: bool = True
     clock: Callable[[], float] | None = None
     log_transitions: Sink | None = None
+    reasoning_tags: ReasoningTags | None = None
 
 
 def split_hooks(hooks: Any, on_hooks: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
@@ -133,6 +137,7 @@ class CallMaker:
         check_policy(policy)
         timeouts = kwargs.pop("timeouts", settings.timeouts)
         limits = kwargs.pop("limits", settings.limits) or Limits()
+        tags = tags_from(kwargs.pop("reasoning_tags", settings.reasoning_tags))
         stop_when = kwargs.pop("stop_when", None)
         checks = _checks(kwargs.pop("final_checks", ()), is_async=link.is_async)
         token_budget = _budget(kwargs.pop("token_budget", None))
@@ -158,7 +163,7 @@ class CallMaker:
         )
         source = link.source(request, instructor_hooks, retries.max_attempts)
         machine = StreamMachine(
-            parser=None if shape is None else _ParserMaker(shape, source, within),
+            parser=None if shape is None else _ParserMaker(shape, source, within, tags),
             view=None if shape is None else shape.view,
             policy=policy,
             limits=limits,
@@ -328,7 +333,7 @@ def _without_ours(kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments that are instructor's or the SDK's."""
     _refuse_unknown({name: value for name, value in kwargs.items() if name not in _ON})
     policy_from(kwargs.get("debounce"))
-    return {name: value for name, value in kwargs.items() if name not in _OF_STREAMS and name != "debounce"}
+    return {name: value for name, value in kwargs.items() if name not in _OF_STREAMS and name not in _QUIET_OPTIONS}
 
 
 def _refuse_unknown(kwargs: dict[str, Any]) -> None:
@@ -408,9 +413,10 @@ def _gate(
 class _ParserMaker:
     """Makes the parser of one attempt; tool arguments are never searched for a document, prose is."""
 
-    __slots__ = ("_limits", "_plan", "_source")
+    __slots__ = ("_limits", "_plan", "_source", "_tags")
 
-    def __init__(self, shape: Shape, source: InstructorSource, limits: Limits) -> None:
+    def __init__(self, shape: Shape, source: InstructorSource, limits: Limits, tags: Tags) -> None:
+        self._tags = tags
         self._plan = shape.plan
         self._limits = limits
         self._source = source
@@ -418,7 +424,11 @@ class _ParserMaker:
     def __call__(self) -> PartialParser:
         search = "tool" not in self._source.mode.value  # asked each time: another model may speak in another mode
         return PartialParser(
-            self._plan, search=search, max_depth=self._limits.max_depth, max_items=self._limits.max_items
+            self._plan,
+            search=search,
+            max_depth=self._limits.max_depth,
+            max_items=self._limits.max_items,
+            tags=self._tags,
         )
 
 

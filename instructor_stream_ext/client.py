@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, policy_from
+from instructor_stream_ext.core.reasoning import ReasoningTags, tags_from
 
 if TYPE_CHECKING:
     from instructor_stream_ext._instructor import AsyncInstructor, Instructor, InstructorHooks
@@ -32,6 +33,7 @@ def wrap(  # type: ignore[overload-overlap]  # instructor's AsyncInstructor is a
     usage: bool = True,
     clock: Callable[[], float] | None = None,
     log_transitions: bool | TransitionLog = False,
+    reasoning_tags: ReasoningTags | None = None,
     **on_hooks: Unpack[HookArguments[Any]],
 ) -> AsyncStreamClient: ...
 
@@ -48,6 +50,7 @@ def wrap(
     usage: bool = True,
     clock: Callable[[], float] | None = None,
     log_transitions: bool | TransitionLog = False,
+    reasoning_tags: ReasoningTags | None = None,
     **on_hooks: Unpack[HookArguments[Any]],
 ) -> StreamClient: ...
 
@@ -63,6 +66,7 @@ def wrap(
     usage: bool = True,
     clock: Callable[[], float] | None = None,
     log_transitions: bool | TransitionLog = False,
+    reasoning_tags: ReasoningTags | None = None,
     **on_hooks: Unpack[HookArguments[Any]],
 ) -> StreamClient | AsyncStreamClient:
     """Give an instructor client streams that stream, and that are never wrong in silence.
@@ -80,6 +84,8 @@ def wrap(
         usage: Whether to ask chat-completion providers for the token counts of a stream.
         clock: Gives seconds; `time.monotonic` if None.
         log_transitions: Whether to log what happens in each stream: True, or a `TransitionLog` with its settings.
+        reasoning_tags: What ends reasoning in an answer's text, beside the tags of the known model families: closing
+            tags, as in `["</plan>"]`, or pairs, as in `[("<plan>", "</plan>")]`. What stands before one is no answer.
         on_hooks: Callbacks by name, such as `on_partial=show`.
 
     Returns:
@@ -98,7 +104,9 @@ def wrap(
     from instructor_stream_ext.sinks.log import TransitionLog
     from instructor_stream_ext.sync_client import StreamClient
 
+    tags_from(reasoning_tags)
     settings = Settings(
+        reasoning_tags=None if reasoning_tags is None else tuple(reasoning_tags),
         debounce=debounce,
         hook_errors=hook_errors,
         timeouts=timeouts,

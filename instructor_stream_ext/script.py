@@ -340,6 +340,8 @@ class Script:
                 return True
             if self._leaving:
                 raise Departed
+            if machine.has_draft and (yield from self._begin_anew()):
+                return True
             self._raise_rejected()
             if machine.fault is not None:
                 self._raise_fault()
@@ -353,9 +355,24 @@ class Script:
         if text:
             if (yield from self._show(feed(text, now))):
                 return True
-            self._raise_rejected()
-            if machine.fault is not None:
-                self._raise_fault()
+        if machine.fault is None:
+            machine.settle(reader.end)
+        if machine.has_draft and (yield from self._begin_anew()):
+            return True
+        self._raise_rejected()
+        if machine.fault is not None:
+            self._raise_fault()
+        return False
+
+    def _begin_anew(self) -> Generator[Any, Any, bool]:
+        """What was shown was a draft: the document begins anew behind it, in the same attempt."""
+        machine = self.machine
+        while machine.has_draft:
+            self._rejected = None
+            if self._items is not None:
+                self._items.restart()
+            if (yield from self._show(machine.begin_anew(self.clock()))):
+                return True
         return False
 
     def _show(self, events: Iterable[Event]) -> Generator[Any, Any, bool]:
@@ -509,10 +526,12 @@ class Script:
             document = machine.finish(
                 end, refusal=reader.refusal, detail="" if machine.buffer.length else connection.detail()
             )
-            result = self._gate.open(document, machine.text)
+            result = self._gate.open(document, machine.candidates if document is None else machine.text)
         except (ValidationError, NoOutput, InvalidJSON) as error:
             if isinstance(error, NoOutput) and end is None and machine.buffer.length:
                 raise machine.no_output() from None  # prose that just stopped may have been going to bring JSON
+            if isinstance(error, NoOutput) and machine.buffer.length:
+                error = machine.lost or (error if machine.candidates.strip() else machine.no_output())
             raise _Rejected(error) from error
         return (yield from self._check(result))
 

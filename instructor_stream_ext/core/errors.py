@@ -88,13 +88,16 @@ class NoOutput(StreamError):
     """Nothing came, or prose where JSON was due."""
 
     @classmethod
-    def in_prose(cls, text: str) -> NoOutput:
+    def in_prose(cls, text: str, *, reasoning: bool = False) -> NoOutput:
         """The error for prose without JSON, which its message shows, the beginning of a long one.
 
         Args:
             text: All answer text.
+            reasoning: Whether all of it is reasoning.
         """
         shown = text if len(text) <= SHOWN_OF_PROSE else f"{text[:SHOWN_OF_PROSE]}..."
+        if reasoning:
+            return cls(f"only reasoning came, and no answer after it: {shown!r}")
         return cls(f"no JSON for the response model in the answer, only text: {shown!r}")
 
 

@@ -64,6 +64,8 @@ class RestartReason(StrEnum):
 
     REASK = "reask"
     FALLBACK = "fallback"
+    DRAFT = "draft"
+    """What was shown was a draft or an example before the answer; the attempt is the same."""
 
 
 class EndKind(Enum):
@@ -217,7 +219,10 @@ class ItemCompleted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRestarted(Event):
-    """What was shown so far is void: a new attempt (`attempt` is the new one's number) or another model begins."""
+    """What was shown so far is void: a new attempt (`attempt` is the new one's number) or another model begins.
+
+    With reason "draft" the answer itself begins in the same attempt: no request is sent, and `text` goes on growing.
+    """
 
     reason: RestartReason
     error: BaseException | None

@@ -50,6 +50,7 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.partials import PartialParser
+from instructor_stream_ext.core.scanner import Drafted
 from instructor_stream_ext.core.policies import EmissionPolicy, Pending
 from instructor_stream_ext.core.text import SurrogateJoiner
 
@@ -63,6 +64,9 @@ PIECES_AT_MOST = 512
 
 SHOWN_OF_PROSE = 200
 """Characters of an answer without JSON that the error's message shows."""
+
+_DRAFTED = StreamError("what was shown was a draft")
+"""Stands in `fault` while `begin_anew` is due, so that the hot path has one thing to look at."""
 
 _NOTHING: tuple[StreamEvent, ...] = ()
 
@@ -190,6 +194,7 @@ class StreamMachine:
         self.partial = None
         self._snapshot: Any = None
         self.fault = None
+        self._told = False
         self.end = None
         self._due = math.inf
         self._pending = Pending()
@@ -374,9 +379,78 @@ class StreamMachine:
                     parser.advance()
                 return None
             return self._show(self._snapshot_with(text), now)
+        except Drafted:
+            self.fault = _DRAFTED
+            return None
         except (InvalidJSON, LimitExceeded) as fault:
             self.fault = fault
             return None
+
+    def begin_anew(self, now: float) -> list[StreamEvent]:
+        """What was scanned turned out to be a draft: say so if any of it was shown, and scan on behind it.
+
+        Returns:
+            The restart and what follows. `fault` may be left with the next draft, or with a fault.
+        """
+        told: list[StreamEvent] = []
+        self.fault = None
+        if self.partial is not None or self._told:
+            told.append(
+                StreamRestarted(at=now - self.began_at, attempt=self.attempt, reason=RestartReason.DRAFT, error=None)
+            )
+        self.partial = self._snapshot = None
+        self._told = False
+        parser = self._parser
+        assert parser is not None  # noqa: S101
+        try:
+            if self.wants_transitions:
+                self._transitions(parser, now, told)
+            else:
+                parser.advance()
+            if self.fault is None and self._policy is None:
+                partial = self._show(parser.shown(), now)
+                if partial is not None:
+                    told.append(self._emitted(partial, now))
+            elif self.fault is None:
+                self._due = min(self._due, now)
+        except Drafted:
+            self.fault = _DRAFTED
+        except (InvalidJSON, LimitExceeded) as fault:
+            self.fault = fault
+        return told
+
+    def settle(self, end: EndSignal | None) -> None:
+        """No more text comes: scan what is pending, and take the last closed document if the one after it is open.
+
+        A draft, or a fault, is left in `fault`.
+        """
+        parser = self._parser
+        if parser is None:
+            return
+        try:
+            parser.advance()
+            if end is not None and end.kind is EndKind.COMPLETE and not parser.finish() and parser.fall_back():
+                self.fault = _DRAFTED
+        except Drafted:
+            self.fault = _DRAFTED
+        except (InvalidJSON, LimitExceeded) as fault:
+            self.fault = fault
+
+    @property
+    def has_draft(self) -> bool:
+        """Whether the text before was a draft, so that `begin_anew` is due."""
+        return self.fault is _DRAFTED
+
+    @property
+    def lost(self) -> InvalidJSON | None:
+        """What was wrong with a document in prose after which no other came."""
+        return None if self._parser is None else self._parser.lost
+
+    @property
+    def candidates(self) -> str:
+        """The text in which a document may stand that was not seen to begin."""
+        text = str(self.document_buffer)
+        return text if self._parser is None else text[self._parser.candidates]
 
     def feed_aside(self, text: str, now: float) -> list[StreamEvent] | tuple[StreamEvent, ...]:
         """Take answer text that is beside the document, such as prose next to a tool call."""
@@ -417,6 +491,9 @@ class StreamMachine:
             return _NOTHING
         try:
             partial = self._show(self._snapshot_with(""), now)
+        except Drafted:
+            self.fault = _DRAFTED
+            return _NOTHING
         except (InvalidJSON, LimitExceeded) as fault:
             self.fault = fault
             return _NOTHING
@@ -485,7 +562,7 @@ class StreamMachine:
             return self._finish_text(end, detail)
         if parser.finish():
             return parser.json_text()
-        if parser.begun:
+        if parser.begun and parser.lost is None:
             said = f"the provider said {end.word!r}" if end else "the stream just stopped"
             raise OutputTruncated(
                 f"the JSON was not closed after {self.document_buffer.length} characters: {said}",
@@ -500,7 +577,7 @@ class StreamMachine:
             return NoOutput(f"the model sent no text{f': {detail}' if detail else ''}")
         if self.end is None:
             return OutputTruncated(f"the stream just stopped after {self.buffer.length} characters, before any JSON")
-        return NoOutput.in_prose(self.text)
+        return NoOutput.in_prose(self.text, reasoning=not self.candidates.strip())
 
     def _finish_text(self, end: EndSignal | None, detail: str) -> str:
         if not self.buffer.length:
@@ -577,7 +654,7 @@ class StreamMachine:
             return self.text or None
         try:
             snapshot = self.parser.snapshot()
-        except (InvalidJSON, LimitExceeded):
+        except (Drafted, InvalidJSON, LimitExceeded):
             snapshot = self.parser.last
         return snapshot if self._view is None or snapshot is None else self._view(snapshot)
 
@@ -605,10 +682,13 @@ class StreamMachine:
         """Scan what was fed and tell fields and items in document order; a fault is left in `fault`."""
         try:
             parser.advance()
+        except Drafted:
+            self.fault = _DRAFTED
         except (InvalidJSON, LimitExceeded) as fault:
             self.fault = fault
         at, attempt, pending = now - self.began_at, self.attempt, self._pending
-        for record in parser.drain():
+        for record in parser.told():
+            self._told = True
             if record.kind == "item":
                 pending.items += 1
                 events.append(ItemCompleted(at=at, attempt=attempt, path=record.path, item=record.item))

@@ -33,6 +33,7 @@ from instructor_stream_ext.core.scanner import (
 
 if TYPE_CHECKING:
     from instructor_stream_ext.core.errors import Path
+    from instructor_stream_ext.core.reasoning import Tags
 
 __all__ = ["FieldChanged", "ItemDone", "PartialParser", "last_values", "parse_path"]
 
@@ -51,6 +52,7 @@ class PartialParser(Scanner):
     Args:
         plan: The compiled response type.
         search: Look for the document in the text; else it is the text, as with tool arguments.
+        tags: What ends reasoning in the text; the known families' if None.
         max_depth: Open containers at most.
         max_items: Items in one array at most.
         transitions: Note what starts and ends, for `drain`.
@@ -72,8 +74,14 @@ class PartialParser(Scanner):
         max_depth: int = 128,
         max_items: int | None = None,
         transitions: bool = False,
+        tags: Tags | None = None,
     ) -> None:
-        super().__init__(plan, search=search, max_depth=max_depth, max_items=max_items, transitions=transitions)
+        super().__init__(
+            plan, search=search, max_depth=max_depth, max_items=max_items, transitions=transitions, tags=tags
+        )
+
+    def _fresh(self) -> None:
+        super()._fresh()
         self._last: Any = None
 
     def snapshot(self) -> Any:
@@ -122,6 +130,14 @@ class PartialParser(Scanner):
         """
         if self._pending and self.error is None:
             self.advance()
+        events = self._events
+        if not events:
+            return []
+        self._events = []
+        return events
+
+    def told(self) -> list[FieldChanged | ItemDone]:
+        """As `drain`, of what was scanned so far."""
         events = self._events
         if not events:
             return []

@@ -16,17 +16,18 @@ from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded, Path
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.frames import FieldChanged, Frame, ItemDone
 from instructor_stream_ext.core.markers import Streamed
-from instructor_stream_ext.core.search import StartFinder
+from instructor_stream_ext.core.search import Found, StartFinder
 from instructor_stream_ext.core.shapes import ANYTHING, ObjectPlan, ValuePlan, choose, lookup, put
 
 if TYPE_CHECKING:
     from instructor_stream_ext.core.errors import StreamError
     from instructor_stream_ext.core.plans import Plan
+    from instructor_stream_ext.core.reasoning import Tags
 
-__all__ = ["FieldChanged", "Frame", "ItemDone", "Scanner"]
+__all__ = ["Drafted", "FieldChanged", "Frame", "ItemDone", "Scanner"]
 
 # What the scanner expects next. The first two are inside a string, so that one comparison tells.
-STRING, KEY_STRING, AFTER, VALUE, FIRST_VALUE, KEY, FIRST_KEY, COLON, START, DONE = range(10)
+STRING, KEY_STRING, AFTER, VALUE, FIRST_VALUE, KEY, FIRST_KEY, COLON, START, DONE, LOST = range(11)
 
 _RUN = re.compile(r'[^"\\]*').match
 _WHOLE_STRING = re.compile(r'"([^"\\]*)"').match
@@ -62,12 +63,17 @@ _FOLD: Final = 1024
 _MISSING, _STREAMING, _COMPLETE = FieldState.MISSING, FieldState.STREAMING, FieldState.COMPLETE
 
 
+class Drafted(Exception):  # noqa: N818  news, not an error
+    """What was scanned so far was a draft or an example. The scanner has begun anew; scan on."""
+
+
 class Scanner:
     """The state machine. See `PartialParser`, which adds what is shown.
 
     Args:
         plan: The compiled response type.
         search: Look for the document in the text; else it is the text.
+        tags: What ends reasoning in the text; the known families' if None.
         max_depth: Open containers at most.
         max_items: Items in one array at most.
         transitions: Note what starts and ends.
@@ -81,6 +87,7 @@ class Scanner:
         max_depth: int = 128,
         max_items: int | None = None,
         transitions: bool = False,
+        tags: Tags | None = None,
     ) -> None:
         self.plan = plan
         self.search = search
@@ -88,22 +95,32 @@ class Scanner:
         self.begun = False
         self.complete = False
         self.error: StreamError | None = None
+        self.lost: InvalidJSON | None = None
+        self.void_end = 0
         self.pending_chars = 0  # fed and not scanned yet; those of an incomplete token count as scanned
         self._max_depth = max_depth
         self._max_items = max_items
         self._events: list[FieldChanged | ItemDone] | None = [] if transitions else None
-        self._finder = StartFinder(plan) if search else None
+        self._finder = StartFinder(plan, tags) if search else None
+        self._in_prose = False
+        self._earlier: tuple[str, int] | None = None
         self._cache: dict[Any, Any] = {}
+        self._base = 0  # offset in the text of what is scanned next, the tail included
+        self._half = ""  # a high surrogate that came without its low one
+        self._pending: list[str] = []
+        self._fresh()
+
+    def _fresh(self) -> None:
+        """Nothing is known of a document."""
+        self.begun = self.complete = False
+        self.lost = None
         root = Frame(None, [], is_list=True, known=True, visible=True)
-        root.slot = plan.root
+        root.slot = self.plan.root
         root.path = _ROOT_PATH
         self._stack = [root]
         self._frame = root
         self._state = START
-        self._pending: list[str] = []
-        self._base = 0  # offset in the text of what is scanned next, the tail included
         self._tail = ""
-        self._half = ""  # a high surrogate that came without its low one
         self._kept: list[str] = []
         self._kept_fold = _FOLD
         self._parts: list[str] = []
@@ -152,9 +169,9 @@ class Scanner:
         if self._half or not (text.isascii() or _SURROGATE(text) is None):
             text = self._glue(text)
         state = self._state
-        if state == DONE or not text:
+        if not text:
             return
-        if state != START:
+        if state < START:
             kept = self._kept
             kept.append(text)
             if len(kept) > self._kept_fold:
@@ -172,8 +189,10 @@ class Scanner:
             if self._tail:
                 text = self._tail + text
                 self._tail = ""
-            self._scan(text, 0)
-        else:
+            self._scan_document(text)
+        elif self._finder is not None:
+            self._look(self._tail + text, self._finder)
+        elif state == START:
             self._start(self._tail + text)
 
     def finish(self) -> bool:
@@ -229,31 +248,95 @@ class Scanner:
     # ------------------------------------------------------------------ the document begins and ends
 
     def _start(self, text: str) -> None:
-        if self._finder is None:
-            spaces = _SPACES(text)
-            pos = spaces.end() if spaces else 0
-            found = pos < len(text)
-        else:
-            found, pos = self._finder.find(text)
+        """Begin the document at the first character that is no space."""
+        spaces = _SPACES(text)
+        pos = spaces.end() if spaces else 0
         self._base += pos
-        if not found:
-            self._tail = text[pos:]
+        if pos == len(text):
+            self._tail = ""
             return
+        self._begin_document(text[pos:])
+
+    def _look(self, text: str, finder: StartFinder) -> None:
+        """Look for a document where none is open: before the first, and behind one that is closed or no JSON."""
+        self._tail = ""
+        while True:
+            found, pos = finder.find(text)
+            self._base += pos
+            text = text[pos:]
+            if found is Found.NOTHING:
+                self._tail = text
+                return
+            if found is Found.START and not self.begun:
+                self._in_prose = finder.passed
+                self._begin_document(text)
+                return
+            if found is Found.VOID:
+                self.void_end = self._base
+                self._earlier = None
+                finder.again = False
+            elif self.complete:
+                self._earlier = (self.json_text(), self.json_start)
+                finder.again = True
+            finder.passed = True
+            if self.begun:
+                self._fresh()
+                self._pending.insert(0, text)
+                self.pending_chars += len(text)
+                raise Drafted
+
+    def _begin_document(self, text: str) -> None:
         self._tail = ""
         self.json_start = self._base
         self.begun = True
-        self._finder = None
         self._state = VALUE
-        text = text[pos:]
         if self.plan.kind != "any" and text[0] not in self.plan.openers:
             self._frame.visible = False  # of another kind than the type, which validation will say
         self._kept.append(text)
-        self._scan(text, 0)
+        self._scan_document(text)
+
+    def _scan_document(self, text: str) -> None:
+        """Scan within the document; what is no JSON may be a draft's, whose end is still to come."""
+        try:
+            self._scan(text, 0)
+        except InvalidJSON as fault:
+            opened_tag = self.plan.openers == "[" and fault.offset == self.json_start + 1
+            if self._finder is None or not (self._in_prose or opened_tag):
+                raise
+            self.error = None
+            self.lost = fault
+            self._state = LOST
+            self._kept.clear()
+            rest, self._tail = self._tail, ""
+            self._look(rest, self._finder)
 
     def _close_document(self, end: int) -> None:
         self._state = DONE
         self.complete = True
         self._kept[:] = [self.json_text()[: end - self.json_start]]
+
+    def fall_back(self) -> bool:
+        """Take the last document that was closed, where the one that came after it never was.
+
+        Returns:
+            Whether there is one; it is to be scanned anew.
+        """
+        if self.complete or self._earlier is None:
+            return False
+        document, start = self._earlier
+        self._fresh()
+        self._earlier = self._finder = None
+        self._base = start
+        self._pending[:] = [document]
+        self.pending_chars = len(document)
+        return True
+
+    @property
+    def candidates(self) -> slice:
+        """Where in the text a document may stand that was not seen to begin: after reasoning, and not within it."""
+        if self._finder is not None and self._finder.thinking:
+            return slice(self.void_end, max(self.void_end, self._finder.opened_at))
+        return slice(self.void_end, None)
 
     # ------------------------------------------------------------------ the pass
 
@@ -409,6 +492,8 @@ class Scanner:
             self._base += pos
             if state == DONE:
                 self._close_document(self._base)
+                if self._finder is not None and pos < size:
+                    self._look(text[pos:], self._finder)
             elif pos < size:
                 self._tail = text[pos:]
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+from enum import Enum
 from typing import TYPE_CHECKING
+
+from instructor_stream_ext.core.reasoning import tags_from
 
 if TYPE_CHECKING:
     from instructor_stream_ext.core.plans import Plan
+    from instructor_stream_ext.core.reasoning import Tags
     from instructor_stream_ext.core.shapes import ObjectPlan, ValuePlan
 
-__all__ = ["StartFinder"]
+__all__ = ["Found", "StartFinder"]
 
 _HELD = 256
 """Characters after an opener within which its key must be complete: bounds what is looked at twice."""
 
 _SPACE = re.compile(r"\s*").match
-_POINT = re.compile(r"[{\[]|<think>|<(?:t(?:h(?:i(?:nk?)?)?)?)?\Z").search
+_BEHIND = 64
+"""Characters before an opener that are looked at."""
+_WITHIN = re.compile(r'(?:"\s*:|\[|[}\]]\s*,)\s*\Z').search
+_IN_SCHEMA = re.compile(r'"(?:properties|\$defs)"\s*:\s*\Z').search
 _KEY = re.compile(r'\{[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:', re.DOTALL).match
 _KEY_OPEN = re.compile(r'\{[ \t\n\r]*(?:"(?:[^"\\]|\\.)*(?:\\|"[ \t\n\r]*)?)?\Z', re.DOTALL).match
 _BLANK = re.compile(r"[ \t\n\r]*").match
@@ -24,59 +31,84 @@ _KINDS = {'"': "string", "-": "number", **dict.fromkeys("0123456789", "number")}
 _WORDS = ("true", "false", "null")
 
 
-class StartFinder:
-    """Finds the first place where a document of the response type begins.
+class Found(Enum):
+    """What a look at text has found."""
 
-    The first character that is no space may open it. Otherwise what stands between `<think>` and `</think>` is passed
-    over, and the first opener followed by a key the type knows (in a list: by a value that fits) is taken.
+    NOTHING = "nothing"
+    START = "start"
+    VOID = "void"
+
+
+class StartFinder:
+    """Finds where documents of the response type begin, and where what came before turns out to be reasoning.
+
+    The first character that is no space may open it. Otherwise what stands between reasoning tags is passed over, and
+    an opener followed by a key the type knows (in a list: by a value that fits) begins one. A closing tag that nothing
+    opened voids what stood before it.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, tags: Tags | None = None) -> None:
         self._root = plan.root
         self._openers = plan.openers
+        self._tags = tags or tags_from(None)
+        self._before = ""
+        self._offset = 0
+        self.opened_at = 0
+        self.passed = False
         self._first = True
-        self._thinking = False
+        self.thinking = False
+        self.again = False
+        """Whether a document was found before: a value within some other JSON is none that comes after it."""
 
-    def find(self, text: str) -> tuple[bool, int]:  # noqa: C901, PLR0911  one case per thing that can be found
+    def find(self, text: str) -> tuple[Found, int]:
         """Look at `text`, which begins where the last look said.
 
         Returns:
-            Whether the document begins at the offset; if not, what stands from there on must be looked at again
-            together with what follows.
+            What was found, and the offset: where the document begins, or where the closing tag ends. If nothing was,
+            what stands from there on must be looked at again together with what follows.
         """
-        pos, size = 0, len(text)
+        found, pos = self._find(text)
+        self._before = (self._before + text[:pos])[-_BEHIND:]
+        self._offset += pos
+        return found, pos
+
+    def _find(self, text: str) -> tuple[Found, int]:  # noqa: C901  one case per thing that can be found
+        pos, size, longest = 0, len(text), self._tags.longest
         if self._first:
             pos = _SPACE(text).end()  # type: ignore[union-attr]
             if pos == size:
-                return False, size
+                return Found.NOTHING, size
             self._first = False
             if text[pos] in self._openers:
-                return True, pos
+                return Found.START, pos
+            self.passed = True
         while pos < size:
-            if self._thinking:
-                end = text.find("</think>", pos)
-                if end < 0:
-                    return False, max(pos, size - len("</think>") + 1)
-                self._thinking = False
-                pos = end + len("</think>")
-                continue
-            point = _POINT(text, pos)
+            point = (self._tags.close if self.thinking else self._tags.point).search(text, pos)
             if point is None:
-                return False, size
-            pos = point.start()
-            if text[pos] == "<":
-                if point.end() - pos < len("<think>"):
-                    return False, pos
-                self._thinking = True
+                break
+            if self.thinking:
+                self.thinking = False
                 pos = point.end()
-                continue
-            verdict = _fits(self._root, text, pos)
-            if verdict is True:
-                return True, pos
-            if verdict is None and size - pos <= _HELD:
-                return False, pos
-            pos += 1
-        return False, size
+            elif point.lastgroup == "close":
+                return Found.VOID, point.end()
+            elif point.lastgroup == "open":
+                self.thinking = True
+                self.opened_at = self._offset + point.start()
+                pos = point.end()
+            else:
+                pos = point.start()
+                verdict = _fits(self._root, text, pos)
+                if verdict is True and not self._is_within(text, pos):
+                    return Found.START, pos
+                if verdict is None and size - pos <= _HELD:
+                    return Found.NOTHING, pos
+                pos += 1
+        return Found.NOTHING, max(pos, size - longest + 1)
+
+    def _is_within(self, text: str, pos: int) -> bool:
+        """Whether what begins here is part of a schema, or of JSON that is no document of the type."""
+        before = (self._before + text[max(0, pos - _BEHIND) : pos])[-_BEHIND:]
+        return (_WITHIN if self.again else _IN_SCHEMA)(before) is not None
 
 
 def _fits(plan: ValuePlan, text: str, pos: int) -> bool | None:  # noqa: PLR0911  one case per kind
