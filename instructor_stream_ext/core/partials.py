@@ -73,7 +73,9 @@ class PartialParser(Scanner):
         max_items: int | None = None,
         transitions: bool = False,
     ) -> None:
-        super().__init__(plan, search=search, max_depth=max_depth, max_items=max_items, transitions=transitions)
+        super().__init__(
+            plan, search=search, exact=not search, max_depth=max_depth, max_items=max_items, transitions=transitions
+        )
         self._last: Any = None
 
     def snapshot(self) -> Any:

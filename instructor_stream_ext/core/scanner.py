@@ -56,6 +56,7 @@ _WORDS: Final = {
 }
 _MINUS_INFINITY: Final = ("-Infinity", float("-inf"))
 _MAX_DIGITS: Final = 4300
+_EMPTY_OBJECT = re.compile(r"\{\s*\}\Z").match
 _FOLD: Final = 1024
 """Pieces of text kept apart before they are joined into one."""
 
@@ -68,6 +69,7 @@ class Scanner:
     Args:
         plan: The compiled response type.
         search: Look for the document in the text; else it is the text.
+        exact: Nothing else may follow the document in the text.
         max_depth: Open containers at most.
         max_items: Items in one array at most.
         transitions: Note what starts and ends.
@@ -78,12 +80,14 @@ class Scanner:
         plan: Plan,
         *,
         search: bool = False,
+        exact: bool = False,
         max_depth: int = 128,
         max_items: int | None = None,
         transitions: bool = False,
     ) -> None:
         self.plan = plan
         self.search = search
+        self._exact = exact
         self.json_start = 0
         self.begun = False
         self.complete = False
@@ -113,6 +117,8 @@ class Scanner:
         self._token_begun = False
         self._dirty = False
         self._noted = False  # something has arrived that looks like its stand-in
+        self._after_at = 0
+        self._again = 0
 
     # ------------------------------------------------------------------ text in
 
@@ -153,6 +159,8 @@ class Scanner:
             text = self._glue(text)
         state = self._state
         if state == DONE or not text:
+            if text and self._exact:
+                self._beyond(text)
             return
         if state != START:
             kept = self._kept
@@ -187,6 +195,8 @@ class Scanner:
             LimitExceeded: As `advance`.
         """
         self.advance()
+        if self._again:
+            raise self._surplus()
         root = self._stack[0]
         if self._tail and self._frame is root and self._state == VALUE:
             number = _NUMBER(self._tail)
@@ -254,6 +264,48 @@ class Scanner:
         self._state = DONE
         self.complete = True
         self._kept[:] = [self.json_text()[: end - self.json_start]]
+
+    def _beyond(self, text: str) -> None:
+        """Take what comes after the document, where the text is to be nothing else.
+
+        An empty object with another behind it was a placeholder: gateways to Gemini send `{}` and then the arguments.
+        The same document once more, which some servers send, says nothing new. All else is a fault.
+        """
+        document = self.json_text()
+        pos, size = 0, len(text)
+        while pos < size:
+            if not self._again:
+                spaces = _SPACES(text, pos)
+                pos = spaces.end() if spaces else pos
+                if pos == size:
+                    break
+                if text[pos] == "{" and _EMPTY_OBJECT(document) is not None:
+                    self._base += pos
+                    self._begin_anew(text[pos:])
+                    return
+                self._after_at = self._base + pos
+            piece = text[pos : pos + len(document) - self._again]
+            if not document.startswith(piece, self._again):
+                raise self._surplus()
+            pos += len(piece)
+            self._again = (self._again + len(piece)) % len(document)
+        self._base += size
+
+    def _begin_anew(self, text: str) -> None:
+        """Take the document for a placeholder, and this for the beginning of the document."""
+        root = Frame(None, [], is_list=True, known=True, visible=True)
+        root.slot = self.plan.root
+        root.path = _ROOT_PATH
+        self._stack = [root]
+        self._frame = root
+        self._state = START
+        self.begun = self.complete = False
+        self._kept.clear()
+        self._start(text)
+
+    def _surplus(self) -> InvalidJSON:
+        """The fault of text that goes on after the document."""
+        return self._fault("the document is closed, and other text follows", self._after_at - self._base)
 
     # ------------------------------------------------------------------ the pass
 
@@ -411,6 +463,8 @@ class Scanner:
                 self._close_document(self._base)
             elif pos < size:
                 self._tail = text[pos:]
+        if state == DONE and pos < size and self._exact:
+            self._beyond(text[pos:])
 
     def _fault(self, message: str, pos: int) -> InvalidJSON:
         offset = self._base + pos
