@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 from instructor import AsyncInstructor, Instructor, Mode, Provider, from_litellm
@@ -44,6 +45,7 @@ from instructor_stream_ext.wire import closing, reader_for
 from instructor_stream_ext.wire.openai_chat import OpenAIChatReader
 from instructor_stream_ext.wire.raw import read_as_json
 from instructor_stream_ext.wire.reader import Reader
+from instructor_stream_ext.wire.router import RouterWatch
 from instructor_stream_ext.wire.tools import tool_names
 
 __all__ = [
@@ -341,10 +343,6 @@ The second may be there without one, after some chunks of Gemini's.
 """
 
 
-_IDS_ARE_MADE_UP = ("ollama", "ollama_chat")
-"""litellm's providers that send no id, for which it makes up another one with each chunk."""
-
-
 class InstructorConnection:
     """One attempt's open stream, as `script.Connection` describes it.
 
@@ -370,7 +368,8 @@ class InstructorConnection:
         if not link.is_litellm:
             read_as_json(live.completion)
         if isinstance(self.reader, OpenAIChatReader):
-            self.reader.ids_count = getattr(live.completion, "custom_llm_provider", None) not in _IDS_ARE_MADE_UP
+            self.reader.several = (kwargs.get("n") or 1) != 1
+            self.reader.begins_another = RouterWatch().begins_another if link.is_litellm else None
         self._generators: list[Any] = []
         self._socket: Any = None
 
@@ -399,7 +398,8 @@ class InstructorConnection:
         if kind and "event-stream" not in kind:
             return f"the answer was {kind}, not an event stream"
         if strays := self.reader.strays:
-            return f"it called {', '.join(map(repr, strays))}, which is no tool of the request"
+            offered = ", ".join(map(repr, sorted(tool_names(self.sent) or ())))
+            return f"it called {', '.join(map(repr, strays))}, which is no tool of the request, which offers {offered}"
         return ""
 
     def ended(self) -> Exception | None:
@@ -431,6 +431,7 @@ class InstructorSource:
         self._hooks = hooks
         self._max_attempts = max_attempts
         self._sent: dict[str, Any] | None = None
+        self._leaves_usage_out = False
         self._reasked = False
         self._reminders: list[Any] = []
         self._owed: list[Do] = []
@@ -469,42 +470,53 @@ class InstructorSource:
         """
         return self._aconnect() if self._link.is_async else self._connect(hurried=hurried)
 
-    def _connect(self, *, hurried: bool) -> InstructorConnection:
+    def _connect(self, *, hurried: bool, refusal: Exception | None = None) -> InstructorConnection:
         try:
             answer = self._send(hurried=hurried)()
         except _Caught as caught:
             answer = caught.live
         except Exception as error:
-            if not self._usage_is_refused(error):
-                raise _cause(error) from _cause(error).__cause__
-            return self._connect(hurried=hurried)
+            return self._connect(hurried=hurried, refusal=self._refusal_of_usage(error, refusal))
         return self._connected(answer)
 
-    async def _aconnect(self) -> InstructorConnection:
+    async def _aconnect(self, refusal: Exception | None = None) -> InstructorConnection:
         try:
             answer = await self._send(hurried=False)()
         except _Caught as caught:
             answer = caught.live
         except Exception as error:
-            if not self._usage_is_refused(error):
-                raise _cause(error) from _cause(error).__cause__
-            return await self._aconnect()
+            return await self._aconnect(self._refusal_of_usage(error, refusal))
         return self._connected(answer)
 
     @property
     def _wants_usage(self) -> bool:
         link = self._link
-        return self._request.usage and not link.usage_refused and link.takes_usage_option
+        is_ours = self._request.usage and link.takes_usage_option and "stream_options" not in self._request.kwargs
+        return is_ours and not (link.usage_refused or self._leaves_usage_out)
 
-    def _usage_is_refused(self, error: Exception) -> bool:
-        """Whether a server does not know `stream_options`; remembered for the client."""
+    def _refusal_of_usage(self, error: Exception, refusal: Exception | None) -> Exception:
+        """The error after which the request is repeated once without `stream_options`; all others are raised.
+
+        A server may name the option or, as Xiaomi's MiMo does, say only that something is wrong. Whether that was it
+        only the repetition tells, so it is remembered for the client when an answer has come (`_connected`).
+
+        Args:
+            error: From the request.
+            refusal: The error that had it repeated, None if this was the first.
+
+        Raises:
+            Exception: It was not the option; the first error if the repetition has failed, too.
+        """
         cause = _cause(error)
-        if not self._wants_usage or getattr(cause, "status_code", None) not in (400, 422):
-            return False
-        if "stream_options" not in str(cause) and "include_usage" not in str(cause):
-            return False
-        self._link.usage_refused = True
-        return True
+        if refusal is not None:
+            self._leaves_usage_out = False
+            told = cause if _names_usage(refusal) else refusal
+            raise told from told.__cause__
+        if not self._wants_usage or not (_names_usage(cause) or _is_opaque(cause, self.create_kwargs)):
+            raise cause from cause.__cause__
+        self._leaves_usage_out = True
+        self._link.usage_refused = _names_usage(cause)
+        return cause
 
     def _send(self, *, hurried: bool) -> Callable[[], Any]:
         """The call that sends the request: through instructor the first time, below it for a re-ask."""
@@ -514,7 +526,7 @@ class InstructorSource:
         if self._reasked and function is not None:
             assert self._sent is not None  # noqa: S101
             kwargs = dict(self._sent)
-            if link.usage_refused:
+            if (link.usage_refused or self._leaves_usage_out) and "stream_options" not in request.kwargs:
                 kwargs.pop("stream_options", None)
             self._opening_hooks().emit_completion_arguments(**kwargs)
             return functools.partial(function, **kwargs)
@@ -568,6 +580,7 @@ class InstructorSource:
 
     def _connected(self, answer: Any) -> InstructorConnection:
         is_text = self._request.wire is None
+        self._link.usage_refused = self._link.usage_refused or self._leaves_usage_out
         if self._sent is None:
             self._sent = {**self._request.kwargs, "messages": self._request.messages}
         if not (is_text or self._reasked or isinstance(answer, _Live)):
@@ -667,6 +680,7 @@ class InstructorSource:
         """Have another client make the next attempt, which knows nothing of those before."""
         self._link, self._request = link, request
         self._sent = None
+        self._leaves_usage_out = False
         self.failed_attempts = list(self.failed_attempts)  # an error may hold the list as it is now
         self._reasked = False
         self._reminders = []
@@ -707,6 +721,29 @@ def _cause(error: Exception) -> Exception:
     if type(error) is InstructorRetryException and isinstance(error.__cause__, Exception):
         return error.__cause__
     return error
+
+
+def _names_usage(error: Exception) -> bool:
+    """Whether a server says that it does not know `stream_options`."""
+    is_bad_request = getattr(error, "status_code", None) in _BAD_REQUEST
+    return is_bad_request and ("stream_options" in str(error) or "include_usage" in str(error))
+
+
+def _is_opaque(error: Exception, sent: Mapping[str, Any]) -> bool:
+    """Whether a server refuses a request without a word about what in it is wrong.
+
+    Args:
+        error: What the SDK made of it.
+        sent: The request; an error that names one of its arguments is about that.
+    """
+    if getattr(error, "status_code", None) not in _BAD_REQUEST or getattr(error, "param", None):
+        return False
+    code = getattr(error, "code", None)
+    said = set(re.findall(r"\w+", str(error)))
+    return (not code or str(code).isdigit()) and said.isdisjoint(sent)
+
+
+_BAD_REQUEST = (400, 422)
 
 
 def _settling(handler: Callable[..., Any], told: Any) -> Callable[[], Any]:

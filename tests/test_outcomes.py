@@ -290,9 +290,6 @@ STOPPED_BY_THE_PROVIDER = [
 ]
 
 NOTHING = [
-    _nothing(
-        "another-tool", "openai", TOOLS, chat_tools(DOCUMENT, name="Other"), end="tool_calls", match="it called 'Other'"
-    ),
     _nothing("prose-for-a-call", "openai", TOOLS, chat_content(PROSE), text=PROSE, end="stop", match=PROSE),
     _nothing("prose-for-a-call", "openai", RESPONSES, responses_text(PROSE), text=PROSE, end="completed", usage=TOLD),
     _nothing("prose-for-a-call", "anthropic", TOOLS, anthropic_text(PROSE), text=PROSE, end="end_turn", usage=TOLD),
@@ -323,6 +320,7 @@ NOTHING = [
         TOOLS,
         chat_calls([("Search", '{"q": 1}'), ("Fetch", '{"u": 2}')]),
         end="tool_calls",
+        match="it called 'Search', 'Fetch', which is no tool of the request, which offers 'Answer'",
     ),
 ]
 
@@ -388,6 +386,7 @@ FINE = [
     ),
     _fine("twice-in-json", "openai", Mode.JSON, chat_content(DOCUMENT * 2), text=DOCUMENT * 2, end="stop"),
     _fine("twice-in-a-call", "openai", TOOLS, chat_tools(DOCUMENT * 2), text=DOCUMENT * 2, end="tool_calls"),
+    _fine("another-name", "openai", TOOLS, chat_tools(DOCUMENT, name="Other"), end="tool_calls"),
     _fine("calls-in-turn", "openai", TOOLS, chat_calls(TWICE), end="tool_calls"),
     _fine("calls-interleaved", "openai", TOOLS, chat_calls(TWICE, interleaved=True), end="tool_calls"),
     _fine("another-call-first", "openai", TOOLS, chat_calls(OTHER_FIRST), end="tool_calls"),

@@ -550,7 +550,7 @@ async def test_a_server_that_knows_no_stream_options_is_asked_once_without(
 
 @both_sides
 async def test_another_400_is_not_repeated(server: ScriptedServer, side: str) -> None:
-    server.always(Status(400))
+    server.always(Status(400, {"error": {"message": "no such model", "code": "model_not_found"}}))
     with pytest.raises(openai.BadRequestError):
         await settled(OPENAI.client(server, side).create_partial(User, **ASK).get_final_response())
     assert len(server.exchanges) == 1

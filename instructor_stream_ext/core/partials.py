@@ -77,7 +77,13 @@ class PartialParser(Scanner):
         tags: Tags | None = None,
     ) -> None:
         super().__init__(
-            plan, search=search, max_depth=max_depth, max_items=max_items, transitions=transitions, tags=tags
+            plan,
+            search=search,
+            exact=not search,
+            max_depth=max_depth,
+            max_items=max_items,
+            transitions=transitions,
+            tags=tags,
         )
 
     def _fresh(self) -> None:

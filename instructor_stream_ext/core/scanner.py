@@ -57,6 +57,7 @@ _WORDS: Final = {
 }
 _MINUS_INFINITY: Final = ("-Infinity", float("-inf"))
 _MAX_DIGITS: Final = 4300
+_EMPTY_OBJECT = re.compile(r"\{\s*\}\Z").match
 _FOLD: Final = 1024
 """Pieces of text kept apart before they are joined into one."""
 
@@ -73,10 +74,11 @@ class Scanner:
     Args:
         plan: The compiled response type.
         search: Look for the document in the text; else it is the text.
-        tags: What ends reasoning in the text; the known families' if None.
+        exact: Nothing else may follow the document in the text.
         max_depth: Open containers at most.
         max_items: Items in one array at most.
         transitions: Note what starts and ends.
+        tags: What ends reasoning in the text; the known families' if None.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Scanner:
         plan: Plan,
         *,
         search: bool = False,
+        exact: bool = False,
         max_depth: int = 128,
         max_items: int | None = None,
         transitions: bool = False,
@@ -91,6 +94,7 @@ class Scanner:
     ) -> None:
         self.plan = plan
         self.search = search
+        self._exact = exact
         self.json_start = 0
         self.begun = False
         self.complete = False
@@ -130,6 +134,8 @@ class Scanner:
         self._token_begun = False
         self._dirty = False
         self._noted = False  # something has arrived that looks like its stand-in
+        self._after_at = 0
+        self._again = 0
 
     # ------------------------------------------------------------------ text in
 
@@ -194,6 +200,8 @@ class Scanner:
             self._look(self._tail + text, self._finder)
         elif state == START:
             self._start(self._tail + text)
+        elif self._exact:
+            self._beyond(text)
 
     def finish(self) -> bool:
         """Say that no more text comes.
@@ -206,6 +214,8 @@ class Scanner:
             LimitExceeded: As `advance`.
         """
         self.advance()
+        if self._again:
+            raise self._surplus()
         root = self._stack[0]
         if self._tail and self._frame is root and self._state == VALUE:
             number = _NUMBER(self._tail)
@@ -337,6 +347,41 @@ class Scanner:
         if self._finder is not None and self._finder.thinking:
             return slice(self.void_end, max(self.void_end, self._finder.opened_at))
         return slice(self.void_end, None)
+
+    def _beyond(self, text: str) -> None:
+        """Take what comes after the document, where the text is to be nothing else.
+
+        An empty object with another behind it was a placeholder: gateways to Gemini send `{}` and then the arguments.
+        The same document once more, which some servers send, says nothing new. All else is a fault.
+        """
+        document = self.json_text()
+        pos, size = 0, len(text)
+        while pos < size:
+            if not self._again:
+                spaces = _SPACES(text, pos)
+                pos = spaces.end() if spaces else pos
+                if pos == size:
+                    break
+                if text[pos] == "{" and _EMPTY_OBJECT(document) is not None:
+                    self._base += pos
+                    self._begin_anew(text[pos:])
+                    return
+                self._after_at = self._base + pos
+            piece = text[pos : pos + len(document) - self._again]
+            if not document.startswith(piece, self._again):
+                raise self._surplus()
+            pos += len(piece)
+            self._again = (self._again + len(piece)) % len(document)
+        self._base += size
+
+    def _begin_anew(self, text: str) -> None:
+        """Take the document for a placeholder, and this for the beginning of the document."""
+        self._fresh()
+        self._start(text)
+
+    def _surplus(self) -> InvalidJSON:
+        """The fault of text that goes on after the document."""
+        return self._fault("the document is closed, and other text follows", self._after_at - self._base)
 
     # ------------------------------------------------------------------ the pass
 
@@ -496,6 +541,8 @@ class Scanner:
                     self._look(text[pos:], self._finder)
             elif pos < size:
                 self._tail = text[pos:]
+        if state == DONE and pos < size and self._exact:
+            self._beyond(text[pos:])
 
     def _fault(self, message: str, pos: int) -> InvalidJSON:
         offset = self._base + pos

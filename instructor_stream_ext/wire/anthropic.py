@@ -68,7 +68,7 @@ class AnthropicReader(Reading):
 
     def finish(self) -> str:
         """The input of a tool block that never closed and came without deltas."""
-        return "".join(self._closed(block) for block in self._blocks.values())
+        return "".join(self._closed(block) for block in self._blocks.values()) + super().finish()
 
     def completion(self) -> Any:
         """The answer so far as anthropic's `Message` (`BetaMessage` if the events were of the beta)."""
@@ -97,7 +97,7 @@ class AnthropicReader(Reading):
         if kind == "message_start":
             self._module = type(chunk).__module__
             message = insides(fields.get("message"))
-            self._identify(message.get("id"), message.get("model"))
+            self._start_over(message.get("id"), message.get("model"))
             self._count(message.get("usage"))
         elif kind == "message_delta":
             self._count(fields.get("usage"))

@@ -66,7 +66,7 @@ class CohereReader(Reading):
         message: dict[str, Any] = {"role": "assistant", "content": content}
         if self._calls.all:
             message["tool_calls"] = [
-                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.args}}
+                {"id": call.id, "type": "function", "function": {"name": call.called, "arguments": call.arguments}}
                 for call in self._calls.all
             ]
         answer = {
@@ -82,11 +82,11 @@ class CohereReader(Reading):
         self._whole = None
 
     def _start(self, fields: dict[str, Any]) -> str:
-        self._identify(fields.get("id"), None)
+        self._start_over(fields.get("id"), None)
         return ""
 
     def _stream_start(self, fields: dict[str, Any]) -> str:
-        self._identify(fields.get("generation_id"), None)
+        self._start_over(fields.get("generation_id"), None)
         return ""
 
     def _content_delta(self, fields: dict[str, Any]) -> str:

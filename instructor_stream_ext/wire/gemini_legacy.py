@@ -44,7 +44,9 @@ class GeminiLegacyReader(Reading):
         parts: list[dict[str, Any]] = []
         if text := self._content.getvalue():
             parts.append({"text": text})
-        parts += [{"function_call": {"name": call.name, "args": object_of(call.args)}} for call in self._calls.all]
+        parts += [
+            {"function_call": {"name": call.called, "args": object_of(call.arguments)}} for call in self._calls.all
+        ]
         candidate: dict[str, Any] = {"index": 0, "content": {"role": "model", "parts": parts}}
         if self.end is not None:
             candidate["finish_reason"] = self.end.word

@@ -174,7 +174,7 @@ class _Part:
         """The part as plain data."""
         part: dict[str, Any] = {}
         if self.call is not None:
-            part["function_call"] = {"name": self.call.name, "args": object_of(self.call.args)}
+            part["function_call"] = {"name": self.call.called, "args": object_of(self.call.arguments)}
             if self.call.id:
                 part["function_call"]["id"] = self.call.id
         else:

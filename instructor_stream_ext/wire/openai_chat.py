@@ -6,7 +6,7 @@ import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from instructor_stream_ext.wire.reader import Call, Calls, EndKind, Reading, insides, message_of, plain
+from instructor_stream_ext.wire.reader import Call, EndKind, Reading, insides, message_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ _COMPLETIONS = {
 class OpenAIChatReader(Reading):
     """Reads chat-completion chunks, as objects of any SDK or as the JSON that came.
 
-    Only the choice with index 0 counts. Attributes are read from where pydantic keeps them: a missing one costs
-    nothing there, while asking the object would raise and catch an error per chunk.
+    Of several choices only the one with index 0 counts. Attributes are read from where pydantic keeps them: a missing
+    one costs nothing there, while asking the object would raise and catch an error per chunk.
 
     Args:
         tools: Names of the tools in the request; None when the document is the content.
@@ -36,8 +36,11 @@ class OpenAIChatReader(Reading):
         super().__init__(tools)
         self._kind: type | None = None
         self._open: Callable[[Any], dict[str, Any]] = insides
-        self.ids_count = True
-        """Whether another id means another answer; litellm makes up one per chunk where the provider sends none."""
+        self.several = False
+        """Whether more than one choice was asked for; else a lone choice is the choice, whatever its index."""
+        self.begins_another: Callable[[Any], bool] | None = None
+        """Under litellm, whose Router can put another answer into the stream: whether a chunk begins one."""
+        self._others: set[Any] = set()
 
     def read(self, chunk: Any) -> str:
         """The new text of the document in this chunk, "" if none."""
@@ -55,9 +58,11 @@ class OpenAIChatReader(Reading):
             if error := _with_extra(chunk).get("error"):
                 self._fail("error", message_of(error))
             return ""
+        if self.begins_another is not None and self.begins_another(chunk):
+            self._begin_another(fields)
         choice = open_(choices[0])
         if choice.get("index"):
-            choice = next((one for one in map(open_, choices) if not one.get("index")), {})
+            choice = self._choice([open_(one) for one in choices])
         delta = choice.get("delta")
         text = "" if delta is None else self._delta(fields, delta)
         if finish := choice.get("finish_reason"):
@@ -95,8 +100,8 @@ class OpenAIChatReader(Reading):
         """Take the delta of a chunk with these fields."""
         said = self._open(delta)
         content, calls = said.get("content"), said.get("tool_calls")
-        if fields.get("id") != self.response_id or fields.get("model") != self.model:
-            self._who(fields, content, calls)
+        if not self._began:
+            self._identify(fields.get("id"), fields.get("model"))
         if content:
             text = self._text(content if content.__class__ is str else self._parts(content))
             return text + self._fragments(calls) if calls else text
@@ -105,18 +110,34 @@ class OpenAIChatReader(Reading):
         self._quiet(delta)
         return ""
 
-    def _who(self, fields: dict[str, Any], content: Any, calls: Any) -> None:
-        """Note a new id or model: another answer only if this chunk says something."""
-        if not self.ids_count and self.response_id:
-            fields = {**fields, "id": self.response_id}
+    def _choice(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        """The choice that counts, of those in a chunk whose first one has an index that is not 0; {} if none does.
+
+        Some servers give a lone choice the index 1, others one that counts tokens. A choice that introduces itself
+        with its role, after another has begun, is a second one, though it was not asked for.
+        """
+        if self.several or len(choices) > 1:
+            return next((one for one in choices if not one.get("index")), {})
+        (choice,) = choices
+        index, delta = choice["index"], choice.get("delta")
+        said = {} if delta is None else self._open(delta)
+        is_introduced = said.get("role") and not (said.get("content") or said.get("tool_calls"))
+        if is_introduced and not choice.get("finish_reason") and self.response_id and index != self._first:
+            self._others.add(index)
+        if self._first is None and not self.response_id:
+            self._first = index
+        return {} if index in self._others else choice
+
+    _first: Any = None
+    """The index of the first choice, where it is not 0."""
+
+    def _begin_another(self, fields: dict[str, Any]) -> None:
+        """Begin another answer with the chunk that has these fields."""
         if self._began:
-            if content or calls:
-                self._identify(fields.get("id"), fields.get("model"))
-            return
-        named = calls and any(_name_of(call) for call in calls)
-        if named and self.response_id and fields.get("id") and fields["id"] != self.response_id:
-            self._calls = Calls(self._tools)
-        self._identify(fields.get("id"), fields.get("model"))
+            self._switch(fields.get("model"))
+        else:
+            self._forget()
+        self.response_id = None
 
     def _fragments(self, fragments: list[Any]) -> str:
         """Take fragments of tool calls; returns those of the document."""
@@ -129,7 +150,7 @@ class OpenAIChatReader(Reading):
             given, name = fields.get("id"), function.get("name")
             if given or name:
                 call = self._headed(given or "", name or "", fields.get("index"))
-                if name and not call.name:
+                if name:
                     text += calls.name(call, name)
             else:
                 call = calls.newest.get(fields.get("index")) or calls.open(index=fields.get("index"))
@@ -192,7 +213,7 @@ class OpenAIChatReader(Reading):
                 {
                     "id": call.id or f"call_{number}",
                     "type": "function",
-                    "function": {"name": call.name, "arguments": call.args},
+                    "function": {"name": call.called, "arguments": call.arguments},
                 }
                 for number, call in enumerate(self._calls.all)
             ]
@@ -211,12 +232,6 @@ def _with_extra(thing: Any) -> dict[str, Any]:
     """The attributes of an SDK's object, those its type does not know included."""
     extra = getattr(thing, "__pydantic_extra__", None)
     return {**thing.__dict__, **extra} if extra else insides(thing)
-
-
-def _name_of(fragment: Any) -> Any:
-    """The tool's name in a fragment of a call, something empty if it has none."""
-    function = insides(fragment).get("function")
-    return None if function is None else insides(function).get("name")
 
 
 def _dumped(args: Any) -> str:

@@ -137,7 +137,7 @@ class OpenAIResponsesReader(Reading):
 
     def _created(self, fields: dict[str, Any]) -> str:
         response = insides(fields.get("response"))
-        self._identify(response.get("id"), response.get("model"))
+        self._start_over(response.get("id"), response.get("model"))
         return ""
 
     def _forget(self) -> None:
@@ -183,8 +183,8 @@ class OpenAIResponsesReader(Reading):
                 "type": "function_call",
                 "id": call.id,
                 "call_id": call.id,
-                "name": call.name,
-                "arguments": call.args,
+                "name": call.called,
+                "arguments": call.arguments,
                 "status": "completed",
             }
             for call in self._calls.all

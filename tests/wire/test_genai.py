@@ -140,9 +140,10 @@ def test_thoughts_count_as_output() -> None:
     assert reader.usage == Usage(3, 9, 12)
 
 
-def test_another_response_id_after_text_is_another_answer() -> None:
+def test_another_response_id_or_model_in_a_chunk_is_no_other_answer() -> None:
     reader = GenAIReader()
     reader.read(answer({"text": "a"}, response_id="1", model_version="m"))
     assert reader.read(answer({"text": "b"}, response_id="2", model_version="n")) == "b"
-    assert reader.switched is not None
-    assert reader.completion().text == "b"
+    assert reader.switched is None
+    assert (reader.response_id, reader.model) == ("1", "m")
+    assert reader.completion().text == "ab"

@@ -140,9 +140,9 @@ def test_the_first_call_of_a_tool_that_was_sent_is_the_document(fragments: list[
 
 def test_the_same_tool_called_twice_gives_the_first_call() -> None:
     reader = _tools()
-    text = joined(reader, [calls(fragment("{}", "Report", index=0)), calls(fragment('{"b": 2}', "Report", index=0))])
-    assert text == "{}"
-    assert [args for _, _, args in _called(reader)] == ["{}", '{"b": 2}']
+    whole = [calls(fragment('{"a": 1}', "Report", index=0)), calls(fragment('{"b": 2}', "Report", index=0))]
+    assert joined(reader, whole) == '{"a": 1}'
+    assert [args for _, _, args in _called(reader)] == ['{"a": 1}', '{"b": 2}']
 
 
 def test_a_name_repeated_without_an_id_stays_one_call() -> None:
@@ -157,10 +157,117 @@ def test_an_object_emitted_twice_arrives_twice() -> None:
     assert joined(reader, [calls(fragment("{}", "Report", index=0, id="1")), calls(fragment("{}", index=0))]) == "{}{}"
 
 
-def test_a_call_that_is_never_named_is_no_document_but_is_kept() -> None:
+GATEWAYS_TO_GEMINI = {
+    "the same call goes on": [fragment("{}", "Report", index=0, id="1"), fragment('{"a": 1}', index=0)],
+    "the same call, named again": [
+        fragment("{}", "Report", index=0, id="1"),
+        fragment('{"a": 1}', "Report", index=0, id="1"),
+    ],
+    "another call": [fragment("{}", "Report", index=0, id="1"), fragment('{"a": 1}', "Report", index=1, id="2")],
+    "another call under the index": [
+        fragment("{}", "Report", index=0, id="1"),
+        fragment('{"a": 1}', "Report", index=0, id="2"),
+    ],
+    "another call without ids": [fragment("{}", "Report", index=0), fragment('{"a": 1}', "Report", index=0)],
+}
+
+
+@pytest.mark.parametrize("fragments", GATEWAYS_TO_GEMINI.values(), ids=list(GATEWAYS_TO_GEMINI))
+def test_an_empty_object_gives_way_to_the_real_arguments(fragments: list[dict[str, Any]]) -> None:
+    for chunks in ([calls(one) for one in fragments], [calls(*fragments)]):
+        reader = _tools()
+        assert joined(reader, chunks) == '{}{"a": 1}'
+        assert _called(reader)[-1][1:] == ("Report", '{"a": 1}')
+
+
+def test_a_second_empty_object_does_not_give_way_and_a_full_one_neither() -> None:
+    first = calls(fragment("{}", "Report", index=0, id="1"))
+    assert joined(_tools(), [first, calls(fragment("{}", "Report", index=1, id="2"))]) == "{}"
+    assert joined(_tools(), [first, calls(fragment('{"a": 1}', "other", index=1, id="2"))]) == "{}"
+
+
+NAMES = [
+    "Report",
+    "functions.Report",
+    "default_api.Report",
+    "Report<|channel|>commentary",
+    "REPORT",
+    "to=functions.report",
+]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "default_api__Report", "functions.Report:0"])
+@pytest.mark.parametrize("tools", [TOOLS, TOOLS | {"Other", "MiniReport"}])
+def test_a_name_with_more_around_it_means_the_tool_it_ends_in(name: str, tools: frozenset[str]) -> None:
+    reader = OpenAIChatReader(tools)
+    assert reader.read(calls(fragment('{"a"', name, index=0, id="1"))) == '{"a"'
+    assert joined(reader, [calls(fragment(": 1}", name, index=0))]) == ": 1}"
+    assert _called(reader) == [("1", "Report", '{"a": 1}')]
+    assert reader.strays == []
+
+
+@pytest.mark.parametrize("pieces", [["Re", "port"], ["functions", ".", "Report"], ["Rep", "", "ort"], ["R", "Report"]])
+@pytest.mark.parametrize("given", [{}, {"id": "1"}], ids=["without id", "id each time"])
+def test_a_name_may_come_in_pieces(pieces: list[str], given: dict[str, str]) -> None:
+    reader = OpenAIChatReader(TOOLS | {"Other"})
+    chunks = [calls(fragment("", piece, index=0, **given)) for piece in pieces]
+    assert joined(reader, [*chunks, calls(fragment('{"a": 1}', index=0))]) == '{"a": 1}'
+
+
+def test_a_piece_that_is_a_tool_itself_is_not_the_whole_name() -> None:
+    reader = OpenAIChatReader(frozenset({"City", "CityList"}))
+    chunks = [calls(fragment("", "City", index=0, id="1")), calls(fragment("", "List", index=0))]
+    assert joined(reader, [*chunks, calls(fragment("[]", index=0))]) == "[]"
+    assert _called(reader) == [("1", "CityList", "[]")]
+
+
+@pytest.mark.parametrize("named", [{}, {"name": "anything"}], ids=["no name", "another name"])
+def test_a_lone_call_is_the_document_if_one_tool_was_offered(named: dict[str, str]) -> None:
+    chunks = [calls(fragment('{"a": 1}', index=0, id="1", **named)), chunk({}, "tool_calls")]
     reader = _tools()
-    assert joined(reader, [calls(fragment('{"a": 1}', index=0, id="1"))]) == ""
-    assert _called(reader) == [("1", "", '{"a": 1}')]
+    assert joined(reader, chunks) == '{"a": 1}'
+    assert _called(reader) == [("1", "Report", '{"a": 1}')]
+    assert reader.strays == []
+    several = OpenAIChatReader(TOOLS | {"Other"})
+    assert joined(several, chunks) == ""
+    assert several.strays == list(named.values())
+
+
+def test_of_two_calls_of_unknown_tools_none_is_the_document() -> None:
+    reader = _tools()
+    chunks = [calls(fragment("{}", "a", index=0, id="1")), calls(fragment("{}", "b", index=1, id="2"))]
+    assert joined(reader, [*chunks, chunk({}, "tool_calls")]) == ""
+    assert reader.strays == ["a", "b"]
+
+
+def test_a_name_in_other_case_that_two_tools_have_means_neither() -> None:
+    reader = OpenAIChatReader(frozenset({"City", "city"}))
+    assert joined(reader, [calls(fragment("{}", "CITY", index=0, id="1"))]) == ""
+    assert reader.strays == ["CITY"]
+
+
+@pytest.mark.parametrize("args", [None, "", " ", {}])
+def test_a_call_without_arguments_is_the_empty_object_once_the_provider_said_it_is_whole(args: Any) -> None:
+    called = calls(fragment(args, "Report", index=0, id="1"))
+    assert joined(_tools(), [called, chunk({}, "tool_calls")]).strip() == "{}"
+    assert joined(_tools(), [called]).strip() == ""
+    assert joined(_tools(), [called, chunk({}, "length")]).strip() == ""
+
+
+def test_a_lone_choice_is_the_choice_whatever_its_index() -> None:
+    for indices in ([1, 1, 1], [0, 1, 2], [5, 6, 7]):
+        reader = OpenAIChatReader()
+        chunks = [chunk({"content": piece}, index=index) for piece, index in zip("abc", indices, strict=True)]
+        role = chunk({"role": "assistant"}, index=indices[0])
+        assert joined(reader, [role, *chunks, chunk({"role": "assistant"}, "stop", index=9)]) == "abc"
+        assert reader.end is not None
+
+
+def test_a_second_choice_that_introduces_itself_is_none_of_ours() -> None:
+    reader = OpenAIChatReader()
+    roles = [chunk({"role": "assistant", "content": ""}, index=index) for index in (0, 1)]
+    rest = [chunk({"content": piece}, index=index) for piece, index in (("a", 0), ("x", 1), ("b", 0), ("y", 1))]
+    assert joined(reader, [*roles, *rest]) == "ab"
 
 
 def test_arguments_may_come_as_an_object() -> None:
@@ -171,6 +278,7 @@ def test_arguments_may_come_as_an_object() -> None:
 
 def test_only_the_first_of_several_choices_counts() -> None:
     reader = OpenAIChatReader()
+    reader.several = True
     both = chunk(choices=[{"index": 1, "delta": {"content": "x"}}, {"index": 0, "delta": {"content": "b"}}])
     text = joined(reader, [chunk({"content": "a"}), chunk({"content": "no"}, "length", index=1), both])
     assert text == "ab"
@@ -246,14 +354,38 @@ def test_groq_counts_in_a_field_of_its_own() -> None:
     assert reader.usage == Usage(1, 2, 3)
 
 
-def test_another_id_after_text_is_another_answer() -> None:
+def test_another_id_model_or_fingerprint_in_a_chunk_is_no_other_answer() -> None:
+    """Groq's compound models, SGLang, LMDeploy and Foundry Local send another id with each chunk."""
+    reader = OpenAIChatReader()
+    chunks = [
+        chunk({"content": piece}, id=f"a{at}", model=f"m{at}", system_fingerprint=f"f{at}")
+        for at, piece in enumerate("abc")
+    ]
+    seen = [(reader.read(one), reader.switched) for one in chunks]
+    assert seen == [("a", None), ("b", None), ("c", None)]
+    assert (reader.response_id, reader.model) == ("a0", "m0")
+    assert reader.completion().choices[0].message.content == "abc"
+
+
+def _by_first_letter() -> Any:
+    seen = ["a"]
+
+    def begins_another(one: Any) -> bool:
+        seen.append(one.id[0])
+        return seen[-1] != seen[-2]
+
+    return begins_another
+
+
+def test_chunks_of_another_deployment_of_litellms_router_are_another_answer() -> None:
     reader = _tools()
+    reader.begins_another = _by_first_letter()
     assert reader.read(calls(fragment('{"a', "Report", index=0, id="1"))) == '{"a'
     head = chunk({"role": "assistant", "content": ""}, id="b2", model="n")
     begun = chunk({"tool_calls": [fragment("", "Report", index=0, id="2")]}, id="b2", model="n")
     more = chunk({"tool_calls": [fragment("{}", index=0)]}, id="b2", model="n")
     seen = [(reader.read(one), reader.switched) for one in (head, begun, more)]
-    assert seen == [("", None), ("", Switch("m", "n")), ("{}", None)]
+    assert seen == [("", Switch("m", "n")), ("", None), ("{}", None)]
     assert _called(reader) == [("2", "Report", "{}")]
     assert (reader.response_id, reader.model) == ("b2", "n")
 
@@ -275,12 +407,14 @@ def test_empty_ids_changes_before_text_and_bare_usage_are_no_other_answer() -> N
     assert (reader.response_id, reader.model) == ("a1", "m")
 
 
-def test_a_call_announced_by_an_answer_that_said_nothing_is_forgotten() -> None:
+def test_a_call_announced_by_a_deployment_that_said_nothing_is_forgotten() -> None:
     reader = _tools()
+    reader.begins_another = _by_first_letter()
     reader.read(calls(fragment("", "Report", index=0, id="1")))
     later = chunk({"tool_calls": [fragment("{}", "Report", index=0, id="2")]}, id="b2")
     assert reader.read(later) == "{}"
     assert reader.switched is None
+    assert len(_called(reader)) == 1
 
 
 def test_an_error_inside_a_chunk_is_a_failure() -> None:
