@@ -352,9 +352,8 @@ class Script:
         if hidden is not None:
             yield from self._broken(hidden)
         text = reader.finish() + machine.rest()
-        if text:
-            if (yield from self._show(feed(text, now))):
-                return True
+        if text and (yield from self._show(feed(text, now))):
+            return True
         if machine.fault is None:
             machine.settle(reader.end)
         if machine.has_draft and (yield from self._begin_anew()):
@@ -531,7 +530,7 @@ class Script:
             if isinstance(error, NoOutput) and end is None and machine.buffer.length:
                 raise machine.no_output() from None  # prose that just stopped may have been going to bring JSON
             if isinstance(error, NoOutput) and machine.buffer.length:
-                error = machine.lost or (error if machine.candidates.strip() else machine.no_output())
+                raise _Rejected(machine.lost or machine.no_output()) from error
             raise _Rejected(error) from error
         return (yield from self._check(result))
 

@@ -50,8 +50,8 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.partials import PartialParser
-from instructor_stream_ext.core.scanner import Drafted
 from instructor_stream_ext.core.policies import EmissionPolicy, Pending
+from instructor_stream_ext.core.scanner import Drafted
 from instructor_stream_ext.core.text import SurrogateJoiner
 
 __all__ = ["State", "StreamMachine", "TextBuffer"]
@@ -344,7 +344,7 @@ class StreamMachine:
         """The provider's stream has ended: what is still to be fed, half a character that stays alone."""
         return self._joiner.rest()
 
-    def _take(self, text: str, now: float, told: list[StreamEvent] | None) -> Any:  # noqa: C901  the hot path
+    def _take(self, text: str, now: float, told: list[StreamEvent] | None) -> Any:  # noqa: C901, PLR0911, PLR0912  the hot path
         """Take a piece; transitions go to `told`, if they are wanted."""
         self._deltas += 1
         last = self._last_delta_at
@@ -407,12 +407,12 @@ class StreamMachine:
                 self._transitions(parser, now, told)
             else:
                 parser.advance()
-            if self.fault is None and self._policy is None:
-                partial = self._show(parser.shown(), now)
-                if partial is not None:
-                    told.append(self._emitted(partial, now))
-            elif self.fault is None:
+            if self.has_draft:
+                return told
+            if self._policy is not None:
                 self._due = min(self._due, now)
+            elif (partial := self._show(parser.shown(), now)) is not None:
+                told.append(self._emitted(partial, now))
         except Drafted:
             self.fault = _DRAFTED
         except (InvalidJSON, LimitExceeded) as fault:

@@ -64,7 +64,7 @@ _FOLD: Final = 1024
 _MISSING, _STREAMING, _COMPLETE = FieldState.MISSING, FieldState.STREAMING, FieldState.COMPLETE
 
 
-class Drafted(Exception):  # noqa: N818  news, not an error
+class Drafted(Exception):
     """What was scanned so far was a draft or an example. The scanner has begun anew; scan on."""
 
 
@@ -170,7 +170,7 @@ class Scanner:
         self._take_in(text)
         return self._dirty or self._noted
 
-    def _take_in(self, text: str) -> None:
+    def _take_in(self, text: str) -> None:  # noqa: C901  the hot path
         """Scan text right behind what was scanned before."""
         if self._half or not (text.isascii() or _SURROGATE(text) is None):
             text = self._glue(text)
