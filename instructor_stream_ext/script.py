@@ -224,15 +224,24 @@ class Script:
                     ticket = yield Do(self._retries.next)
                 else:
                     source.reask(error, machine.text)
-                    restarted = machine.restart(self.clock(), RestartReason.REASK, error)
+                    restarted = self._restart(RestartReason.REASK, error)
             except Exception as error:
                 restarted = yield from self._taken_over(error)
                 if not restarted:
                     raise
                 ticket = yield Do(self._retries.next)
-            if self._items is not None:
-                self._items.restart()
             yield from self._tell(restarted)
+
+    def _restart(self, reason: RestartReason, error: BaseException | None, **models: str | None) -> list[StreamEvent]:
+        """Begin anew, whatever the reason: what was shown is void, the items with it."""
+        self._void()
+        return self.machine.restart(self.clock(), reason, error, **models)
+
+    def _void(self) -> None:
+        """The items of what was shown so far are void."""
+        if self._items is not None:
+            self._items.restart()
+        self._taken, self._rejected = (), None
 
     def _taken_over(self, error: Exception) -> Generator[Any, Any, list[StreamEvent]]:
         """Have another model take over, with attempts of its own; gives the restart, nothing if there is none."""
@@ -243,9 +252,7 @@ class Script:
         yield from self._close()
         machine.annotate(error, machine.newest_partial())
         self._retries.renew()
-        return machine.restart(
-            self.clock(), RestartReason.FALLBACK, error, from_model=recovery.from_model, to_model=recovery.to_model
-        )
+        return self._restart(RestartReason.FALLBACK, error, from_model=recovery.from_model, to_model=recovery.to_model)
 
     def _next_ticket(self, ticket: Any, error: Exception) -> Generator[Any, Any, Any]:
         self._retries.failed(ticket, error)
@@ -367,9 +374,7 @@ class Script:
         """What was shown was a draft: the document begins anew behind it, in the same attempt."""
         machine = self.machine
         while machine.has_draft:
-            self._rejected = None
-            if self._items is not None:
-                self._items.restart()
+            self._void()
             if (yield from self._show(machine.begin_anew(self.clock()))):
                 return True
         return False
@@ -463,13 +468,7 @@ class Script:
             reader.switched = None
             machine.note_usage(reader.usage)
             yield from self._tell(
-                machine.restart(
-                    now,
-                    RestartReason.FALLBACK,
-                    None,
-                    from_model=switched.from_model,
-                    to_model=switched.to_model,
-                )
+                self._restart(RestartReason.FALLBACK, None, from_model=switched.from_model, to_model=switched.to_model)
             )
             yield from self._tell(machine.start(now, switched.to_model, connection.provider))
         asides, reader.aside = reader.aside, []
@@ -521,6 +520,7 @@ class Script:
             machine.end = end
             yield from self._tell_all(self._source.errored(failed, machine.attempt))
             raise failed
+        document: str | None = ""
         try:
             document = machine.finish(
                 end, refusal=reader.refusal, detail="" if machine.buffer.length else connection.detail()
@@ -529,7 +529,7 @@ class Script:
         except (ValidationError, NoOutput, InvalidJSON) as error:
             if isinstance(error, NoOutput) and end is None and machine.buffer.length:
                 raise machine.no_output() from None  # prose that just stopped may have been going to bring JSON
-            if isinstance(error, NoOutput) and machine.buffer.length:
+            if isinstance(error, NoOutput) and document is None:
                 raise _Rejected(machine.lost or machine.no_output()) from error
             raise _Rejected(error) from error
         return (yield from self._check(result))

@@ -7,6 +7,7 @@ import logging
 from typing import Annotated, Any, Literal
 
 import pytest
+from instructor import Mode, from_litellm
 from pydantic import BaseModel, Field, ValidationError
 
 from instructor_stream_ext import (
@@ -21,13 +22,18 @@ from instructor_stream_ext import (
     StreamEnded,
     StreamMisuse,
     StreamRestarted,
+    wrap,
 )
 from instructor_stream_ext.core import gate
 from instructor_stream_ext.core.scanner import Scanner
+from tests.playing import arguments_for, client_for
 from tests.server import ScriptedServer, Signal, Wait, reply, sends
+from tests.server.clients import close_litellm
+from tests.server.wire_format import anthropic_tools, chat_error, chat_tools
 from tests.twins import Recorder, Twin, both
 
 PATIENCE = 10
+NAME = "IterablePerson"
 
 
 class Tag(BaseModel):
@@ -130,6 +136,55 @@ async def test_on_item_hears_of_items_of_all_lists(server: ScriptedServer, twin:
     assert await twin.values(stream) == [[1, 2], [3]]
     heard = [(item, path[1:]) for item, path in recorder.of("item")]
     assert heard == [(1, (0, 0)), (2, (0, 1)), ([1, 2], (0,)), (3, (1, 0)), ([3], (1,))]
+
+
+SWAP = [person("Ann"), person("Ben"), person("Cat"), person("Dan")]
+
+
+@both
+@pytest.mark.parametrize("come", range(0, 100, 9))
+@pytest.mark.parametrize("size", [3, None])
+async def test_a_second_message_in_one_body_begins_the_items_anew(
+    server: ScriptedServer, twin: Twin, come: int, size: int | None
+) -> None:
+    """Gateways in front of Anthropic answer a failure in mid-stream with a second `message_start`."""
+    first = anthropic_tools(document(*SWAP)[:come], size=size, name=NAME, stop=None, end=False)[:-1]
+    second = [part.replace(b"msg_1", b"msg_2") for part in anthropic_tools(document(*GOOD), size=size, name=NAME)]
+    server.add(sends([*first, *second]))
+    client = client_for(server, "anthropic", Mode.TOOLS, is_async=twin.is_async)
+    recorder = Recorder(twin)
+    hooks: dict[str, Any] = recorder.hooks("restart")
+    stream: Any = client.create_iterable(Person, **arguments_for("anthropic"), **hooks)
+    values = await twin.values(stream)
+    wanted = [Person(**each) for each in GOOD]
+    assert values[-len(GOOD) :] == wanted == await twin.final(stream)
+    assert values[: -len(GOOD)] == [Person(**each) for each in SWAP][: len(values) - len(GOOD)]
+    assert [event.reason for (event,) in recorder.of("restart")] == (["fallback"] if come else [])
+    assert len(server.requests) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")
+@both
+async def test_items_over_a_swap_of_litellms_router(server: ScriptedServer, twin: Twin) -> None:
+    litellm = pytest.importorskip("litellm")
+    if not hasattr(litellm.Router, "_acompletion_streaming_iterator"):
+        pytest.skip("this litellm's Router has no other model go on with tool arguments")
+    server.closers.append(close_litellm)
+    at = {"model": "openai/m", "api_key": "key", "api_base": f"{server.url}/v1"}
+    router = litellm.Router(
+        [{"model_name": name, "litellm_params": at} for name in ("a", "b")], fallbacks=[{"a": ["b"]}], num_retries=0
+    )
+    server.closers.append(router.discard)
+    make: Any = from_litellm
+    client: Any = wrap(make(router.acompletion if twin.is_async else router.completion, async_client=twin.is_async))
+    server.add(sends([*chat_tools(document(*SWAP)[:70], name=NAME, finish=None, done=False), chat_error()]))
+    server.always(reply(document(*GOOD)))
+    recorder = Recorder(twin)
+    stream: Any = client.create_iterable(Person, messages="go", model="a", **recorder.hooks("restart"))
+    values = await twin.values(stream)
+    assert values[0] == Person(**SWAP[0])
+    assert values[-len(GOOD) :] == [Person(**each) for each in GOOD] == await twin.final(stream)
+    assert [event.reason for (event,) in recorder.of("restart")] == ["fallback"]
 
 
 @both

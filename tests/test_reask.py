@@ -385,7 +385,6 @@ async def test_a_budget_is_a_positive_integer(
     [
         (Mode.JSON, "Sorry, I have no idea.", NoOutput),
         (Mode.JSON, "", NoOutput),
-        (Mode.TOOLS, "", NoOutput),
         (Mode.TOOLS, '{"name": "Ada", age', InvalidJSON),
         (Mode.JSON, '{"name": "Ada", age', InvalidJSON),
         (Mode.MD_JSON, '```json\n{"name": "Ada", age\n```', InvalidJSON),
@@ -404,6 +403,20 @@ async def test_no_output_and_invalid_json_are_asked_again(
     if text:
         assert len(errors[0].text) > 10
         assert str(errors[0])[:40] in json.dumps(server.requests[1].json).replace('\\"', '"')
+
+
+@both
+async def test_a_call_without_arguments_is_an_empty_object_that_fails_validation(
+    server: ScriptedServer, twin: Twin
+) -> None:
+    """Small local models and several gateways call a tool with null or empty arguments."""
+    server.add(reply("")).add(reply(GOOD))
+    errors: list[Any] = []
+    stream = twin.client(server, Mode.TOOLS).create_partial(**ASK, on_restart=lambda event: errors.append(event.error))
+    assert (await twin.final(stream)).age == 36
+    (error,) = errors
+    assert isinstance(error, ValidationError)
+    assert {fault["type"] for fault in error.errors()} == {"missing"}
 
 
 @both

@@ -209,9 +209,10 @@ class ItemGate:
         return (valid,)
 
     def restart(self) -> None:
-        """The items so far are void."""
+        """The items so far are void, and so is the document that they were cut from."""
         self.items = []
         self.skipped = []
+        self._cutter = ItemCutter(str(self._place[-1]))
         self._cutter = ItemCutter(str(self._place[-1]))
 
     def open(self, document: str | None, text: str) -> list[Any]:
