@@ -44,7 +44,7 @@ from instructor_stream_ext.ports import Do, Recovery
 from instructor_stream_ext.wire import closing, reader_for
 from instructor_stream_ext.wire.openai_chat import OpenAIChatReader
 from instructor_stream_ext.wire.raw import read_as_json
-from instructor_stream_ext.wire.reader import Reader
+from instructor_stream_ext.wire.reader import Reader, message_of
 from instructor_stream_ext.wire.router import RouterWatch
 from instructor_stream_ext.wire.tools import tool_names
 
@@ -739,11 +739,13 @@ def _is_opaque(error: Exception, sent: Mapping[str, Any]) -> bool:
     if getattr(error, "status_code", None) not in _BAD_REQUEST or getattr(error, "param", None):
         return False
     code = getattr(error, "code", None)
-    said = set(re.findall(r"\w+", str(error)))
-    return (not code or str(code).isdigit()) and said.isdisjoint(sent)
+    said = re.findall(r"\w+", message_of(getattr(error, "body", None) or ""))
+    return (not code or str(code).isdigit()) and len(said) <= _SAYS_NOTHING and set(said).isdisjoint(sent)
 
 
 _BAD_REQUEST = (400, 422)
+_SAYS_NOTHING = 6
+"""Words that an error has at most that says nothing of what is wrong, such as "Param Incorrect"."""
 
 
 def _settling(handler: Callable[..., Any], told: Any) -> Callable[[], Any]:

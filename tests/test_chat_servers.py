@@ -300,8 +300,9 @@ async def test_if_the_repetition_fails_too_the_first_error_is_raised_and_nothing
         {"message": "Invalid value for temperature", "param": "temperature"},
         {"message": "too long", "code": "context_length_exceeded"},
         {"message": "messages: at least one is required"},
+        {"message": "Automatic parser generation failed: JSON schema error at #: unrecognized type nothing"},
     ],
-    ids=["parameter", "code", "argument"],
+    ids=["parameter", "code", "argument", "reason"],
 )
 @both_sides
 async def test_a_400_that_says_what_is_wrong_is_not_repeated(
