@@ -720,7 +720,7 @@ def _names_usage(error: Exception) -> bool:
 
 
 def _is_opaque(error: Exception, sent: Mapping[str, Any]) -> bool:
-    """Whether a server refuses a request without a word about what in it is wrong.
+    """Whether a server refuses a request without saying what in it is wrong: in a few words that name nothing.
 
     Args:
         error: What the SDK made of it.
@@ -728,12 +728,15 @@ def _is_opaque(error: Exception, sent: Mapping[str, Any]) -> bool:
     """
     if getattr(error, "status_code", None) not in _BAD_REQUEST or getattr(error, "param", None):
         return False
-    code = getattr(error, "code", None)
-    said = set(re.findall(r"\w+", str(error)))
-    return (not code or str(code).isdigit()) and said.isdisjoint(sent)
+    code, body = getattr(error, "code", None), getattr(error, "body", None)
+    # litellm, which hands on no body, puts its own words before the server's
+    said = body.get("message") or body.get("detail") if isinstance(body, dict) else str(error).rpartition(" - ")[2]
+    words = re.findall(r"\w+", str(said or ""))
+    return (not code or str(code).isdigit()) and len(words) <= _FEW_WORDS and set(words).isdisjoint(sent)
 
 
 _BAD_REQUEST = (400, 422)
+_FEW_WORDS = 6
 
 
 def _settling(handler: Callable[..., Any], told: Any) -> Callable[[], Any]:

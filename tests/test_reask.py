@@ -385,7 +385,6 @@ async def test_a_budget_is_a_positive_integer(
     [
         (Mode.JSON, "Sorry, I have no idea.", NoOutput),
         (Mode.JSON, "", NoOutput),
-        (Mode.TOOLS, "", NoOutput),
         (Mode.TOOLS, '{"name": "Ada", age', InvalidJSON),
         (Mode.JSON, '{"name": "Ada", age', InvalidJSON),
         (Mode.MD_JSON, '```json\n{"name": "Ada", age\n```', InvalidJSON),
