@@ -504,7 +504,9 @@ class Script:
             raise failed
         try:
             document = machine.finish(
-                end, refusal=reader.refusal, detail="" if machine.buffer.length else connection.detail()
+                end,
+                refusal=reader.refusal,
+                detail=connection.detail() if reader.strays or not machine.buffer.length else "",
             )
             result = self._gate.open(document, machine.text)
         except (ValidationError, NoOutput, InvalidJSON) as error:

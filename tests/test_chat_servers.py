@@ -247,6 +247,22 @@ async def test_a_lone_choice_is_the_choice(server: ScriptedServer, side: str, in
     assert (await played(server, side, moved(chat_content(LISBON)), None)).final == LISBON
 
 
+@both_sides
+async def test_where_no_call_fits_the_error_names_what_was_called_and_what_was_offered(
+    server: ScriptedServer, side: str
+) -> None:
+    calls = [
+        {"index": at, "id": f"{at}", "type": "function", "function": {"name": name, "arguments": "{}"}}
+        for at, name in enumerate(("search", "fetch"))
+    ]
+    for said in ("", "Let me look."):
+        chunks = [chat_chunk({"content": said, "tool_calls": calls}), chat_chunk({}, finish="tool_calls"), DONE]
+        one = await played(server, side, chunks)
+        assert type(one.error) is NoOutput
+        assert "it called 'search', 'fetch', which is no tool of the request, which offers 'City'" in str(one.error)
+        assert said in str(one.error)
+
+
 # ---------------------------------------------------------------------- a 400 that says nothing
 
 OPAQUE = {"error": {"code": "400", "message": "Param Incorrect", "param": "", "type": ""}}

@@ -471,7 +471,8 @@ class StreamMachine:
             return NoOutput(f"the model sent no text{f': {detail}' if detail else ''}")
         if self.end is None:
             return OutputTruncated(f"the stream just stopped after {self.buffer.length} characters, before any JSON")
-        return NoOutput.in_prose(self.text)
+        in_prose = NoOutput.in_prose(self.text)
+        return NoOutput(f"{in_prose}; {detail}") if detail else in_prose
 
     def _finish_text(self, end: EndSignal | None, detail: str) -> str:
         if not self.buffer.length:
