@@ -44,7 +44,7 @@ from instructor_stream_ext.ports import Do, Recovery
 from instructor_stream_ext.wire import closing, reader_for
 from instructor_stream_ext.wire.openai_chat import OpenAIChatReader
 from instructor_stream_ext.wire.raw import read_as_json
-from instructor_stream_ext.wire.reader import Reader, message_of
+from instructor_stream_ext.wire.reader import Reader
 from instructor_stream_ext.wire.router import RouterWatch
 from instructor_stream_ext.wire.tools import tool_names
 
@@ -730,7 +730,7 @@ def _names_usage(error: Exception) -> bool:
 
 
 def _is_opaque(error: Exception, sent: Mapping[str, Any]) -> bool:
-    """Whether a server refuses a request without a word about what in it is wrong.
+    """Whether a server refuses a request without saying what in it is wrong: in a few words that name nothing.
 
     Args:
         error: What the SDK made of it.
@@ -738,14 +738,16 @@ def _is_opaque(error: Exception, sent: Mapping[str, Any]) -> bool:
     """
     if getattr(error, "status_code", None) not in _BAD_REQUEST or getattr(error, "param", None):
         return False
-    code = getattr(error, "code", None)
-    said = re.findall(r"\w+", message_of(getattr(error, "body", None) or ""))
-    return (not code or str(code).isdigit()) and len(said) <= _SAYS_NOTHING and set(said).isdisjoint(sent)
+    code, body = getattr(error, "code", None), getattr(error, "body", None)
+    # litellm, which hands on no body, puts its own words before the server's
+    said = body.get("message") or body.get("detail") if isinstance(body, dict) else str(error).rpartition(" - ")[2]
+    words = re.findall(r"\w+", str(said or ""))
+    return (not code or str(code).isdigit()) and len(words) <= _FEW_WORDS and set(words).isdisjoint(sent)
 
 
 _BAD_REQUEST = (400, 422)
-_SAYS_NOTHING = 6
-"""Words that an error has at most that says nothing of what is wrong, such as "Param Incorrect"."""
+_FEW_WORDS = 6
+"""An error of no more words, such as MiMo's "Param Incorrect", says nothing of what is wrong."""
 
 
 def _settling(handler: Callable[..., Any], told: Any) -> Callable[[], Any]:

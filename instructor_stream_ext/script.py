@@ -523,7 +523,9 @@ class Script:
         document: str | None = ""
         try:
             document = machine.finish(
-                end, refusal=reader.refusal, detail="" if machine.buffer.length else connection.detail()
+                end,
+                refusal=reader.refusal,
+                detail=connection.detail() if reader.strays or not machine.buffer.length else "",
             )
             result = self._gate.open(document, machine.candidates if document is None else machine.text)
         except (ValidationError, NoOutput, InvalidJSON) as error:

@@ -42,7 +42,7 @@ NOT_THROUGH_THESE_SDKS = {
 
 TRUNCATED = {"length", "max_tokens"}
 BROKEN = {"groq__chat-error__tool-use-failed-mid-stream.yaml": "Tool call validation failed"}
-CALLED_TWICE = {"cerebras__chat-tools__vercel-glm47-reasoning.jsonl"}
+TWO_ANSWERS = {"cerebras__chat-tools__vercel-glm47-reasoning.jsonl"}
 
 READ = [one for one in recordings() if one.file not in NOT_THROUGH_THESE_SDKS]
 CALLS = [one for one in READ if one.calls]
@@ -185,7 +185,7 @@ async def test_a_call_becomes_its_object(server: ScriptedServer, recording: Reco
         carried = recording.carried[place]
         whole = recording.texts[place].endswith(".json")
         value = json.loads(carried) if whole else {}
-        if not whole and recording.file not in CALLED_TWICE:
+        if not whole and recording.file not in TWO_ANSWERS:
             value = from_json(carried, allow_partial="trailing-strings")
         model = _model(name, value)
 
@@ -193,7 +193,7 @@ async def test_a_call_becomes_its_object(server: ScriptedServer, recording: Reco
             return client.create_partial(model, **arguments)
 
         played = await _play_all(server, recording, _body(recording, name), make)
-        if whole or recording.file in CALLED_TWICE:
+        if whole or recording.file in TWO_ANSWERS:
             _check_whole(recording, played, model, value)
         else:
             _check_truncated(recording, played, value, carried)
@@ -293,7 +293,7 @@ async def test_under_another_name_only_a_lone_call_is_the_answer(server: Scripte
     assert isinstance(played.error, StreamError)
     if recording.finish in TRUNCATED:
         assert type(played.error) is OutputTruncated
-    elif len(recording.calls) == 1 and recording.file not in CALLED_TWICE:
+    elif len(recording.calls) == 1 and recording.file not in TWO_ANSWERS:
         assert type(played.error) is RetriesExhausted
         assert isinstance(played.error.__cause__, ValidationError)
     else:

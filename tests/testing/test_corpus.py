@@ -245,7 +245,7 @@ async def test_a_recording_gives_what_stands_beside_it(recording: Recording) -> 
         client = stage.clients[number % 2]
         stream = client.create_partial(model, **arguments_for(provider), max_retries=0, debounce=FinalOnly())
         final, error = await _finished(stream)
-        if is_whole or recording.file in known.CALLED_TWICE:
+        if is_whole or recording.file in known.TWO_ANSWERS:
             assert error is None, fault
             found = [known._as_sent(item) for item in final] if is_list else known._as_sent(final)
             assert found == value, fault
@@ -259,7 +259,7 @@ def test_what_a_recording_says_is_read_without_an_sdk(recording: Recording) -> N
     """As `inspect`, `replay` and `check` read tapes."""
     body = recording.body
     kind = "application/vnd.amazon.eventstream" if "converse" in recording.api or "invoke" in recording.mode else ""
-    if recording.mode in ("sse-text", "generate-text") or recording.file in known.CALLED_TWICE:
+    if recording.mode in ("sse-text", "generate-text") or recording.file in known.TWO_ANSWERS:
         return
     text = text_of(body, kind)
     for name, carried in zip(recording.texts, recording.carried, strict=True):

@@ -147,3 +147,11 @@ def test_another_response_id_or_model_in_a_chunk_is_no_other_answer() -> None:
     assert reader.switched is None
     assert (reader.response_id, reader.model) == ("1", "m")
     assert reader.completion().text == "ab"
+
+
+def test_an_empty_call_gives_way_to_the_real_one() -> None:
+    reader = GenAIReader(frozenset({"City"}))
+    text = reader.read(answer({"function_call": {"name": "City", "args": {}}}))
+    text += reader.read(answer({"function_call": {"name": "default_api.City", "args": {"name": "Lisbon"}}}))
+    assert text == '{}{"name": "Lisbon"}'
+    assert reader.finish() == ""
