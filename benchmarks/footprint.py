@@ -68,7 +68,8 @@ class Chunks:
 
     def close(self) -> None: ...
 
-    def socket(self) -> None: ...
+    def wake(self) -> bool:
+        return False
 
     def detail(self) -> str:
         return ""
@@ -87,7 +88,7 @@ class Source:
         self.create_kwargs: dict[str, Any] = {}
         self._of = shape, size
 
-    def connect(self, *, hurried: bool) -> Chunks:  # noqa: ARG002
+    def connect(self, within: float, *, hurried: bool) -> Chunks:  # noqa: ARG002
         return Chunks(*self._of)
 
     def owed(self) -> tuple[()]:

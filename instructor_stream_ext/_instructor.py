@@ -11,8 +11,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import math
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, NamedTuple, cast
 
 from instructor import AsyncInstructor, Instructor, Mode, Provider, from_litellm
@@ -46,6 +49,7 @@ from instructor_stream_ext.wire.openai_chat import OpenAIChatReader
 from instructor_stream_ext.wire.raw import read_as_json
 from instructor_stream_ext.wire.reader import Reader
 from instructor_stream_ext.wire.router import RouterWatch
+from instructor_stream_ext.wire.sockets import OwnSocket
 from instructor_stream_ext.wire.tools import tool_names
 
 __all__ = [
@@ -270,11 +274,19 @@ class Link:
 
     @functools.cached_property
     def _impatient(self) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-        """`create_fn` and the function below it, with the SDK's own retries off; shares the SDK's connections."""
+        """`create_fn` and the function below it, with the SDK's own retries off; shares the SDK's connections.
+
+        While `_HASTE` is set, a request's own timeout is what is left of the stream's bound.
+        """
         client = self._sdk_client
         with_options = getattr(client, "with_options", None)
         if self.is_litellm and self.function is not None:
-            function: Callable[..., Any] = functools.partial(self.function, max_retries=0, num_retries=0)
+            bound = getattr(self.function, "keywords", {}).get("timeout")
+            default = _LITELLM_PATIENCE if bound is None else bound
+            function = _hastened(functools.partial(self.function, max_retries=0, num_retries=0), default)
+            return patch_v2(function, self.provider, self.mode, self._default_model), function
+        if self.provider is Provider.GENAI and hasattr(getattr(self.client.client, "models", None), "_api_client"):
+            function = _genai_hastened(self.client.client)
             return patch_v2(function, self.provider, self.mode, self._default_model), function
         if with_options is None:
             return self.create_fn, self.function
@@ -286,11 +298,123 @@ class Link:
         else:
             method = cast("Any", self.function)
             function = getattr(type(method.__self__)(hurried), method.__name__)
+        if not self.is_async and hasattr(client, "timeout"):
+            function = _hastened(function, client.timeout)
         return patch_v2(function, self.provider, self.mode, self._default_model), function
 
     def functions(self, *, hurried: bool) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
         """`create_fn` and the SDK's function, for a request that may take its time or one that may not."""
         return self._impatient if hurried else (self.create_fn, self.function)
+
+
+class _Haste:
+    """One sync request that has to have its headers by an instant.
+
+    Args:
+        within: Seconds from now.
+    """
+
+    def __init__(self, within: float) -> None:
+        self._until = time.monotonic() + within
+        self.own = OwnSocket()
+        self._patience: Any = None
+
+    @property
+    def left(self) -> float:
+        """Seconds; never 0, which some take for none at all."""
+        return max(self._until - time.monotonic(), 0.001)
+
+    def shorten(self, timeout: Any) -> Any:
+        """An SDK's timeout, None, a number or httpx's, that ends no later than this."""
+        fields = [getattr(timeout, name, timeout) for name in ("connect", "read", "write", "pool")]
+        self._patience = fields[1]
+        connect, read, write, pool = (self.left if given is None else min(given, self.left) for given in fields)
+        if isinstance(timeout, int | float | None):
+            return read
+        return type(timeout)(connect=connect, read=read, write=write, pool=pool)
+
+    def lift(self, responses: Iterable[Any]) -> None:
+        """The headers have come: the caller's own timeout holds for the rest.
+
+        httpx has no public way to set another timeout for a body; its transports (httpcore 1, httpcore2) look into the
+        request's `timeout` extension when they begin to read it, which they have not yet.
+        """
+        for response in responses:
+            timeouts = getattr(getattr(response, "request", None), "extensions", {}).get("timeout")
+            if isinstance(timeouts, dict):
+                timeouts["read"] = self._patience
+
+
+_HASTE: ContextVar[_Haste | None] = ContextVar("haste", default=None)
+"""Of the request that is being sent; instructor and the SDK are between us and the function that sends it."""
+
+_LITELLM_PATIENCE = 600.0
+"""Seconds that litellm waits where nobody says otherwise."""
+
+
+def _hastened(function: Callable[..., Any], default: Any) -> Callable[..., Any]:
+    """An SDK's function with the request's own timeout shortened to what is left."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if (haste := _HASTE.get()) is not None:
+            given = kwargs.get("timeout")
+            is_given = isinstance(given, int | float) or hasattr(given, "read")
+            kwargs["timeout"] = haste.shorten(given if is_given else default)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _genai_hastened(client: Any) -> Callable[..., Any]:
+    """google-genai's streaming function, which sends the request when it is first read.
+
+    Its own option for a timeout (google-genai 3) is told to the server as well, which would then end the whole answer,
+    and it holds for the body; so the request is shortened where it is sent, in a copy of the SDK's client.
+    """
+
+    def call(*_: Any, model: str = "", stream: bool = True, **kwargs: Any) -> Any:
+        models, haste = client.models, _HASTE.get()
+        if stream and haste is not None and getattr(models._api_client, "_httpx_client", None) is not None:  # noqa: SLF001
+            api = _copied_api(models._api_client)  # noqa: SLF001
+            api._httpx_client = _HastySender(api._httpx_client, haste)  # noqa: SLF001
+            models = type(models)(api)
+        return (models.generate_content_stream if stream else models.generate_content)(model=model, **kwargs)
+
+    return call
+
+
+def _copied_api(api: Any) -> Any:
+    kind = type(api)
+    # the SDK's own `__del__` closes the HTTP client, which the copy only borrows
+    copied: Any = object.__new__(type(kind.__name__, (kind,), {"__del__": lambda _: None}))
+    vars(copied).update(vars(api))
+    return copied
+
+
+class _HastySender:
+    """httpx's client, for one request."""
+
+    def __init__(self, client: Any, haste: _Haste) -> None:
+        self._client = client
+        self._haste = haste
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def send(self, request: Any, **kwargs: Any) -> Any:
+        """As httpx's, with a timeout for the headers alone."""
+        timeouts = request.extensions.get("timeout") or {}
+        left = self._haste.left
+        self._haste._patience = timeouts.get("read")  # noqa: SLF001
+        hasty = {name: left if (given := timeouts.get(name)) is None else min(given, left) for name in _PHASES}
+        request.extensions["timeout"] = hasty
+        response = self._client.send(request, **kwargs)
+        self._haste.lift([response])
+        self._haste.own.take(response)
+        return response
+
+
+_PHASES = ("connect", "read", "write", "pool")
 
 
 class _InThread:
@@ -371,7 +495,9 @@ class InstructorConnection:
             self.reader.several = (kwargs.get("n") or 1) != 1
             self.reader.begins_another = RouterWatch().begins_another if link.is_litellm else None
         self._generators: list[Any] = []
-        self._socket: Any = None
+        self.own = OwnSocket()
+        if not link.is_async:
+            closing.own_socket(live.completion, self.own)
 
     def flows(self) -> None:
         if self._link.is_litellm:  # its Router reads through a generator, which shows nothing before it has begun
@@ -379,17 +505,22 @@ class InstructorConnection:
             self._heard = closing.innermost(self._stream, _LITELLM_HEARD[0])
         if self._link.is_async:
             self._generators = closing.generators_under(self._stream)
-        else:
-            self._socket = closing.socket_of(self._stream)
+        elif not self.own.is_known:  # an SDK that connects only when it is read shows its connection now
+            closing.own_socket(self._stream, self.own)
+
+    def hasten(self, haste: _Haste) -> None:
+        """Take over from the request's own timeout, which the headers were in time for."""
+        haste.lift(closing.responses_under(self._stream))
+        if not self.own.is_known:
+            self.own = haste.own  # an SDK that connects only when it is read notes its connection there
 
     def close(self) -> Any:
         if self._link.is_async:
             return closing.aclose(self._stream, [*self._responses, *self._generators])
         return closing.close(self._stream)
 
-    def socket(self) -> Any:
-        # a generator that another thread is reading from does not show its socket; the one seen before is its
-        return closing.socket_of(self._stream) or self._socket
+    def wake(self) -> bool:
+        return self.own.shut_down()
 
     def detail(self) -> str:
         response = getattr(self._stream, "response", None)
@@ -462,22 +593,31 @@ class InstructorSource:
         """The model and the provider that the request goes to, as far as known."""
         return _asked(self._link, self._sent or self._request.kwargs)
 
-    def connect(self, *, hurried: bool) -> Any:
+    def connect(self, within: float = math.inf, *, hurried: bool) -> Any:
         """Send the request; a coroutine if the client is async.
 
         Args:
+            within: Seconds in which a sync call has to have the headers; `math.inf` for no bound of ours.
             hurried: There is a bound in time, so the SDK must not try again by itself.
         """
-        return self._aconnect() if self._link.is_async else self._connect(hurried=hurried)
+        return self._aconnect() if self._link.is_async else self._connect(within, hurried=hurried)
 
-    def _connect(self, *, hurried: bool, refusal: Exception | None = None) -> InstructorConnection:
+    def _connect(self, within: float, *, hurried: bool, refusal: Exception | None = None) -> InstructorConnection:
+        haste = _Haste(within) if within < math.inf else None
+        token = _HASTE.set(haste)
         try:
             answer = self._send(hurried=hurried)()
         except _Caught as caught:
             answer = caught.live
         except Exception as error:
-            return self._connect(hurried=hurried, refusal=self._refusal_of_usage(error, refusal))
-        return self._connected(answer)
+            left = within if haste is None else haste.left
+            return self._connect(left, hurried=hurried, refusal=self._refusal_of_usage(error, refusal))
+        finally:
+            _HASTE.reset(token)
+        connection = self._connected(answer)
+        if haste is not None:
+            connection.hasten(haste)
+        return connection
 
     async def _aconnect(self, refusal: Exception | None = None) -> InstructorConnection:
         try:

@@ -39,6 +39,7 @@ def drive(script: Script, pick: Pick) -> Generator[Any, None, None]:  # noqa: C9
     run = script.run()
     machine, clock = script.machine, script.clock
     chunks: Iterator[Any] = iter(())
+    wake = _no_socket
     watchdog = Watchdog(clock, machine.expire)
     try:
         wish = next(run)
@@ -60,12 +61,14 @@ def drive(script: Script, pick: Pick) -> Generator[Any, None, None]:  # noqa: C9
                         if due == math.inf:
                             answer = next(chunks, END)
                         else:
-                            answer = watchdog.wait(due, machine.bound(), next, chunks, END)
+                            answer = watchdog.wait(due, machine.bound(), wake, next, chunks, END)
                 elif isinstance(wish, Do):
                     answer = _done(wish)
                 elif type(wish) is Open:
-                    answer = watchdog.wait(wish.deadline, wish.deadline, wish.connect)
-                    chunks = iter(()) if answer is TICK else iter(answer.chunks)
+                    left = wish.deadline - clock()
+                    answer = TICK if left <= 0 else wish.connect(left if clock is time.monotonic else math.inf)
+                    if answer is not TICK:
+                        chunks, wake = iter(answer.chunks), answer.wake
                 else:
                     answer = None
                     if (value := pick(wish)) is not NOTHING:
@@ -81,6 +84,10 @@ def drive(script: Script, pick: Pick) -> Generator[Any, None, None]:  # noqa: C9
         raise
     finally:
         watchdog.stop()
+
+
+def _no_socket() -> bool:
+    return False
 
 
 def _done(wish: Do) -> Any:
@@ -199,8 +206,8 @@ async def _asettle(script: Script, run: Generator[Any, Any, None]) -> None:
 async def _connect(wish: Open, clock: Callable[[], float]) -> Any:
     """Connect, or give up at the deadline."""
     if wish.deadline == math.inf:
-        return await wish.connect()
-    connecting = asyncio.ensure_future(wish.connect())
+        return await wish.connect(math.inf)
+    connecting = asyncio.ensure_future(wish.connect(math.inf))
     try:
         if await _arrives(connecting, wish.deadline, clock):
             return connecting.result()

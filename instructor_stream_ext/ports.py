@@ -55,9 +55,14 @@ class Close(Do):
 
 
 class Open(NamedTuple):
-    """Wish: connect by the machine's deadline. The answer is a `Connection`, or `TICK` when the deadline has come."""
+    """Wish: connect by the machine's deadline. The answer is a `Connection`, or `TICK` when the deadline has come.
 
-    connect: Callable[[], Any]
+    Attributes:
+        connect: Takes the seconds that are left, `math.inf` where they are not those of the machine's own clock.
+        deadline: In the clock's seconds; `math.inf` for none.
+    """
+
+    connect: Callable[[float], Any]
     deadline: float
 
 
@@ -88,8 +93,8 @@ class Connection(Protocol):
         """Close the HTTP connection (a coroutine if async)."""
         ...
 
-    def socket(self) -> Any:
-        """The socket under it, for a watchdog; None where it cannot be reached."""
+    def wake(self) -> bool:
+        """Shut down the socket under a sync stream, from any thread; False where there is none of its own."""
         ...
 
     def detail(self) -> str:
@@ -134,10 +139,11 @@ class Source(Protocol):
         """The model and the provider that the request goes to, as far as known."""
         ...
 
-    def connect(self, *, hurried: bool) -> Any:
+    def connect(self, within: float, *, hurried: bool) -> Any:
         """Send the request, give the `Connection` (a coroutine if async); the provider's errors pass through.
 
         Args:
+            within: Seconds in which a sync call has to have the headers; `math.inf` for no bound of ours.
             hurried: There is a bound in time, so the SDK must not try again by itself.
         """
         ...

@@ -6,11 +6,9 @@ events, which are for the consumer. `drivers.py` carries the wishes out, with or
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import math
-import socket
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -140,10 +138,7 @@ class Script:
         connection = self.connection
         if connection is None:
             return None
-        sock = connection.socket()
-        if sock is not None:
-            with contextlib.suppress(OSError):  # it may be closed already
-                sock.shutdown(socket.SHUT_RDWR)
+        if connection.wake():
             return None
         return connection.close()
 

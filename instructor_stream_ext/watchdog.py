@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,11 +20,9 @@ _LONGEST = 3600.0
 
 
 class Watchdog:
-    """Ends what a sync stream waits for at a deadline, by shutting down the socket under it.
+    """Ends what a sync stream reads at a deadline, by shutting down the stream's own socket.
 
-    Closing a socket from another thread does not wake a reader; shutting it down does. Which socket that is, the
-    waiting thread's own stack shows: that serves a request whose headers have not come as well as a reader that an SDK
-    hides. One thread per stream with timeouts, started at the first wait, gone at the end. It never knows the stream.
+    One thread per stream with timeouts, started at the first wait, gone at the end. It never knows the stream.
 
     Args:
         clock: The stream's clock, in seconds.
@@ -42,16 +37,17 @@ class Watchdog:
         self._deadline = math.inf
         self._planned = math.inf
         self._changed = threading.Condition()
-        self._waiting = 0
+        self._wake: Callable[[], bool] | None = None
         self._thread: threading.Thread | None = None
         self._stopped = False
 
-    def wait(self, due: float, bound: float, fn: Callable[..., Any], *args: Any) -> Any:
+    def wait(self, due: float, bound: float, wake: Callable[[], bool], fn: Callable[..., Any], *args: Any) -> Any:
         """Call something that may block.
 
         Args:
             due: From when on there is something better to do than to begin waiting, in the clock's seconds.
             bound: When the waiting has to end; `math.inf` for never.
+            wake: Shuts down the socket that is read from; whether it could.
             fn: What to call.
             args: With what.
 
@@ -63,16 +59,15 @@ class Watchdog:
             return TICK
         if bound == math.inf:
             return fn(*args)
-        self._guard(bound)
+        self._guard(bound, wake)
         try:
             return fn(*args)
         finally:
             self._release()
 
-    def _guard(self, deadline: float) -> None:
+    def _guard(self, deadline: float, wake: Callable[[], bool]) -> None:
         with self._changed:
-            self._deadline = deadline
-            self._waiting = threading.get_ident()
+            self._deadline, self._wake = deadline, wake
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="instructor_stream_ext watchdog", daemon=True)
                 self._thread.start()
@@ -81,7 +76,7 @@ class Watchdog:
 
     def _release(self) -> None:
         with self._changed:
-            self._deadline = math.inf
+            self._deadline, self._wake = math.inf, None
             fired, self._fired = self._fired, False
         if fired:
             self._expired()
@@ -104,25 +99,6 @@ class Watchdog:
                 elif left > 0:
                     self._changed.wait(min(left, _LONGEST) if self._clock is time.monotonic else min(left, GLANCE))
                 else:  # the lock is held, so whoever waits has not come to `_release`
-                    found = _socket_under(self._waiting)
-                    if found is not None:
+                    if self._wake is not None and self._wake():
                         self._fired = True
-                        with contextlib.suppress(OSError):  # it may be closed already
-                            found.shutdown(socket.SHUT_RDWR)
-                    self._changed.wait(GLANCE)  # it may be connecting still, or an SDK may try again
-
-
-def _socket_under(thread: int) -> socket.socket | None:
-    """The socket a thread is blocked in, below this module's own frames; None if it is in none."""
-    frame = sys._current_frames().get(thread)  # noqa: SLF001  documented, whatever its name says
-    while frame is not None and frame.f_code.co_filename != __file__:
-        seen = frame.f_locals
-        for holder in (seen.get("self"), seen.get("sock")):
-            found = holder
-            if not isinstance(holder, socket.socket):
-                with contextlib.suppress(Exception):  # whatever object that is, it is not to run code of its own
-                    found = object.__getattribute__(holder, "_sock")
-            if isinstance(found, socket.socket):
-                return found
-        frame = frame.f_back
-    return None
+                    self._changed.wait(GLANCE)  # an SDK may try again, or connect only now

@@ -631,32 +631,46 @@ async def test_bounds_of_the_client_hold_for_create_as_well(server: ScriptedServ
 class _Late(httpx2.SyncByteStream):
     """A body whose next piece has been received when the socket is shut down, but was not yet handed on."""
 
-    def __init__(self, pieces: list[bytes], then: Exception | None) -> None:
+    def __init__(self, pieces: list[bytes], then: Exception | None, peer: socket.socket) -> None:
         self._first, self._late = pieces
         self._then = then
+        self._peer = peer
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._first
-        sock, peer = socket.socketpair()
-        with sock, peer:
-            assert peer.recv(1) == b""  # the bound has passed
-            yield self._late
+        assert self._peer.recv(1) == b""  # the bound has passed
+        yield self._late
         if self._then is not None:
             raise self._then
+
+
+class _Under:
+    """What httpx tells of the connection under a response."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def get_extra_info(self, name: str) -> Any:
+        return self._sock if name == "socket" else None
 
 
 @pytest.mark.parametrize("then", [httpx2.ReadError("gone"), None], ids=["broken", "ended"])
 def test_what_comes_too_late_is_kept_and_the_end_is_a_timeout(then: Exception | None) -> None:
     pieces = [chat_chunk({"content": text}) for text in ('{"name": "A', "da")]
 
+    sock, peer = socket.socketpair()
+    peer.settimeout(10)
+
     def answer(_: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=_Late(pieces, then))
+        head = {"content-type": "text/event-stream"}
+        extensions = {"network_stream": _Under(sock)}
+        return httpx2.Response(200, headers=head, stream=_Late(pieces, then, peer), extensions=extensions)
 
     http = httpx2.Client(transport=httpx2.MockTransport(answer))
     bare = openai.OpenAI(api_key="k", http_client=http, max_retries=0)
     inner = instructor.from_openai(bare, mode=instructor.Mode.JSON)
     stream = wrap(inner, timeouts=Timeouts(idle=BOUND)).create_partial(Thing, **OPENAI.ask)
-    with pytest.raises(StreamTimeout) as caught:
+    with sock, peer, pytest.raises(StreamTimeout) as caught:
         stream.get_final_response()
     assert (caught.value.kind, caught.value.seconds) == ("idle", BOUND)
     assert caught.value.text == '{"name": "Ada'

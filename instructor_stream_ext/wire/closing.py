@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import socket
 from collections.abc import Iterable, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-__all__ = ["aclose", "close", "error_under", "generators_under", "innermost", "responses_under", "socket_of"]
+from instructor_stream_ext.wire.sockets import OwnSocket
+
+__all__ = ["aclose", "close", "error_under", "generators_under", "innermost", "own_socket", "responses_under"]
 
 # Which attributes of a package's own objects lead nearer to the response.
 _HOLDERS: dict[str, tuple[str, ...]] = {
@@ -53,7 +54,7 @@ def close(stream: Any) -> None:
 
 
 def generators_under(stream: Any) -> list[AsyncGeneratorType[Any, Any]]:
-    """The async generators a stream reads through; to be asked between two reads, as `socket_of`.
+    """The async generators a stream reads through; to be asked between two reads, as `own_socket`.
 
     openai drops some of them half read when the answer ends. The loop then closes each in a task of its own, which is
     never done if the loop stops first. Whoever holds them can close them.
@@ -90,30 +91,22 @@ async def aclose(stream: Any, noted: Iterable[Any] = ()) -> None:
         await asyncio.sleep(0)
 
 
-def socket_of(stream: Any) -> socket.socket | None:
-    """The socket a sync stream reads from, for one who must wake a read that blocks.
+def own_socket(stream: Any, own: OwnSocket) -> None:
+    """Note the socket a sync stream reads from; to be asked between two reads.
 
-    To be asked between two reads: a generator that is running does not show what it reads from, and one that has not
-    begun has no connection yet.
+    A generator that is running does not show what it reads from, and one that has not begun has no connection yet.
 
     Args:
-        stream: What the SDK handed out.
-
-    Returns:
-        The socket, or None if the transport is none of httpx.
+        stream: What the SDK handed out; of a transport that is neither of httpx nor of urllib3 nothing is noted.
+        own: Where to note it.
     """
     for held in _below(stream):
-        if _package(held) not in ("httpx", "httpx2"):
-            continue
-        below = held.extensions.get("network_stream") if _is_response(held) else None
-        found = below.get_extra_info("socket") if below is not None else None
-        if isinstance(found, socket.socket):
-            return found
-    return None
+        if _is_response(held) or _package(held) == "urllib3":
+            own.take(held)
 
 
 def responses_under(stream: Any) -> list[Any]:
-    """The HTTP responses a stream reads from; to be asked between two reads, as `socket_of`.
+    """The HTTP responses a stream reads from; to be asked between two reads, as `own_socket`.
 
     Args:
         stream: What the SDK handed out.

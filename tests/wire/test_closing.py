@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from instructor_stream_ext.wire.closing import aclose, close, socket_of
+from instructor_stream_ext.wire.closing import aclose, close, own_socket
+from instructor_stream_ext.wire.sockets import OwnSocket
 from tests.wire.chunks import raw
 
 WAIT = 10.0
@@ -79,6 +80,12 @@ def _serve() -> Iterator[Any]:
         server.stop()
 
 
+def _own(stream: Any) -> OwnSocket:
+    own = OwnSocket()
+    own_socket(stream, own)
+    return own
+
+
 def _openai(port: int) -> tuple[Any, Any]:
     import openai
 
@@ -138,8 +145,8 @@ def test_shutting_the_socket_down_ends_a_read_that_blocks(connect: Any, events: 
     client, stream = connect(server.port)
     iterator = iter(stream)
     next(iterator)
-    below = socket_of(stream)
-    assert below is not None
+    own = _own(stream)
+    assert own.is_known
     ended = threading.Event()
 
     def drain() -> None:
@@ -150,10 +157,11 @@ def test_shutting_the_socket_down_ends_a_read_that_blocks(connect: Any, events: 
 
     reading = threading.Thread(target=drain, daemon=True)
     reading.start()
-    below.shutdown(socket.SHUT_RDWR)
+    assert own.shut_down()
     assert ended.wait(WAIT)
     reading.join(WAIT)
     close(stream)
+    assert not own.shut_down(), "it was forgotten when the response was closed"
     if client is not None:
         client.close()
 
@@ -217,7 +225,7 @@ def test_a_generator_is_closed_with_the_generators_it_reads_from() -> None:
     next(stream)
     close(stream)
     assert closed == ["outer", "inner"]
-    assert socket_of(stream) is None
+    assert not _own(stream).is_known
 
 
 @pytest.mark.asyncio
@@ -259,4 +267,4 @@ async def test_anything_with_a_close_is_closed_and_anything_else_left_alone() ->
     assert (one.closed, other.closed) == (1, 1)
     close([1])
     await aclose([1])
-    assert socket_of([1]) is None
+    assert not _own([1]).is_known
