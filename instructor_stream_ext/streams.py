@@ -117,7 +117,7 @@ class _Stream(Generic[T]):
     @property
     def completion(self) -> Any:
         """The provider's answer put together from its chunks, in its SDK's type; None before the first chunk."""
-        return None if self._script.reader is None else self._script.reader.completion()
+        return self._script.completion
 
     @property
     def stats(self) -> StreamStats:

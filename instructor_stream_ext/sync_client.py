@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, get_args, overload
 
-from pydantic import BaseModel
-
-from instructor_stream_ext.calls import CallMaker, stream_kind
+from instructor_stream_ext.calls import CallMaker, as_created, stream_kind
 from instructor_stream_ext.core.pieces import By, Pieces
 from instructor_stream_ext.streams import ItemStream, PartialStream, TextStream
 
@@ -214,12 +212,11 @@ class StreamClient(CallMaker):
             text.get_final_response()
             answer = text.completion
             return answer, answer
-        stream = self.create_partial(response_model, messages, **kwargs)
-        final = stream.get_final_response()
-        completion = stream.completion
-        if isinstance(final, BaseModel):
-            final._raw_response = completion  # type: ignore[attr-defined]  # noqa: SLF001  where instructor puts it
-        return final, completion
+        script, conversation = self.partial_script(response_model, messages, kwargs, for_create=True)
+        result: PartialStream[Any] = PartialStream(script, conversation)
+        final = result.get_final_response()
+        completion = result.completion
+        return as_created(final, completion, script.usage_total), completion
 
 
 class Responses:
