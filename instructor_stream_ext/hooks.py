@@ -230,7 +230,7 @@ class HookFailures:
             return
         key = id(getattr(handler, "__func__", handler))
         before = self._more.get(key)
-        self._more[key] = _Failures(handler, 1 if before is None else before.count + 1, repr(error))
+        self._more[key] = _Failures(handler, 1 if before is None else before.times + 1, repr(error))
 
     def conclude(self) -> None:
         """Log how often callbacks failed beyond what was logged with its traceback; the stream has ended."""
@@ -244,7 +244,7 @@ class _Failures(NamedTuple):
     """How often a callback failed; `handler` keeps its id from being given to another."""
 
     handler: Handler
-    count: int
+    times: int
     last: str
 
 

@@ -113,7 +113,8 @@ async def test_where_instructor_has_no_key_nothing_is_cached(
 async def test_a_hit_gives_the_final_at_once(server: ScriptedServer, twin: Twin) -> None:
     server.always(reply(ADA))
     recorder = Recorder(twin)
-    client, ask = twin.client(server, **recorder.hooks()), call("openai", AutoCache())
+    hooks: dict[str, Any] = recorder.hooks()
+    client, ask = twin.client(server, **hooks), call("openai", AutoCache())
     await twin.final(client.create_partial(Person, **ask))
     recorder.calls.clear()
     stream = client.create_partial(Person, **ask)

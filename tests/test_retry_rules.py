@@ -33,7 +33,8 @@ def refused(status: int) -> Answer:
 async def test_a_rule_for_the_apis_errors(
     server: ScriptedServer, twin: Twin, status: int, kind: type[Exception]
 ) -> None:
-    client, recorder, slept = twin.client(server), Recorder(twin), []
+    client, recorder = twin.client(server), Recorder(twin)
+    slept: list[float] = []
     rules = {
         "stop": tenacity.stop_after_attempt(3),
         "wait": tenacity.wait_fixed(7),
@@ -58,7 +59,8 @@ async def test_a_rule_for_the_apis_errors(
 @both
 async def test_no_attempt_is_left(server: ScriptedServer, twin: Twin) -> None:
     server.always(refused(429))
-    client, slept = twin.client(server), []
+    client = twin.client(server)
+    slept: list[float] = []
 
     def twice() -> Any:
         return twin.retrying(slept, stop=tenacity.stop_after_attempt(2))
