@@ -9,8 +9,10 @@ goes to the function below `create_fn`, with the request as instructor's re-ask 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
+import json
 import math
 import re
 import time
@@ -19,6 +21,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple, cast
 
 from instructor import AsyncInstructor, Instructor, Mode, Provider, from_litellm
+from instructor.cache import BaseCache, load_cached_response, store_cached_response
 from instructor.core.exceptions import (
     FailedAttempt,
     InstructorRetryException,
@@ -36,9 +39,10 @@ from instructor.v2.core.retry import _initialize_usage
 from instructor.v2.core.usage import has_compatible_usage, update_total_usage
 from instructor.v2.dsl.iterable import IterableBase
 from instructor.v2.dsl.partial import Partial, PartialBase
+from instructor.v2.dsl.response_list import ListResponse
 from instructor.v2.dsl.simple_type import AdapterBase
 from instructor.v2.validation.async_validators import reject_async_validators
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from instructor_stream_ext.core.errors import ClientNotSupported, StreamMisuse
 from instructor_stream_ext.core.events import Cost
@@ -66,6 +70,7 @@ __all__ = [
     "PartialBase",
     "Request",
     "ResponseSchema",
+    "as_created",
     "instructor_over",
     "instructor_takes",
     "over_litellm",
@@ -449,6 +454,8 @@ class Request(NamedTuple):
         token_budget: As in `create`.
         usage: Whether to ask for the usage chunk.
         kwargs: For the SDK.
+        caching: instructor's `cache`, `cache_ttl` and `cache_namespace`, as far as given.
+        for_create: Whether `create` asked, whose errors are those of instructor's own.
     """
 
     wire: type[BaseModel] | None
@@ -458,6 +465,8 @@ class Request(NamedTuple):
     token_budget: int | None
     usage: bool
     kwargs: dict[str, Any]
+    for_create: bool = False
+    caching: dict[str, Any] = {}  # noqa: RUF012  never written to
 
 
 _LITELLM_HEARD = ("received_finish_reason", "intermittent_finish_reason")
@@ -465,6 +474,81 @@ _LITELLM_HEARD = ("received_finish_reason", "intermittent_finish_reason")
 
 The second may be there without one, after some chunks of Gemini's.
 """
+
+
+class _NothingSent(BaseException):
+    """Thrown when instructor is about to send a request of which only its key was wanted."""
+
+
+def _send_nothing(*_: Any, **__: Any) -> None:
+    raise _NothingSent
+
+
+class _CacheEntry(BaseCache):
+    """Stands before the caller's cache while instructor works out the key, and notes the key and what is there.
+
+    So the key is plain instructor's, whatever goes into it; instructor is told that nothing is there, since the gate
+    is what validates here.
+    """
+
+    def __init__(self, cache: BaseCache) -> None:
+        self.cache = cache
+        self.key: str | None = None
+        self._found: Any = None
+
+    def get(self, key: str) -> None:
+        self.key, self._found = key, self.cache.get(key)
+
+    def set(self, key: str, value: Any, ttl: int | None = None) -> None:
+        """Nothing: no request is sent while this is in place."""
+
+    def document(self) -> str | None:
+        """The JSON of the answer; an entry that is none of instructor's own is the JSON itself, as it reads it."""
+        if self._found is None:
+            return None
+        try:
+            return str(json.loads(self._found)["model"])
+        except (ValueError, TypeError, LookupError):
+            return self._found if isinstance(self._found, str) else None
+
+    def completion(self) -> Any:
+        """The provider's answer, in whatever form instructor restores it."""
+        stored = _Stored(self._found)
+        restored = load_cached_response(stored, "", RootModel[Any])
+        return getattr(restored, "_raw_response", None)
+
+
+class _Stored(BaseCache):
+    """One value, whatever the key."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def get(self, key: str) -> Any:  # noqa: ARG002
+        return self._value
+
+    def set(self, key: str, value: Any, ttl: int | None = None) -> None:
+        """Nothing."""
+
+
+class _Kept:
+    """A final beside the provider's answer, as instructor's cache wants them; the final itself stays as it is."""
+
+    def __init__(self, model: BaseModel, completion: Any) -> None:
+        self.model_dump_json = model.model_dump_json
+        self._raw_response = completion
+
+
+def as_created(final: Any, completion: Any, usage: Any) -> Any:
+    """A final as instructor's `create` gives it: with the provider's answer and the usage where it puts them."""
+    if isinstance(final, list) and not isinstance(final, ListResponse):
+        return ListResponse.from_list(final, raw_response=completion, total_usage=usage)
+    if isinstance(final, BaseModel):
+        private: Any = final
+        private._raw_response = completion  # noqa: SLF001
+        if usage is not None:
+            private._total_usage = usage  # noqa: SLF001
+    return final
 
 
 class InstructorConnection:
@@ -566,6 +650,9 @@ class InstructorSource:
         self._reasked = False
         self._reminders: list[Any] = []
         self._owed: list[Do] = []
+        self._raised: Exception | None = None
+        self._entry: _CacheEntry | None = None
+        self.recalled_completion: Any = None
         self.usage_total: Any = None
         self._usage_known = True
         self._counted: Reader | None = None
@@ -628,6 +715,87 @@ class InstructorSource:
             return await self._aconnect(self._refusal_of_usage(error, refusal))
         return self._connected(answer)
 
+    def _api_error(self, error: Exception) -> Exception:
+        """The SDK's own exception, noted as one that came from the API."""
+        cause = _cause(error)
+        # a re-ask goes to the SDK's function itself; before that instructor wraps whatever that function raises
+        self._raised = cause if cause is not error or self._reasked or self._request.wire is None else None
+        return cause
+
+    def came_from_api(self, error: Exception) -> bool:
+        """Whether the SDK raised it: instructor's own preparation of a request is no matter for retry rules."""
+        return error is self._raised
+
+    def unanswered(self, error: Exception, attempt: int) -> Exception:
+        """The SDK's own error; for `create`, what instructor's own raises in its place."""
+        if not self._request.for_create or self._request.wire is None:
+            return error
+        return InstructorRetryException(
+            str(error),
+            last_completion=self.failed_attempts[-1].completion if self.failed_attempts else None,
+            n_attempts=attempt,
+            total_usage=_initialize_usage(self._link.provider) if self.usage_total is None else self.usage_total,
+            messages=self.messages,
+            create_kwargs=self.create_kwargs,
+            failed_attempts=self.failed_attempts,
+        )
+
+    # ------------------------------------------------------------------ instructor's cache
+
+    def recall(self) -> Any:
+        """The document that the caller's cache has for this request; a coroutine if the client is async."""
+        request, link = self._request, self._link
+        cache = request.caching.get("cache")
+        # instructor keeps models only: of a list or a scalar it would read its own wrapper back as the answer
+        if not isinstance(cache, BaseCache) or request.wire is None or link.function is None:
+            return None
+        if issubclass(request.wire, AdapterBase | IterableBase):
+            return None
+        entry = self._entry = _CacheEntry(cache)
+        hooks = InstructorHooks()
+        hooks.on("completion:kwargs", _send_nothing)
+        look_up = functools.partial(
+            link.client.create_fn,
+            response_model=request.wire,
+            messages=[dict(each) if isinstance(each, dict) else each for each in request.messages or ()],
+            max_retries=0,
+            context=request.context,
+            strict=request.strict,
+            hooks=hooks,
+            **{**request.kwargs, **request.caching, "cache": entry},
+        )
+        return self._alook_up(look_up) if link.is_async else self._look_up(look_up)
+
+    def _look_up(self, look_up: Callable[[], Any]) -> str | None:
+        with contextlib.suppress(_NothingSent):
+            look_up()
+        return self._recalled()
+
+    async def _alook_up(self, look_up: Callable[[], Any]) -> str | None:
+        with contextlib.suppress(_NothingSent):
+            await look_up()
+        return self._recalled()
+
+    def _recalled(self) -> str | None:
+        entry = self._entry
+        document = None if entry is None else entry.document()
+        if entry is not None and document is not None:
+            self.recalled_completion = entry.completion()
+        return document
+
+    def keep(self, result: Any, reader: Reader) -> None:
+        """Fill the cache with what plain instructor would have put there."""
+        entry, wire = self._entry, self._request.wire
+        if entry is None or entry.key is None or wire is None:
+            return
+        made: Any = result
+        if not isinstance(result, BaseModel):  # a dataclass, which travels as a root model
+            made = cast("Any", wire).model_construct(result)
+        ttl = self._request.caching.get("cache_ttl")
+        store_cached_response(
+            entry.cache, entry.key, cast("Any", _Kept(made, reader.completion())), ttl if isinstance(ttl, int) else None
+        )
+
     @property
     def _wants_usage(self) -> bool:
         link = self._link
@@ -647,10 +815,11 @@ class InstructorSource:
         Raises:
             Exception: It was not the option; the first error if the repetition has failed, too.
         """
-        cause = _cause(error)
+        cause = self._api_error(error)
         if refusal is not None:
             self._leaves_usage_out = False
             told = cause if _names_usage(refusal) else refusal
+            self._raised = self._raised and told
             raise told from told.__cause__
         if not self._wants_usage or not (_names_usage(cause) or _is_opaque(cause, self.create_kwargs)):
             raise cause from cause.__cause__
@@ -741,7 +910,7 @@ class InstructorSource:
         """The assembled completion and the usage so far."""
         wants_usage = _handlers(self._hooks, "completion:usage")
         wants_response = _handlers(self._hooks, "completion:response")
-        if not (wants_usage or wants_response or self._request.token_budget):
+        if not (wants_usage or wants_response or self._request.token_budget or self._request.for_create):
             return ()
         completion = reader.completion()
         told = self._wishes("completion:response", completion)
@@ -819,6 +988,7 @@ class InstructorSource:
     def _begin_anew(self, link: Link, request: Request) -> None:
         """Have another client make the next attempt, which knows nothing of those before."""
         self._link, self._request = link, request
+        self._entry = None  # the key is that of a request to the model before
         self._sent = None
         self._leaves_usage_out = False
         self.failed_attempts = list(self.failed_attempts)  # an error may hold the list as it is now

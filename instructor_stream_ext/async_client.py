@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, overload
 
-from pydantic import BaseModel
-
 from instructor_stream_ext.arguments import CallArguments, ItemArguments
-from instructor_stream_ext.calls import Client, model_of, stream_kind
+from instructor_stream_ext.calls import Client, as_created, model_of, stream_kind
 from instructor_stream_ext.core.pieces import By, Pieces
 from instructor_stream_ext.streams import AsyncItemStream, AsyncPartialStream, AsyncTextStream
 
@@ -211,12 +209,11 @@ class AsyncStreamClient(Client):
             await text.get_final_response()
             answer = text.completion
             return answer, answer
-        stream: AsyncPartialStream[Any] = self.create_partial(response_model, messages, **kwargs)
-        final: Any = await stream.get_final_response()
-        completion = stream.completion
-        if isinstance(final, BaseModel):
-            final._raw_response = completion  # type: ignore[attr-defined]  # noqa: SLF001  where instructor puts it
-        return final, completion
+        script, conversation = self._calls.partial_script(response_model, messages, kwargs, for_create=True)
+        result: AsyncPartialStream[Any] = AsyncPartialStream(script, conversation)
+        final = await result.get_final_response()
+        completion = result.completion
+        return as_created(final, completion, script.usage_total), completion
 
 
 class AsyncResponses:

@@ -21,6 +21,7 @@ from instructor_stream_ext._instructor import (
     Mode,
     PartialBase,
     Request,
+    as_created,
     instructor_takes,
     refuse_coroutines,
     reject_async_validators,
@@ -40,7 +41,17 @@ from instructor_stream_ext.shape import Shape, item_shape, shape_of
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
-__all__ = ["CallMaker", "Client", "PlainCall", "Settings", "as_messages", "model_of", "split_hooks", "stream_kind"]
+__all__ = [
+    "CallMaker",
+    "Client",
+    "PlainCall",
+    "Settings",
+    "as_created",
+    "as_messages",
+    "model_of",
+    "split_hooks",
+    "stream_kind",
+]
 
 T = TypeVar("T")
 
@@ -49,7 +60,7 @@ _OF_STREAMS = (*sorted(_ON), "final_checks", "stop_when", "timeouts", "limits")
 _QUIET_OPTIONS = ("debounce", "reasoning_tags")
 """Options of streams for which alone `create` does not stream underneath."""
 _CACHING = ("cache", "cache_ttl", "cache_namespace")
-"""instructor's answer cache holds finished answers only; a stream neither reads nor fills it."""
+"""instructor's cache of answers, which the script asks before anything is sent, and fills with what passed the gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +137,7 @@ class CallMaker:
         kwargs: dict[str, Any],
         *,
         on_bad: OnBadItem = "reask",
+        for_create: bool = False,
     ) -> Script:
         """Everything one stream needs, from a call's arguments; nothing is sent yet."""
         settings, link = self.settings, self.link.for_call(kwargs)
@@ -142,12 +154,11 @@ class CallMaker:
         checks = _checks(kwargs.pop("final_checks", ()), is_async=link.is_async)
         token_budget = _budget(kwargs.pop("token_budget", None))
         kwargs.pop("stream", None)
-        for name in _CACHING:
-            kwargs.pop(name, None)
         kwargs = link.client.handle_kwargs(kwargs)
+        caching = {name: kwargs.pop(name) for name in _CACHING if name in kwargs}
         link.check_call(kwargs)
         dispatch = Dispatch(hooks, self._hook_errors)
-        retries = Retries(max_retries, is_async=link.is_async)
+        retries = Retries(max_retries, is_async=link.is_async, timeout=kwargs.get("timeout"))
         gate, items = _gate(shape, checks, strict=strict, context=context, on_bad=on_bad, most=limits.max_items)
         # the list is read until it is full; a longer one within an item is no fault
         within = limits if items is None else replace(limits, max_items=None)
@@ -160,7 +171,11 @@ class CallMaker:
             token_budget=token_budget,
             usage=settings.usage,
             kwargs=kwargs,
+            for_create=for_create,
+            caching=caching,
         )
+        if for_create:
+            retries.none_allowed = False  # instructor's `create` wraps the error of a lone attempt, too
         source = link.source(request, instructor_hooks, retries.max_attempts)
         machine = StreamMachine(
             parser=None if shape is None else _ParserMaker(shape, source, within, tags),
@@ -183,11 +198,13 @@ class CallMaker:
             meter=link.meter,
         )
 
-    def partial_script(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
-        """A stream of partials, not yet begun, and its conversation."""
+    def partial_script(
+        self, response_model: Any, messages: Any, kwargs: dict[str, Any], *, for_create: bool = False
+    ) -> tuple[Script, Any]:
+        """A stream of partials, not yet begun, and its conversation; for `create` with the errors that it raises."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
-        return self._script(shape_of(response_model), messages, kwargs), messages
+        return self._script(shape_of(response_model), messages, kwargs, for_create=for_create), messages
 
     def item_script(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
         """A stream of items, not yet begun, and its conversation."""
@@ -358,6 +375,8 @@ class PlainCall:
 
     def result(self, answer: Any) -> Any:
         """What the caller asked for, from what instructor gave."""
+        if self.completion is None:  # from the cache, which tells no hook
+            self.completion = getattr(answer, "_raw_response", None)
         return answer.root if self._shape is not None and isinstance(answer, RootModel) else answer
 
 

@@ -7,7 +7,19 @@ import inspect
 import logging
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, cast, runtime_checkable
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+    runtime_checkable,
+)
 from weakref import WeakValueDictionary
 
 from instructor_stream_ext.core.errors import Path, StreamMisuse
@@ -26,12 +38,15 @@ from instructor_stream_ext.core.events import (
     T,
 )
 
-__all__ = ["HOOK_NAMES", "Dispatch", "HookArguments", "HookErrors", "Hooks", "Sink"]
+__all__ = ["HOOK_NAMES", "Dispatch", "HookArguments", "HookErrors", "HookFailures", "Hooks", "Sink"]
 
 log = logging.getLogger("instructor_stream_ext")
 
 Handler: TypeAlias = Callable[..., object]
 """What can be registered: a plain function, or on async streams also an `async def`."""
+
+KEPT_AT_MOST = 256
+"""Callbacks without weak references of which it is remembered that they failed."""
 
 
 @runtime_checkable
@@ -187,7 +202,7 @@ class HookErrors:
     """What to do with a callback that raises.
 
     Args:
-        mode: "warn" logs it with its traceback and warns once per callback; "raise" raises it.
+        mode: "warn" logs it with its traceback and warns, once per callback, and then only counts; "raise" raises it.
 
     Raises:
         StreamMisuse: Another mode.
@@ -200,18 +215,28 @@ class HookErrors:
         self._warned: WeakValueDictionary[int, object] = WeakValueDictionary()
         self._kept: dict[int, object] = {}
 
-    def handle(self, handler: Handler, error: Exception) -> None:
-        """Log and warn, or raise `error`."""
+    def for_stream(self) -> HookFailures:
+        """The same, with a count of its own."""
+        return HookFailures(self)
+
+    def handle(self, handler: Handler, error: Exception) -> bool:
+        """Log and warn, or raise `error`.
+
+        Returns:
+            Whether this callback failed for the first time; nothing is logged of the others.
+        """
         if self.mode == "raise":
             raise error
+        if not self._is_news(getattr(handler, "__func__", handler)):
+            return False
         log.error("the hook %r raised; the stream goes on", handler, exc_info=error)
-        if self._is_news(getattr(handler, "__func__", handler)):
-            with contextlib.suppress(RuntimeWarning):  # where warnings are errors, it must not hurt the stream either
-                warnings.warn(
-                    f"the hook {handler!r} raised {error!r}; see the log for the traceback",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+        with contextlib.suppress(RuntimeWarning):  # where warnings are errors, it must not hurt the stream either
+            warnings.warn(
+                f"the hook {handler!r} raised {error!r}; see the log for the traceback",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return True
 
     def _is_news(self, handler: Any) -> bool:
         """Whether this one was not warned of before; by identity, since handlers need not be hashable."""
@@ -220,15 +245,48 @@ class HookErrors:
         try:
             self._warned[id(handler)] = handler
         except TypeError:  # it takes no weak reference
+            while len(self._kept) >= KEPT_AT_MOST:
+                self._kept.pop(next(iter(self._kept)), None)
             self._kept[id(handler)] = handler
         return True
+
+
+class HookFailures:
+    """The callbacks that failed in one stream, and how often; what was logged before is told at the end."""
+
+    def __init__(self, errors: HookErrors) -> None:
+        self._errors = errors
+        self._more: dict[int, _Failures] = {}
+
+    def handle(self, handler: Handler, error: Exception) -> None:
+        """Log, warn and count, or raise `error`."""
+        if self._errors.handle(handler, error):
+            return
+        key = id(getattr(handler, "__func__", handler))
+        before = self._more.get(key)
+        self._more[key] = _Failures(handler, 1 if before is None else before.times + 1, repr(error))
+
+    def conclude(self) -> None:
+        """Log how often callbacks failed beyond what was logged with its traceback; the stream has ended."""
+        failed, self._more = self._more, {}
+        for handler, count, last in failed.values():
+            times = "once more" if count == 1 else f"{count} more times"
+            log.error("the hook %r raised %s in this stream, the last time %s", handler, times, last)
+
+
+class _Failures(NamedTuple):
+    """How often a callback failed; `handler` keeps its id from being given to another."""
+
+    handler: Handler
+    times: int
+    last: str
 
 
 class Dispatch:
     """Which callbacks an event calls, worked out once per stream."""
 
     def __init__(self, hooks: Hooks, errors: HookErrors) -> None:
-        self.errors = errors
+        self.errors = errors.for_stream()
         everything: list[object] = [*hooks.handlers("event")]
         self._all = [sink.for_stream() if isinstance(sink, Sink) else cast("Handler", sink) for sink in everything]
         self._table = {kind: (hooks.handlers(name), args) for kind, (name, args) in _CALLS.items()}

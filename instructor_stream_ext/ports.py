@@ -119,10 +119,12 @@ class Source(Protocol):
     Attributes:
         usage_total: In the provider's own type, for errors.
         failed_attempts: Those that did not pass the gate.
+        recalled_completion: What the caller's cache has as the provider's answer; None unless `recall` gave something.
     """
 
     usage_total: Any
     failed_attempts: list[Any]
+    recalled_completion: Any
 
     @property
     def create_kwargs(self) -> dict[str, Any]:
@@ -146,6 +148,22 @@ class Source(Protocol):
             within: Seconds in which a sync call has to have the headers; `math.inf` for no bound of ours.
             hurried: There is a bound in time, so the SDK must not try again by itself.
         """
+        ...
+
+    def recall(self) -> Any:
+        """The document that the caller's cache has for this request, None for none (a coroutine if async)."""
+        ...
+
+    def keep(self, result: Any, reader: Reader) -> None:
+        """Put a result that passed the gate into the caller's cache, if there is one."""
+        ...
+
+    def came_from_api(self, error: Exception) -> bool:
+        """Whether `connect` raised this because the provider's API did, and not for a mistake in the call."""
+        ...
+
+    def unanswered(self, error: Exception, attempt: int) -> Exception:
+        """What the caller is raised for an error of the API before the first byte, when no attempt is left."""
         ...
 
     def owed(self) -> Iterable[Do]:

@@ -6,7 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
-from tenacity import AsyncRetrying, AttemptManager, Retrying, retry_if_exception, stop_after_attempt
+from tenacity import (
+    AsyncRetrying,
+    AttemptManager,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+)
 
 from instructor_stream_ext.core.errors import StreamMisuse
 
@@ -20,19 +27,23 @@ class Retries:
         max_retries: Attempts after the first, or a tenacity `Retrying` / `AsyncRetrying`, whose own stop, wait and
             retry rules then hold.
         is_async: Which driver asks.
+        timeout: The call's `timeout=`; with an int, no attempt begins after so many seconds, as in instructor.
 
     Raises:
         StreamMisuse: Neither an int nor a tenacity object that fits the client.
     """
 
-    def __init__(self, max_retries: int | Retrying | AsyncRetrying, *, is_async: bool) -> None:
+    def __init__(self, max_retries: int | Retrying | AsyncRetrying, *, is_async: bool, timeout: object = None) -> None:
+        self.has_own_rules = not isinstance(max_retries, int)
+        """Whether the caller's rules also decide about what the API raises, which an int leaves alone."""
         self.none_allowed = isinstance(max_retries, int) and max_retries <= 0
         self.max_attempts = max(max_retries, 0) + 1 if isinstance(max_retries, int) else None
         kind: type[Retrying | AsyncRetrying] = AsyncRetrying if is_async else Retrying
         if isinstance(max_retries, int):
-            retrying: Any = kind(
-                stop=stop_after_attempt(max(max_retries, 0) + 1), retry=retry_if_exception(bool), reraise=True
-            )
+            stop: Any = stop_after_attempt(max(max_retries, 0) + 1)
+            if isinstance(timeout, int | float):
+                stop = stop | stop_after_delay(timeout)
+            retrying: Any = kind(stop=stop, retry=retry_if_exception(bool), reraise=True)
         elif isinstance(max_retries, kind) and (is_async or not isinstance(max_retries, AsyncRetrying)):
             retrying = max_retries
         else:

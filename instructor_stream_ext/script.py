@@ -6,6 +6,7 @@ events, which are for the consumer. `drivers.py` carries the wishes out, with or
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import math
@@ -64,6 +65,14 @@ class _Rejected(Exception):
         super().__init__(error)
         self.error = error
         self.for_good = for_good
+
+
+class _NotAnswered(Exception):
+    """The API raised before the first byte, so that the caller's retry rules decide; wraps what it raised."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 _NOT_CONNECTED = frozenset({"ClientConnectorError", "ConnectError", "ConnectTimeout"})
@@ -154,6 +163,16 @@ class Script:
         return settled + running if settled and running else settled or running
 
     @property
+    def completion(self) -> Any:
+        """The provider's answer, put together or from the cache; None before the first chunk."""
+        return self._source.recalled_completion if self.reader is None else self.reader.completion()
+
+    @property
+    def usage_total(self) -> Any:
+        """The usage of all attempts in the provider's own type; None where it is not known or nothing was asked."""
+        return None if self.reader is None else self._source.usage_total
+
+    @property
     def skipped(self) -> list[SkippedItem]:
         """The items of this attempt that did not validate and were left out."""
         return [] if self._items is None else list(self._items.skipped)
@@ -194,13 +213,16 @@ class Script:
 
     # ------------------------------------------------------------------ attempts
 
-    def _attempts(self) -> Generator[Any, Any, Any]:
+    def _attempts(self) -> Generator[Any, Any, Any]:  # noqa: C901, PLR0912  each way an attempt may end, told in one place
         """Attempt after attempt until the gate opens; gives the result."""
         machine, source = self.machine, self._source
+        recalled = yield from self._recalled()
+        if recalled:
+            return recalled[0]
         ticket = yield Do(self._retries.next)
         while True:
             try:
-                return (yield from self._attempt())
+                return (yield from self._keep((yield from self._attempt())))
             except _Rejected as rejected:
                 error = rejected.error
                 yield from self._close()
@@ -220,6 +242,19 @@ class Script:
                 else:
                     source.reask(error, machine.text)
                     restarted = self._restart(RestartReason.REASK, error)
+            except _NotAnswered as failed:
+                error = failed.error
+                yield from self._close()
+                try:
+                    ticket = yield from self._ticket_after_api_error(ticket, error)
+                except _NotAnswered:
+                    restarted = yield from self._taken_over(error)
+                    if not restarted:
+                        raised = source.unanswered(error, machine.attempt)
+                        raise raised from (error.__cause__ if raised is error else error)
+                    ticket = yield Do(self._retries.next)
+                else:
+                    restarted = self._restart(RestartReason.REASK, error)
             except Exception as error:
                 restarted = yield from self._taken_over(error)
                 if not restarted:
@@ -237,6 +272,29 @@ class Script:
         if self._items is not None:
             self._items.restart()
         self._taken, self._rejected = (), None
+
+    def _recalled(self) -> Generator[Any, Any, tuple[Any, ...]]:
+        """The answer that the caller's cache has, alone in a tuple, if it passes the gate of this call."""
+        document = yield Do(self._source.recall)
+        if document is None:
+            return ()
+        try:
+            result = yield from self._check(self._gate.open(document, document))
+        except (_Rejected, ValidationError, NoOutput, InvalidJSON) as error:
+            log.info("the cached answer does not pass the gate of this call, so the model is asked", exc_info=error)
+            return ()
+        self.machine.recall(document)
+        return (result,)
+
+    def _keep(self, result: Any) -> Generator[Any, Any, Any]:
+        """Fill the caller's cache with the result, and give it; a cache that fails then does not cost the answer."""
+        if self.error is not None or self.reader is None:
+            return result
+        try:
+            yield Do(self._source.keep, (result, self.reader))
+        except Exception:
+            log.warning("the cache could not be filled", exc_info=True)
+        return result
 
     def _taken_over(self, error: Exception) -> Generator[Any, Any, list[StreamEvent]]:
         """Have another model take over, with attempts of its own; gives the restart, nothing if there is none."""
@@ -258,6 +316,16 @@ class Script:
             if self._retries.none_allowed and isinstance(error, (NoOutput, InvalidJSON)):
                 raise error from error.__cause__
             raise self._exhausted(error) from (used_up if used_up is error else error)
+
+    def _ticket_after_api_error(self, ticket: Any, error: Exception) -> Generator[Any, Any, Any]:
+        """The next attempt, if the caller's rules have it so; `_NotAnswered` if not."""
+        retries = self._retries
+        if retries.has_own_rules:
+            retries.failed(ticket, error)
+            with contextlib.suppress(Exception):  # `error` itself, or tenacity's RetryError around it
+                return (yield Do(retries.next))
+        yield from self._tell_all(self._source.given_up(error, self.machine.attempt))
+        raise _NotAnswered(error)
 
     def _exhausted(self, error: Exception) -> RetriesExhausted:
         source = self._source
@@ -298,6 +366,8 @@ class Script:
             yield from self._tell_all(self._source.owed())
             self._overdue(error)
             yield from self._tell_all(self._source.errored(error, machine.attempt))
+            if self._source.came_from_api(error):
+                raise _NotAnswered(error) from error
             raise
         now = clock()
         if answer is TICK:
@@ -499,7 +569,7 @@ class Script:
         if isinstance(error, StreamError):
             raise error
         if not self._flowing and _is_before_the_first_byte(error):
-            raise error
+            raise _NotAnswered(error) from error
         said = str(error) or type(error).__name__
         if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
             said = f"an event of the provider's could not be read ({type(error).__name__}: {error})"
@@ -561,6 +631,7 @@ class Script:
                 first = first or error
             except Departed as leaving:
                 departed = leaving
+        self._dispatch.errors.conclude()
         if departed is not None:
             raise departed
         yield from events
@@ -624,5 +695,5 @@ class Script:
     def _drop_internals(error: BaseException) -> None:
         """Take our own wrapper out of the chain the caller sees."""
         context = error.__context__
-        if isinstance(context, _Rejected):
+        if isinstance(context, _Rejected | _NotAnswered):
             error.__context__ = None if context.error is error else context.error

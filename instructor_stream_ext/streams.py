@@ -122,7 +122,7 @@ class _Stream(Generic[V_co, F_co]):
     @property
     def completion(self) -> Any:
         """The provider's answer put together from its chunks, in its SDK's type; None before the first chunk."""
-        return None if self._script.reader is None else self._script.reader.completion()
+        return self._script.completion
 
     @property
     def stats(self) -> StreamStats:

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import json
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -456,12 +457,14 @@ async def test_a_hook_that_raises_does_not_hurt_the_stream(
         await twin.values(stream, seen)
     assert other.of(name), "nothing was there to fail at"
     assert len(warned) == 1, "one warning per handler"
-    assert len(caplog.records) == len(other.of(name))
-    for record in caplog.records:
-        assert record.name == "instructor_stream_ext"
-        assert record.exc_info is not None
-        assert record.exc_info[0] is _Oops
-        assert "in _fail" in str(caplog.handler.format(record))
+    first, *counted = caplog.records
+    assert first.name == "instructor_stream_ext"
+    assert first.exc_info is not None
+    assert first.exc_info[0] is _Oops
+    assert "in _fail" in str(caplog.handler.format(first))
+    more = len(other.of(name)) - 1
+    said = "once more" if more == 1 else f"{more} more times"
+    assert [f"raised {said} in this stream" in record.getMessage() for record in counted] == [True] * bool(more)
     assert other.names[-1] == "end"
     if error is None:
         assert type(seen[-1]) is Report
@@ -718,7 +721,8 @@ async def test_completion_error_is_told_when_the_provider_fails(
     theirs = _Theirs(twin)
     with pytest.raises(error):
         await twin.final(twin.client(server).create_partial(**ASK, hooks=theirs.hooks))
-    assert theirs.names == ["completion:kwargs", "completion:error"]
+    last = ["completion:last_attempt"] if error is openai.RateLimitError else []  # as without streaming
+    assert theirs.names == ["completion:kwargs", "completion:error", *last]
     (((told,), metadata),) = theirs.of("completion:error")
     assert isinstance(told, Exception)
     assert metadata["attempt_number"] == 1
@@ -930,3 +934,23 @@ def test_where_warnings_are_errors_a_hook_that_raises_hurts_no_stream(server: Sc
         client = wrap(openai_client(server), on_partial=fails)
         assert client.create_partial(**ASK).get_final_response() == Report.model_validate_json(TEXT)
     assert len(seen) > 1
+
+
+@both
+async def test_a_hook_that_goes_on_failing_is_counted(
+    server: ScriptedServer, twin: Twin, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.always(reply('{"title": "Tides", "items": []}', 2))
+
+    def fails(_: str) -> None:
+        raise ValueError("no display")
+
+    failing = twin.hook(fails)
+    client = twin.client(server, on_delta=failing)
+    with pytest.warns(RuntimeWarning, match="no display"):
+        await settled(client.create(**ASK))
+    await settled(client.create(**ASK))  # a second warning would be an error here
+    with_traceback = [record for record in caplog.records if record.exc_info]
+    counted = [record.getMessage() for record in caplog.records if "in this stream" in record.getMessage()]
+    assert len(with_traceback) == 1
+    assert [int(re.search(r"raised (\d+) more times", said)[1]) for said in counted] == [15, 16]  # type: ignore[index]

@@ -148,7 +148,8 @@ class StreamStats:
     `end_signal` is what the provider said at the end (its own word, such as "stop"), or None where the stream
     just stopped after the document was closed. `usage` counts tokens over all attempts, None if none were told; so
     does `cost` count US dollars, for the clients of `instructor_stream_ext.routing`. `model` and `provider` are those
-    last asked, also where the request was refused.
+    last asked, also where the request was refused. `from_cache` says that the answer was in instructor's cache, so that
+    nothing was sent and `attempts` is 0.
     """
 
     first_delta_at: float | None = None
@@ -166,6 +167,7 @@ class StreamStats:
     usage: Usage | None = None
     cost: float | None = None
     cost_estimated: bool = False
+    from_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

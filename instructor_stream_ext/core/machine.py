@@ -167,6 +167,7 @@ class StreamMachine:
         self._earlier_usage: Usage | None = None
         self.cost: Cost | None = None
         self.end: EndSignal | None = None
+        self.from_cache = False
         self.has_aside = False
         self._ended_at: float | None = None
         self._first_delta_at: float | None = None
@@ -236,13 +237,14 @@ class StreamMachine:
             chars=self._earlier_chars + self.buffer.length,
             partials_built=self._built,
             partials_yielded=self.sequence,
-            attempts=0 if self.state is State.NEW else self.attempt,
+            attempts=0 if self.state is State.NEW or self.from_cache else self.attempt,
             end_signal=self.end.word if self.end else None,
             model=self.model,
             provider=self.provider,
             usage=self.usage,
             cost=self.cost.dollars if self.cost else None,
             cost_estimated=self.cost is not None and self.cost.estimated,
+            from_cache=self.from_cache,
         )
 
     @property
@@ -614,6 +616,13 @@ class StreamMachine:
                 to_model=to_model,
             )
         ]
+
+    def recall(self, document: str) -> None:
+        """The answer was in a cache: nothing is asked, and the document is there at once."""
+        self.buffer.add(document)
+        self._finished_json = document
+        self._parser = None
+        self.from_cache = True
 
     def complete(self, now: float, result: Any) -> list[StreamEvent]:
         """The gate is passed."""
