@@ -51,7 +51,7 @@ from instructor_stream_ext.ports import (
     Source,
 )
 from instructor_stream_ext.retries import Retries
-from instructor_stream_ext.wire.reader import Reader
+from instructor_stream_ext.wire.reader import Reader, message_of
 
 __all__ = ["Script"]
 
@@ -84,6 +84,14 @@ def _is_before_the_first_byte(error: Exception) -> bool:
     if isinstance(getattr(error, "status_code", getattr(error, "code", None)), int):
         return True
     return any(kind.__name__ in _NOT_CONNECTED for kind in type(error).__mro__)
+
+
+def _words_of(error: Exception) -> str:
+    """What an error says, with the provider's own words where its SDK keeps them beside the message."""
+    said = str(error) or type(error).__name__
+    body = getattr(error, "body", None)
+    told = message_of(body) if body else ""
+    return said if told in said else f"{said}: {told}"
 
 
 Steps: TypeAlias = Generator[Any, Any, None]
@@ -570,7 +578,7 @@ class Script:
             raise error
         if not self._flowing and _is_before_the_first_byte(error):
             raise _NotAnswered(error) from error
-        said = str(error) or type(error).__name__
+        said = _words_of(error)
         if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
             said = f"an event of the provider's could not be read ({type(error).__name__}: {error})"
         raise StreamInterrupted(f"the stream broke after {self.machine.stats.deltas} pieces of text: {said}") from error
@@ -590,11 +598,13 @@ class Script:
             document = machine.finish(
                 end,
                 refusal=reader.refusal,
+                has_called=reader.has_called,
                 detail=connection.detail() if reader.strays or not machine.buffer.length else "",
             )
             result = self._gate.open(document, machine.candidates if document is None else machine.text)
         except (ValidationError, NoOutput, InvalidJSON) as error:
-            if isinstance(error, NoOutput) and end is None and machine.buffer.length:
+            is_over = end is not None and end.kind is not EndKind.UNKNOWN
+            if isinstance(error, NoOutput) and not is_over and machine.buffer.length:
                 raise machine.no_output() from None  # prose that just stopped may have been going to bring JSON
             if isinstance(error, NoOutput) and document is None:
                 raise _Rejected(machine.lost or machine.no_output()) from error

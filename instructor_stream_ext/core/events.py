@@ -76,6 +76,7 @@ class EndKind(Enum):
     FILTERED = "filtered"
     REFUSED = "refused"
     FAILED = "failed"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -431,7 +431,12 @@ class StreamMachine:
             return
         try:
             parser.advance()
-            if end is not None and end.kind is EndKind.COMPLETE and not parser.finish() and parser.fall_back():
+            if (
+                end is not None
+                and end.kind in (EndKind.COMPLETE, EndKind.UNKNOWN)
+                and not parser.finish()
+                and parser.fall_back()
+            ):
                 self.fault = _DRAFTED
         except Drafted:
             self.fault = _DRAFTED
@@ -531,13 +536,16 @@ class StreamMachine:
                 self._waited += now - self._waiting_at
         self._waiting_at = None
 
-    def finish(self, end: EndSignal | None, *, refusal: str = "", detail: str = "") -> str | None:
+    def finish(
+        self, end: EndSignal | None, *, refusal: str = "", detail: str = "", has_called: bool = False
+    ) -> str | None:
         """The provider's stream has ended: may the gate open?
 
         Args:
             end: What the provider said, None if it said nothing.
             refusal: The refusal's text, if there was one.
             detail: What is known of an empty answer, for the message.
+            has_called: Whether the call that is to be the document had begun.
 
         Returns:
             The document to validate; None where no document was found but the prose may hold one.
@@ -571,13 +579,15 @@ class StreamMachine:
             )
         if self.document_buffer.length and parser.search:
             return None
+        if has_called and end is None:
+            raise OutputTruncated("the stream just stopped after the tool call had begun, before any arguments")
         raise self.no_output(detail)
 
     def no_output(self, detail: str = "") -> StreamError:
         """The error for an answer without a document."""
         if not self.buffer.length:
             return NoOutput(f"the model sent no text{f': {detail}' if detail else ''}")
-        if self.end is None:
+        if self.end is None or self.end.kind is EndKind.UNKNOWN:
             return OutputTruncated(f"the stream just stopped after {self.buffer.length} characters, before any JSON")
         in_prose = NoOutput.in_prose(self.text, reasoning=not self.candidates.strip())
         return NoOutput(f"{in_prose}; {detail}") if detail else in_prose
@@ -587,6 +597,11 @@ class StreamMachine:
             raise self.no_output(detail)
         if end is None:
             raise OutputTruncated(f"the stream just stopped after {self.buffer.length} characters, without end signal")
+        if end.kind is EndKind.UNKNOWN:
+            raise OutputTruncated(
+                f"the text ended after {self.buffer.length} characters with {end.word!r}, which is no known word for a "
+                f"whole answer"
+            )
         return self.text
 
     # ------------------------------------------------------------------ how it goes on, and how it ends

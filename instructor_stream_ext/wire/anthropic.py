@@ -7,7 +7,7 @@ from io import StringIO
 from typing import Any
 
 from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.wire.reader import Call, Reading, insides, message_of, object_of, plain
+from instructor_stream_ext.wire.reader import Call, Reading, error_in, insides, message_of, object_of, plain
 
 __all__ = ["AnthropicReader"]
 
@@ -33,6 +33,9 @@ class AnthropicReader(Reading):
         self.alive = False
         if self.switched is not None:
             self.switched = None
+        if chunk is None:
+            self._fail("error", "the provider sent null in place of an event")
+            return ""
         fields = insides(chunk)
         kind = fields.get("type")
         if kind != "content_block_delta":
@@ -67,8 +70,13 @@ class AnthropicReader(Reading):
         return Usage(came, went, came + went)
 
     def finish(self) -> str:
-        """The input of a tool block that never closed and came without deltas."""
-        return "".join(self._closed(block) for block in self._blocks.values()) + super().finish()
+        """The input of a tool block that never closed and came without deltas: it counts once the message has ended.
+
+        The start event brings an empty input, or in some gateways the whole; a stream that just stops behind it has not
+        said which.
+        """
+        whole = self._blocks.values() if self.has_ended else ()
+        return "".join(self._closed(block) for block in whole) + super().finish()
 
     def completion(self) -> Any:
         """The answer so far as anthropic's `Message` (`BetaMessage` if the events were of the beta)."""
@@ -104,7 +112,10 @@ class AnthropicReader(Reading):
             self._ended(insides(fields.get("delta")))
         elif kind == "error":
             error = fields.get("error")
-            self._fail(str(insides(error).get("type") or "error"), message_of(error))
+            word = insides(error).get("type") if error is not None and not isinstance(error, str) else None
+            self._fail(str(word or "error"), message_of(fields if error is None else error))
+        elif kind is None and (said := error_in(fields)) is not None:
+            self._fail("error", said)
         return ""
 
     def _forget(self) -> None:

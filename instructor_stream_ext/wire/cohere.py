@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -10,6 +11,8 @@ from instructor_stream_ext.core.events import Usage
 from instructor_stream_ext.wire.reader import Reading, namespace, plain, tokens
 
 __all__ = ["CohereReader"]
+
+_EMPTY = re.compile(r"\s*\{\s*\}\s*\Z").match
 
 
 class CohereReader(Reading):
@@ -28,8 +31,9 @@ class CohereReader(Reading):
             "message-start": self._start,
             "content-delta": self._content_delta,
             "tool-plan-delta": self._plan_delta,
-            "tool-call-start": self._call_fragment,
+            "tool-call-start": self._call_started,
             "tool-call-delta": self._call_fragment,
+            "tool-call-end": self._call_ended,
             "message-end": self._message_end,
             "text-generation": self._generated,
             "stream-start": self._stream_start,
@@ -100,6 +104,17 @@ class CohereReader(Reading):
         if plan := fields["delta"].message.tool_plan:
             self._reason(plan)
         return ""
+
+    def _call_started(self, fields: dict[str, Any]) -> str:
+        """Take the start of a call; an empty object among its arguments counts when the call is over."""
+        function = vars(vars(fields["delta"].message.tool_calls)["function"])
+        if _EMPTY(function.get("arguments") or ""):
+            function["arguments"] = ""
+        return self._call_fragment(fields)
+
+    def _call_ended(self, fields: dict[str, Any]) -> str:
+        call = self._calls.newest.get(fields.get("index"))
+        return self._calls.write(call, "{}") if call is not None and not call.started else ""
 
     def _call_fragment(self, fields: dict[str, Any]) -> str:
         fragment = vars(fields["delta"].message.tool_calls)

@@ -6,7 +6,7 @@ import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from instructor_stream_ext.wire.reader import Call, EndKind, Reading, insides, message_of, plain
+from instructor_stream_ext.wire.reader import Call, EndKind, Reading, error_in, insides, message_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +46,9 @@ class OpenAIChatReader(Reading):
         """The new text of the document in this chunk, "" if none."""
         self.alive = False
         self.switched = None
+        if chunk is None:
+            self._fail("error", "the provider sent null in place of a chunk")
+            return ""
         if chunk.__class__ is not self._kind:
             self._meet(chunk)
         open_ = self._open
@@ -55,8 +58,8 @@ class OpenAIChatReader(Reading):
             self._usage = usage
         choices = fields.get("choices")
         if not choices:
-            if error := _with_extra(chunk).get("error"):
-                self._fail("error", message_of(error))
+            if (said := error_in(_with_extra(chunk))) is not None:
+                self._fail("error", said)
             return ""
         if self.begins_another is not None and self.begins_another(chunk):
             self._begin_another(fields)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
-from instructor_stream_ext.wire.reader import Call, Reading, insides, message_of, plain
+from instructor_stream_ext.wire.reader import Call, Reading, error_in, insides, message_of, plain
 
 __all__ = ["OpenAIResponsesReader"]
 
@@ -19,14 +20,17 @@ class OpenAIResponsesReader(Reading):
 
     def __init__(self, tools: frozenset[str] | None = None) -> None:
         super().__init__(tools)
-        self._texts: dict[Any, int] = {}
+        self._texts: dict[Any, StringIO] = {}
+        self._places: dict[str, list[Any]] = {}
+        self._place_of: dict[str, Any] = {}
+        self._added: list[dict[str, Any]] = []
         self._response: Any = None
         self._steps: dict[str, Callable[[dict[str, Any]], str]] = {
             "response.output_text.delta": self._text_delta,
             "response.output_text.done": self._text_done,
             "response.function_call_arguments.delta": self._args_delta,
             "response.function_call_arguments.done": self._args_done,
-            "response.output_item.added": self._item,
+            "response.output_item.added": self._item_added,
             "response.output_item.done": self._item,
             "response.refusal.delta": self._refusal_delta,
             "response.refusal.done": self._refusal_done,
@@ -45,9 +49,22 @@ class OpenAIResponsesReader(Reading):
         self.alive = False
         if self.switched is not None:
             self.switched = None
+        if chunk is None:
+            self._fail("error", "the provider sent null in place of an event")
+            return ""
         fields = insides(chunk)
-        step = self._steps.get(fields.get("type") or "")
-        return "" if step is None else step(fields)
+        kind = fields.get("type")
+        step = self._steps.get(kind or "")
+        if step is not None:
+            return step(fields)
+        if not kind and (said := error_in(fields)) is not None:
+            self._fail("error", said)
+        return ""
+
+    def finish(self) -> str:
+        """What the start of an item brought and no later event did: it counts once the answer has ended."""
+        text = "".join(self._item(fields) for fields in self._added) if self.has_ended else ""
+        return text + super().finish()
 
     def completion(self) -> Any:
         """The answer so far as OpenAI's `Response`: the provider's own where it sent one whole."""
@@ -63,19 +80,37 @@ class OpenAIResponsesReader(Reading):
 
     def _text_delta(self, fields: dict[str, Any]) -> str:
         text: str = fields.get("delta") or ""
-        key = (fields.get("output_index"), fields.get("content_index"))
-        self._texts[key] = self._texts.get(key, 0) + len(text)
+        self._part((self._met(fields, "message"), fields.get("content_index"))).write(text)
         return self._text(text) if text else ""
 
     def _text_done(self, fields: dict[str, Any]) -> str:
-        key = (fields.get("output_index"), fields.get("content_index"))
-        return self._rest_of_text(key, fields.get("text") or "")
+        return self._rest_of_text((self._met(fields, "message"), fields.get("content_index")), fields.get("text") or "")
 
-    def _rest_of_text(self, key: Any, whole: str) -> str:
+    def _part(self, key: tuple[Any, Any]) -> StringIO:
+        """What came of one part of a message."""
+        return self._texts.setdefault(key, StringIO())
+
+    def _rest_of_text(self, key: tuple[Any, Any], whole: str) -> str:
         """Take a text that is said to be whole: what no delta brought of it is new."""
-        have = self._texts.get(key, 0)
-        self._texts[key] = max(have, len(whole))
-        return self._text(whole[have:]) if len(whole) > have else ""
+        part = self._part(key)
+        have = part.getvalue()
+        if not whole.startswith(have) or len(whole) == len(have):
+            return ""  # what came as deltas is never taken again, also where the two differ
+        part.write(whole[len(have) :])
+        return self._text(whole[len(have) :])
+
+    def _met(self, fields: dict[str, Any], kind: str) -> Any:
+        """The place of an event's item, noted with its id and in the order of its kind."""
+        place, item_id = fields.get("output_index"), fields.get("item_id")
+        if item_id and item_id in self._place_of:
+            return self._place_of[item_id]
+        place = item_id if place is None else place
+        if item_id:
+            self._place_of[item_id] = place
+        places = self._places.setdefault(kind, [])
+        if place not in places:
+            places.append(place)
+        return place
 
     def _args_delta(self, fields: dict[str, Any]) -> str:
         text: str = fields.get("delta") or ""
@@ -91,20 +126,27 @@ class OpenAIResponsesReader(Reading):
 
     def _rest_of_args(self, call: Call, whole: str) -> str:
         """Take arguments that are said to be whole: what no delta brought of them is new."""
-        have = len(call.args)
-        if len(whole) <= have:
-            return ""
+        have = call.args
+        if not whole.startswith(have) or len(whole) == len(have):
+            return ""  # as with text; a server may also write the same object with other spaces
         self.alive = self._began = True
-        return self._calls.write(call, whole[have:])
+        return self._calls.write(call, whole[len(have) :])
 
     def _call(self, fields: dict[str, Any]) -> Call:
         """The call an event is about: by its place in the output, else by its item's id."""
-        place = fields.get("output_index")
-        key = fields.get("item_id") if place is None else place
+        key = self._met(fields, "function_call")
         return self._calls.newest.get(key) or self._calls.open(index=key)
 
+    def _item_added(self, fields: dict[str, Any]) -> str:
+        """Take the start of an output item: a call's name counts at once, all else may be a stand-in."""
+        item = insides(fields.get("item"))
+        self._added.append(fields)
+        if item.get("type") != "function_call":
+            return ""
+        return self._item({**fields, "item": {**item, "arguments": ""}})
+
     def _item(self, fields: dict[str, Any]) -> str:
-        """Take an output item, as it is added or done; many fields are there at either time only."""
+        """Take an output item that is done."""
         item = insides(fields.get("item"))
         if item.get("type") == "function_call":
             call = self._call({"output_index": fields.get("output_index"), "item_id": item.get("id")})
@@ -114,10 +156,13 @@ class OpenAIResponsesReader(Reading):
         if item.get("type") != "message":
             return ""
         text = ""
-        for place, part in enumerate(item.get("content") or []):
+        place = self._met({"output_index": fields.get("output_index"), "item_id": item.get("id")}, "message")
+        # the n-th text is the n-th that was streamed: Bedrock's `content_index` counts on from the reasoning item
+        streamed = iter([key for key in self._texts if key[0] == place])
+        for number, part in enumerate(item.get("content") or []):
             said = insides(part)
             if said.get("type") == "output_text":
-                text += self._rest_of_text((fields.get("output_index"), place), said.get("text") or "")
+                text += self._rest_of_text(next(streamed, (place, f"of the item {number}")), said.get("text") or "")
             elif said.get("type") == "refusal" and not self.refusal:
                 self._refuse(said.get("refusal") or "")
         return text
@@ -142,7 +187,7 @@ class OpenAIResponsesReader(Reading):
 
     def _forget(self) -> None:
         super()._forget()
-        self._texts = {}
+        self._texts, self._places, self._place_of, self._added = {}, {}, {}, []
         self._response = None
 
     def _last(self, fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -151,8 +196,15 @@ class OpenAIResponsesReader(Reading):
         self._response = fields["response"]
         if response.get("usage") is not None:
             self._usage = response["usage"]
-        items = enumerate(response.get("output") or [])
-        return "".join(self._item({"output_index": place, "item": item}) for place, item in items), response
+        counts: dict[str, int] = {}
+        text = ""
+        for item in response.get("output") or []:
+            kind = insides(item).get("type") or ""
+            nth = counts[kind] = counts.get(kind, -1) + 1
+            met = self._places.get(kind, ())
+            # some servers leave the reasoning item out here, so that places do not agree: the n-th of a kind is meant
+            text += self._item({"output_index": met[nth] if nth < len(met) else f"{kind} {nth}", "item": item})
+        return text, response
 
     def _completed(self, fields: dict[str, Any]) -> str:
         text, _ = self._last(fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
@@ -35,6 +36,24 @@ def read_as_json(stream: Any) -> None:
     strict = getattr(getattr(stream, "_client", None), "_strict_response_validation", True)
     if known and not strict and _is_its_own(stream) and getattr(stream, "_observer", None) is None:
         stream._cast_to = object  # noqa: SLF001  read by the stream when the first event is asked for
+        decoder: Any = getattr(stream, "_decoder", None)
+        if decoder is not None:
+            kind_of_decoder: Any = type(decoder)
+            decoder.__class__ = _skipping(kind_of_decoder)
+
+
+@functools.cache
+def _skipping(kind: Any) -> Any:
+    """An SDK's decoder of server-sent events without those that carry no data, such as a lone `retry:` or `id:`.
+
+    The event stream specification has clients drop them; openai's SDK (2 and 3) reads the empty data as JSON and fails.
+    """
+
+    def decode(decoder: Any, line: str) -> Any:
+        event = kind.decode(decoder, line)
+        return event if event is None or event.data else None
+
+    return type(kind.__name__, (kind,), {"__module__": kind.__module__, "__doc__": kind.__doc__, "decode": decode})
 
 
 def _is_its_own(stream: Any) -> bool:

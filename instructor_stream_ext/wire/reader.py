@@ -27,6 +27,7 @@ __all__ = [
     "Switch",
     "Written",
     "end_of",
+    "error_in",
     "insides",
     "message_of",
     "namespace",
@@ -49,12 +50,20 @@ class Switch:
     to_model: str | None
 
 
-# Words that mean the answer is not whole, lower-cased, over all providers; every other word means complete.
+# What providers say at the end, lower-cased. Of a word that is not listed nobody knows what it means.
 _WORDS = {
+    EndKind.COMPLETE: (
+        "stop end_turn stop_sequence tool_use tool_calls function_call complete completed "  # OpenAI, Anthropic, Cohere
+        "tool_call reason_stop reason_tool_calls reason_tool_call reason_stop_sequence "  # Cohere, xAI
+        "finish_reason_stop eos eos_token end_of_sequence end_of_text end_of_turn "  # TGI, Together
+        "stop_token stop_string stop_str matched_stop eosfound stopstringfound toolcalls "  # SGLang, LM Studio
+        "normal finished finish done end success succeeded load unload word"  # ERNIE, Replicate, Ollama, llama.cpp
+    ),
     EndKind.TRUNCATED: (
         "length max_tokens max_output_tokens max_token_limit max_context_len_limit model_context_window_exceeded "
         "model_length error_limit incomplete pause_turn continuation "
-        "reason_max_len reason_max_context reason_time_limit time_limit"
+        "reason_max_len reason_max_context reason_time_limit time_limit max_tokens_reached max_length limit "
+        "token_limit maxpredictedtokensreached contextlengthreached repetition repetition_limit"
     ),
     EndKind.FILTERED: (
         "content_filter content_filtered guardrail_intervened safety recitation blocklist prohibited_content spii "
@@ -63,7 +72,8 @@ _WORDS = {
     ),
     EndKind.REFUSED: "refusal refused",
     EndKind.FAILED: (
-        "error failed cancelled canceled network_error insufficient_system_resource malformed_function_call "
+        "abort aborted error failed cancelled canceled network_error "
+        "insufficient_system_resource malformed_function_call "
         "unexpected_tool_call malformed_model_output malformed_tool_use malformed_response too_many_tool_calls "
         "missing_thought_signature timeout image_other user_cancel"
     ),
@@ -79,7 +89,7 @@ def end_of(word: Any, message: str = "") -> EndSignal:
         message: What else the provider said.
     """
     said = word.name if isinstance(word, Enum) else str(word)
-    return EndSignal(_KINDS.get(said.lower(), EndKind.COMPLETE), said, message)
+    return EndSignal(_KINDS.get(said.lower(), EndKind.UNKNOWN), said, message)
 
 
 class Written(StringIO):
@@ -135,6 +145,11 @@ class Reader(Protocol):
         """Names of the tools that the model has called and that the request does not have."""
         ...
 
+    @property
+    def has_called(self) -> bool:
+        """Whether the call that is to be the document has begun, with or without arguments."""
+        ...
+
     def disbelieve_end(self) -> None:
         """Forget the end signal and the tokens: the SDK made them up when the stream just stopped."""
         ...
@@ -178,9 +193,19 @@ class Reading:
         """The tokens the provider counted; None if it has not said."""
         return None if self._usage is None else tokens(self._usage)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the provider said that the answer is over, and nothing bad of it."""
+        return self.end is not None and self.end.kind in (EndKind.COMPLETE, EndKind.UNKNOWN)
+
+    @property
+    def has_called(self) -> bool:
+        """Whether the call that is to be the document has begun, with or without arguments."""
+        return self._calls.document is not None or any(call.tool for call in self._calls.all)
+
     def finish(self) -> str:
         """Document text that becomes known only at the end of the stream; see `Calls.settle`."""
-        is_whole = self.end is not None and self.end.kind is EndKind.COMPLETE
+        is_whole = self.has_ended
         text = self._calls.settle(is_whole=is_whole)
         if text:
             self.alive = self._began = True
@@ -267,7 +292,7 @@ class Reading:
         if self.error is not None:
             return
         end = end_of(word, message)
-        if self.refusal and end.kind is EndKind.COMPLETE:
+        if self.refusal and end.kind in (EndKind.COMPLETE, EndKind.UNKNOWN):
             end = EndSignal(EndKind.REFUSED, end.word, self.refusal)
         self.end = end
 
@@ -520,6 +545,20 @@ def plain(value: Any) -> Any:
     if isinstance(value, SimpleNamespace):
         return plain(vars(value))
     return value
+
+
+def error_in(fields: dict[str, Any]) -> str | None:
+    """The message of an event that is an error and nothing else, in whatever envelope; None if it is none.
+
+    Servers put it under `error`, as OpenAI does; send the error itself (`{"object": "error", "message": ...}`, vLLM and
+    FastChat); or what their web framework makes of an exception (`{"detail": ...}`, FastAPI).
+    """
+    if error := fields.get("error"):
+        return message_of(error)
+    if "error" in (fields.get("object"), fields.get("type")):
+        return message_of(fields)
+    said = fields.get("detail") or fields.get("message") or fields.get("errors")
+    return message_of(said) if said else None
 
 
 def message_of(error: Any) -> str:

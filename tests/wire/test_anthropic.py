@@ -82,7 +82,10 @@ def test_interleaved_blocks_are_kept_apart() -> None:
 def test_input_without_deltas_is_that_of_the_start(given: dict[str, int], text: str) -> None:
     closed, cut = AnthropicReader(TOOLS), AnthropicReader(TOOLS)
     assert joined(closed, [start(), tool(0, "Report", given), stop(0)]) == text
-    assert joined(cut, [start(), tool(0, "Report", given)]) == text
+    assert joined(cut, [start(), tool(0, "Report", given)]) == "", "it counts when the block has stopped"
+    assert cut.has_called
+    ended_without = AnthropicReader(TOOLS)
+    assert joined(ended_without, [start(), tool(0, "Report", given), ended("tool_use")]) == text
 
 
 def test_text_blocks_are_the_document_without_tools() -> None:

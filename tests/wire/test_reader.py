@@ -19,7 +19,12 @@ class _Reason(Enum):
     [
         (_Reason.MAX_TOKENS, EndKind.TRUNCATED, "MAX_TOKENS"),
         ("Length", EndKind.TRUNCATED, "Length"),
-        ("something new", EndKind.COMPLETE, "something new"),
+        ("abort", EndKind.FAILED, "abort"),
+        ("repetition", EndKind.TRUNCATED, "repetition"),
+        ("max_tokens_reached", EndKind.TRUNCATED, "max_tokens_reached"),
+        ("insufficient_system_resource", EndKind.FAILED, "insufficient_system_resource"),
+        ("end_turn", EndKind.COMPLETE, "end_turn"),
+        ("something new", EndKind.UNKNOWN, "something new"),
     ],
 )
 def test_words_are_known_whatever_their_case(word: Any, kind: EndKind, said: str) -> None:
