@@ -253,7 +253,7 @@ def scrub(
 
     Headers that identify an account are dropped, keys in addresses and whatever looks like a secret in headers and
     bodies is masked by as many characters, so that sidecars stay true. A secret that a model wrote in several pieces
-    is found by `check` and cannot be masked: delete such a tape.
+    is masked in each of them.
     """
     for tape in _tapes(paths):
         changed = scrub_tape(tape, dry_run=dry_run)

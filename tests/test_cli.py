@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from instructor_stream_ext.cli import app
 from instructor_stream_ext.testing import load_tape, yaml
+from instructor_stream_ext.testing.payload import text_of
 from instructor_stream_ext.testing.tape import End, Timing, sidecar_of, sidecar_text
 from tests.server.wire_chat import chat_content
 
@@ -233,6 +234,26 @@ def test_scrub_masks_in_place_and_the_sidecar_stays_true(tmp_path: Path) -> None
     assert "REDACTED" in after
     assert run("check", tape).exit_code == 0
     assert run("scrub", tape).stdout == ""
+
+
+def test_scrub_masks_a_key_that_the_model_wrote_in_several_pieces(tmp_path: Path) -> None:
+    spread = b"".join(chat_content(f"it is {KEY}", size=5))
+    tape = write(tmp_path / "t.yaml", spread.decode(), timing=Timing(size=len(spread), chunks=((0, 1.0), (9, 2.0))))
+    assert run("check", tape).exit_code == 1
+    assert run("scrub", tape).exit_code == 0
+    assert run("check", tape).exit_code == 0
+    assert text_of(load_tape(tape).takes[0].body) == "it is REDACTED" + "*" * (len(KEY) - 8)
+
+
+def test_check_leaves_exchanges_with_no_model_alone(tmp_path: Path) -> None:
+    write(tmp_path / "empty.yaml", "", uri="https://api.example.com/v1/hooks")
+    write(tmp_path / "events.yaml", "data: {}\n\n", uri="https://api.example.com/mcp")
+    assert run("check", tmp_path).exit_code == 0
+    asked = write(tmp_path / "gateway.yaml", "", uri="https://gateway.example.com/ask")
+    asked.write_text(
+        asked.read_text(encoding="utf-8").replace("body: '{}'", "body: '{\"messages\": []}'"), encoding="utf-8"
+    )
+    assert "gateway.yaml:2: the body is empty" in run("check", tmp_path).stdout
 
 
 def test_scrub_and_check_look_at_the_words_of_the_sidecar(tmp_path: Path) -> None:
