@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import itertools
 import sys
 import time
@@ -19,6 +20,7 @@ import typer
 
 from instructor_stream_ext.core.errors import MissingExtra, StreamError
 from instructor_stream_ext.core.text import visible
+from instructor_stream_ext.shape import shape_of
 from instructor_stream_ext.testing.checks import check_tape, scrub_tape
 from instructor_stream_ext.testing.payload import pieces
 from instructor_stream_ext.testing.tape import CassetteError, Take, load_tape, sidecar_of
@@ -40,6 +42,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"instructor-stream {importlib.metadata.version('instructor-stream-ext')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=lambda value: _version(wanted=value), is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    pass
+
 
 TapeArgument = Annotated[Path, typer.Argument(help="A cassette (.yaml); its sidecar is read if it is there.")]
 PathsArgument = Annotated[
@@ -147,6 +166,10 @@ def _model(name: str) -> Any:
         _give_up(f"--model {name}: {error}")
     except Exception as error:  # noqa: BLE001 - a module of the user's may fail as it likes
         _give_up(f"--model {name}: cannot be imported: {type(error).__name__}: {error}")
+    try:
+        shape_of(found)
+    except StreamError as error:
+        _give_up(f"--model {name}: {error}")
     return found
 
 
@@ -253,7 +276,7 @@ def scrub(
 
     Headers that identify an account are dropped, keys in addresses and whatever looks like a secret in headers and
     bodies is masked by as many characters, so that sidecars stay true. A secret that a model wrote in several pieces
-    is found by `check` and cannot be masked: delete such a tape.
+    is masked in each of them.
     """
     for tape in _tapes(paths):
         changed = scrub_tape(tape, dry_run=dry_run)

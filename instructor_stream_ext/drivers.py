@@ -7,15 +7,16 @@ import contextlib
 import inspect
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from typing import Any, TypeAlias
 
+from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import Event
 from instructor_stream_ext.ports import END, LOOK, READ, TICK, Close, Departed, Do, Open
 from instructor_stream_ext.script import Script
 from instructor_stream_ext.watchdog import GLANCE, Watchdog
 
-__all__ = ["NOTHING", "Pick", "adrive", "drive"]
+__all__ = ["NOTHING", "Pick", "adrive", "check_loop", "drive", "shielded"]
 
 NOTHING: Any = object()
 """What a `Pick` says of an event that the consumer is not shown."""
@@ -129,6 +130,7 @@ async def adrive(script: Script, pick: Pick) -> AsyncGenerator[Any, None]:  # no
     Raises:
         BaseException: What the script raises.
     """
+    check_loop(script)
     run = script.run()
     machine, clock = script.machine, script.clock
     chunks: AsyncIterator[Any] | None = None
@@ -179,10 +181,39 @@ async def adrive(script: Script, pick: Pick) -> AsyncGenerator[Any, None]:  # no
     except StopIteration:
         return
     except BaseException:
-        if reading is not None:
-            await _abandon(reading)
-        await _asettle(script, run)
+        await shielded(_leave(script, run, reading))
         raise
+
+
+def check_loop(script: Script | None = None) -> None:
+    """Raise `StreamMisuse` where no asyncio loop runs, as under trio; a stream keeps it as its error."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError as error:
+        misuse = StreamMisuse("an async stream needs a running asyncio loop; under trio use a sync stream in a thread")
+        if script is not None:
+            script.error = misuse
+        raise misuse from error
+
+
+async def shielded(work: Coroutine[Any, Any, None]) -> None:
+    """Do something to its end although the task that waits for it is cancelled, once or again and again.
+
+    A cancelled scope of anyio, in which Starlette runs a response whose client has left, cancels each further await. So
+    the work has a task of its own, which is waited for whatever comes; the cancellation under way goes on after it.
+    """
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait((task,))
+    task.result()
+
+
+async def _leave(script: Script, run: Generator[Any, Any, None], reading: asyncio.Task[Any] | None) -> None:
+    """End what is being read, then let the script close the connection and tell the end."""
+    if reading is not None:
+        await _abandon(reading)
+    await _asettle(script, run)
 
 
 async def _adone(wish: Do) -> Any:
@@ -213,9 +244,9 @@ async def _connect(wish: Open, clock: Callable[[], float]) -> Any:
             return connecting.result()
     except BaseException:
         if not connecting.done():
-            await _abandon(connecting)
+            await shielded(_abandon(connecting))
         raise
-    await _abandon(connecting)
+    await shielded(_abandon(connecting))
     return TICK
 
 

@@ -22,6 +22,7 @@ from instructor_stream_ext.core.errors import (
     StreamError,
     StreamInterrupted,
     StreamStopped,
+    StreamTimeout,
 )
 from instructor_stream_ext.core.events import (
     Cost,
@@ -84,6 +85,28 @@ def _is_before_the_first_byte(error: Exception) -> bool:
     if isinstance(getattr(error, "status_code", getattr(error, "code", None)), int):
         return True
     return any(kind.__name__ in _NOT_CONNECTED for kind in type(error).__mro__)
+
+
+_READ_TIMEOUTS = frozenset(
+    {
+        "APITimeoutError",  # openai, anthropic, groq
+        "ReadTimeout",  # httpx, httpx2, requests
+        "ReadTimeoutError",  # urllib3, botocore
+        "ServerTimeoutError",  # aiohttp
+        "Timeout",  # litellm
+        "TimeoutError",
+    }
+)
+
+
+def _is_read_timeout(error: BaseException | None) -> bool:
+    """Whether it is the timeout of the transport or of the SDK, or was raised because of one."""
+    seen = 0
+    while error is not None and seen < 10:  # noqa: PLR2004  no chain of causes is that long
+        if any(kind.__name__ in _READ_TIMEOUTS for kind in type(error).__mro__):
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False
 
 
 def _words_of(error: Exception) -> str:
@@ -578,6 +601,8 @@ class Script:
             raise error
         if not self._flowing and _is_before_the_first_byte(error):
             raise _NotAnswered(error) from error
+        if _is_read_timeout(error):
+            raise StreamTimeout("read") from error
         said = _words_of(error)
         if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
             said = f"an event of the provider's could not be read ({type(error).__name__}: {error})"

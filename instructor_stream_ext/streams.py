@@ -33,7 +33,7 @@ from instructor_stream_ext.core.machine import State, StreamMachine
 from instructor_stream_ext.core.options import Limits
 from instructor_stream_ext.core.partials import parse_path
 from instructor_stream_ext.core.pieces import Pieces
-from instructor_stream_ext.drivers import NOTHING, Pick, adrive, drive
+from instructor_stream_ext.drivers import NOTHING, Pick, adrive, check_loop, drive, shielded
 from instructor_stream_ext.script import Script
 
 __all__ = [
@@ -492,6 +492,7 @@ class _Pass(Generic[T]):
 
     def __anext__(self) -> Awaitable[T]:
         if self._loop is None:
+            check_loop()
             self._loop = asyncio.get_running_loop()
             if self._seen is not NOTHING:
                 return self._first()
@@ -609,7 +610,7 @@ class _AsyncStream(_Stream[V_co, F_co]):
         if self._driver is not None and self._driver.ag_running:
             interrupted = self._script.interrupt()  # from a hook, or from another task
             if interrupted is not None:
-                await interrupted
+                await shielded(interrupted)
             return
         self._closed = True
         if self._driver is not None:

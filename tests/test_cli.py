@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from instructor_stream_ext.cli import app
 from instructor_stream_ext.testing import load_tape, yaml
+from instructor_stream_ext.testing.payload import text_of
 from instructor_stream_ext.testing.tape import End, Timing, sidecar_of, sidecar_text
 from tests.server.wire_chat import chat_content
 
@@ -236,6 +238,26 @@ def test_scrub_masks_in_place_and_the_sidecar_stays_true(tmp_path: Path) -> None
     assert run("scrub", tape).stdout == ""
 
 
+def test_scrub_masks_a_key_that_the_model_wrote_in_several_pieces(tmp_path: Path) -> None:
+    spread = b"".join(chat_content(f"it is {KEY}", size=5))
+    tape = write(tmp_path / "t.yaml", spread.decode(), timing=Timing(size=len(spread), chunks=((0, 1.0), (9, 2.0))))
+    assert run("check", tape).exit_code == 1
+    assert run("scrub", tape).exit_code == 0
+    assert run("check", tape).exit_code == 0
+    assert text_of(load_tape(tape).takes[0].body) == "it is REDACTED" + "*" * (len(KEY) - 8)
+
+
+def test_check_leaves_exchanges_with_no_model_alone(tmp_path: Path) -> None:
+    write(tmp_path / "empty.yaml", "", uri="https://api.example.com/v1/hooks")
+    write(tmp_path / "events.yaml", "data: {}\n\n", uri="https://api.example.com/mcp")
+    assert run("check", tmp_path).exit_code == 0
+    asked = write(tmp_path / "gateway.yaml", "", uri="https://gateway.example.com/ask")
+    asked.write_text(
+        asked.read_text(encoding="utf-8").replace("body: '{}'", "body: '{\"messages\": []}'"), encoding="utf-8"
+    )
+    assert "gateway.yaml:2: the body is empty" in run("check", tmp_path).stdout
+
+
 def test_scrub_and_check_look_at_the_words_of_the_sidecar(tmp_path: Path) -> None:
     size = len(BODY.encode())
     error = f"ReadError: bad key {KEY}"
@@ -311,3 +333,12 @@ def test_a_replayed_stream_does_not_drive_the_terminal(tmp_path: Path, options: 
     shown = run("replay", tape, "--speed", "0", *options)
     assert not re.search("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]", shown.output)
     assert r"\x9b2J" in shown.output
+
+
+def test_the_version_and_a_model_that_is_none(tmp_path: Path) -> None:
+    shown = run("--version")
+    assert (shown.exit_code, shown.stdout) == (0, f"instructor-stream {version('instructor-stream-ext')}\n")
+    tape = write(tmp_path / "tape.yaml")
+    none = run("replay", tape, "--model", "tests.testing.tape_models:__all__", "--speed", "0")
+    assert none.exit_code == 3
+    assert "cannot be a response model" in one_line(none.stderr)

@@ -132,17 +132,18 @@ class StreamTimeout(StreamError, TimeoutError):
     """The provider was too slow.
 
     Args:
-        kind: "first_delta", "idle" or "total".
-        seconds: The limit that was passed.
+        kind: "first_delta", "idle" or "total"; "read" for the SDK's own timeout in mid-stream.
+        seconds: The limit that was passed; None where it is the SDK's.
     """
 
-    def __init__(self, kind: str, seconds: float) -> None:
+    def __init__(self, kind: str, seconds: float | None = None) -> None:
         said = {
             "first_delta": "no text of the model within",
             "idle": "no further text of the model for",
             "total": "the stream was not finished within",
+            "read": "nothing came from the provider for as long as the SDK's own timeout allows",
         }
-        super().__init__(f"{kind} timeout: {said[kind]} {seconds:g} s")
+        super().__init__(f"{kind} timeout: {said[kind]}" + ("" if seconds is None else f" {seconds:g} s"))
         self.kind = kind
         self.seconds = seconds
 

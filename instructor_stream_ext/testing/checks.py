@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from instructor_stream_ext.testing import yaml as tape_yaml
-from instructor_stream_ext.testing.payload import has_end_signal, pieces
+from instructor_stream_ext.testing.payload import has_end_signal, is_stream
 from instructor_stream_ext.testing.scrub import Finding, Scrubber
 from instructor_stream_ext.testing.tape import (
     CassetteError,
@@ -21,6 +24,14 @@ from instructor_stream_ext.testing.tape import (
 __all__ = ["check_tape", "scrub_tape"]
 
 _NO_BODY = frozenset({204, 304})
+_ENDPOINTS = re.compile(
+    r"/(?:chat|completions?|responses|messages|generate|converse(?:-stream)?|invoke(?:-with-response-stream)?)$"
+    r"|:(?:stream)?(?:generateContent|rawPredict)$",
+    re.IGNORECASE,
+)
+"""Where the providers' models are asked."""
+_PROMPTS = frozenset({"contents", "messages", "prompt"})
+"""The fields in which a model is asked something."""
 
 
 def check_tape(path: Path, scrubber: Scrubber | None = None) -> Iterator[tuple[Path, Finding]]:
@@ -56,20 +67,27 @@ def _faults_of(take: Take, scrubber: Scrubber) -> Iterator[str]:
     if scrubber.url(take.url) != take.url:
         yield "a key is in the address"
     body, kind = take.body, take.content_type
-    if not body and take.status not in _NO_BODY and take.method != "HEAD":
+    if not body and take.status not in _NO_BODY and is_llm(take):
         if take.end in (End.COMPLETE, End.ERROR) and "Timeout" not in take.error:
             yield "the body is empty"
         return
-    joined = "".join(piece.text for piece in pieces(body, kind)).encode()
-    hidden = {finding.what for finding in scrubber.search(joined)} - {finding.what for finding in scrubber.search(body)}
-    for what in sorted(hidden):
-        yield f"{what} is in the model's text, spread over several pieces; delete the tape"
-    if take.end is End.COMPLETE and _is_stream(body, kind) and not has_end_signal(body, kind):
+    for what in scrubber.hidden(body):
+        yield f"{what} is in the model's text, spread over several pieces; mask it with instructor-stream scrub"
+    if is_llm(take) and take.end is End.COMPLETE and is_stream(body, kind) and not has_end_signal(body, kind):
         yield "the stream has no end signal, and no sidecar declares it abandoned or cut"
 
 
-def _is_stream(body: bytes, content_type: str) -> bool:
-    return "stream" in content_type or body.lstrip()[:5] in (b"data:", b"event", b": kee")
+def is_llm(take: Take) -> bool:
+    """Whether a model was asked: by the address, or by what was sent."""
+    if take.method != "POST" or 300 <= take.status < 400:  # noqa: PLR2004 - sent elsewhere
+        return False
+    if _ENDPOINTS.search(urlsplit(take.url).path):
+        return True
+    try:
+        sent = json.loads(take.request_body)
+    except ValueError:
+        return False
+    return isinstance(sent, dict) and not _PROMPTS.isdisjoint(sent)
 
 
 def scrub_tape(path: Path, scrubber: Scrubber | None = None, *, dry_run: bool = False) -> bool:
@@ -95,7 +113,7 @@ def scrub_tape(path: Path, scrubber: Scrubber | None = None, *, dry_run: bool = 
         request, response = interaction["request"], interaction["response"]
         before = (dict(request), _frozen(response))
         request["headers"] = {
-            name: scrubber.body(value)
+            name: scrubber.header(value)
             for name, value in (request.get("headers") or {}).items()
             if name.lower() not in scrubber.request_headers
         }

@@ -14,10 +14,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Piece", "event_ends", "finished", "has_end_signal", "pieces", "text_of"]
+__all__ = [
+    "Piece",
+    "event_ends",
+    "finished",
+    "has_end_signal",
+    "is_binary",
+    "is_stream",
+    "message_ends",
+    "pieces",
+    "text_of",
+]
 
 _BLANK = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _SSE = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+_STREAMS = re.compile(r"event-?stream|ndjson|jsonl|json-seq|stream\+json")
 _PREFIX = 12
 """Bytes before the headers of a message of AWS's binary framing: two lengths and a checksum."""
 _LAST = frozenset({"message_stop", "message-end", "response.completed", "response.incomplete", "response.failed"})
@@ -51,10 +62,15 @@ def is_binary(body: bytes, content_type: str = "") -> bool:
     return body[:1] == b"\0" and 16 + head <= total <= len(body)
 
 
+def is_stream(body: bytes, content_type: str = "") -> bool:
+    """Whether the body comes in events: by its type, or by what it looks like."""
+    return bool(_STREAMS.search(content_type) or _SSE.match(body)) or is_binary(body)
+
+
 def event_ends(body: bytes, content_type: str = "") -> list[int]:
     """The offsets at which events end: of SSE, of JSON lines, of AWS's binary framing; else of the whole."""
     if is_binary(body, content_type):
-        return list(_message_ends(body))
+        return list(message_ends(body))
     if _SSE.match(body):
         ends = [found.end() for found in _BLANK.finditer(body)]
     elif body.lstrip()[:1] == b"{" and b"}\n{" in body.replace(b"\r", b""):
@@ -64,7 +80,8 @@ def event_ends(body: bytes, content_type: str = "") -> list[int]:
     return ends if (ends and ends[-1] == len(body)) or not body else [*ends, len(body)]
 
 
-def _message_ends(body: bytes) -> Iterator[int]:
+def message_ends(body: bytes) -> Iterator[int]:
+    """The offsets at which the messages of AWS's binary framing end."""
     at = 0
     while at + _PREFIX <= len(body):
         at += max(int.from_bytes(body[at : at + 4]), _PREFIX)

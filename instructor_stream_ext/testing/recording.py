@@ -6,14 +6,12 @@ says nothing to the provider and reads nothing by itself: what the client does n
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import time
-import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
+from instructor_stream_ext.testing.encoding import decoded
 from instructor_stream_ext.testing.payload import finished, has_end_signal, pieces
 from instructor_stream_ext.testing.tape import End, Timing
 
@@ -82,12 +80,13 @@ class Recorder:
         self.left()
         headers = dict(self.headers)
         parts = [(at, data) for at, data in self._pieces if data]
-        plain = _decoded(parts, _header(headers, "content-encoding")) if not self.decoded else parts
-        if plain is not None:
+        encoding = _header(headers, "content-encoding")
+        plain = parts if self.decoded else decoded(parts, encoding)
+        if parts and encoding and plain is not None:  # an answer to HEAD keeps the headers of the body it lacks
             parts = plain
             headers = {name: value for name, value in headers.items() if name.lower() != "content-encoding"}
-            if parts != [(at, data) for at, data in self._pieces if data]:
-                headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
+            size = [str(sum(len(data) for _, data in parts))]
+            headers = {name: size if name.lower() == "content-length" else value for name, value in headers.items()}
         body = b"".join(data for _, data in parts)
         kind = _header(headers, "content-type")
         end, error = self._end or End.ABANDONED, self._error
@@ -122,79 +121,6 @@ class Recorder:
 
 def _header(headers: Mapping[str, list[str]], name: str) -> str:
     return next((values[0] for key, values in headers.items() if key.lower() == name and values), "").lower()
-
-
-class _Decoder(Protocol):
-    def __call__(self, data: bytes, /) -> bytes: ...
-
-
-def _decoder(encoding: str) -> _Decoder | None:
-    """What undoes a content encoding, piece by piece; None if nothing here can."""
-    if encoding in ("gzip", "x-gzip"):
-        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
-    if encoding == "deflate":
-        return _deflate()
-    if encoding == "br":
-        return _brotli()
-    return _zstd() if encoding == "zstd" else None
-
-
-def _deflate() -> _Decoder:
-    """Some servers mean zlib's framing by it, some none."""
-    framed, bare = zlib.decompressobj(), zlib.decompressobj(-zlib.MAX_WBITS)
-    chosen: list[_Decoder] = []
-
-    def decode(data: bytes) -> bytes:
-        if chosen:
-            return chosen[0](data)
-        try:
-            plain = framed.decompress(data)
-        except zlib.error:
-            chosen.append(bare.decompress)
-            return bare.decompress(data)
-        chosen.append(framed.decompress)
-        return plain
-
-    return decode
-
-
-def _imported(*names: str) -> Any:
-    """The first of these modules that is installed; None if none is."""
-    for name in names:
-        with contextlib.suppress(ImportError):
-            return importlib.import_module(name)
-    return None
-
-
-def _brotli() -> _Decoder | None:
-    brotli = _imported("brotli", "brotlicffi")
-    if brotli is None:
-        return None
-    decompressor = brotli.Decompressor()
-    process: _Decoder = getattr(decompressor, "process", None) or decompressor.decompress
-    return process
-
-
-def _zstd() -> _Decoder | None:
-    zstandard, zstd = _imported("zstandard"), _imported("compression.zstd", "backports.zstd")
-    if zstandard is not None:
-        decoder: _Decoder = zstandard.ZstdDecompressor().decompressobj().decompress
-        return decoder
-    return None if zstd is None else zstd.ZstdDecompressor().decompress
-
-
-def _decoded(parts: list[tuple[float, bytes]], encoding: str) -> list[tuple[float, bytes]] | None:
-    """The pieces without their content encoding, which came when the bytes did; None if they stay encoded."""
-    if encoding in ("", "identity"):
-        return parts
-    decode = _decoder(encoding)
-    if decode is None:
-        return None
-    try:
-        plain = [(at, bytes(decode(data))) for at, data in parts]
-    except Exception:  # noqa: BLE001 - each library has its own error; a body that is not what it says stays as it is
-        return None
-    return [(at, data) for at, data in plain if data]
 
 
 # ------------------------------------------------------------------ httpx and httpx2

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
+from instructor_stream_ext.testing.encoding import decoded
+from instructor_stream_ext.testing.spread import hidden, unspread
+
 __all__ = ["PATTERNS", "REQUEST_HEADERS", "RESPONSE_HEADERS", "Finding", "Scrubber", "masked"]
 
 REQUEST_HEADERS = frozenset({
@@ -119,6 +122,14 @@ class Scrubber:
             content = pattern.sub(lambda found: masked(found[0]), content)
         return content
 
+    def unspread(self, content: bytes) -> bytes:
+        """As `masked`, and with every secret masked that the events of a stream spell together."""
+        return self.masked(unspread(content, self.patterns.values(), masked))
+
+    def hidden(self, content: bytes) -> list[str]:
+        """What of the patterns stands in several events of a stream, and in none of them alone."""
+        return sorted(hidden(content, self.patterns))
+
     def text(self, content: str) -> str:
         """As `masked`."""
         return self.masked(content.encode(errors="surrogateescape")).decode(errors="surrogateescape")
@@ -137,12 +148,18 @@ class Scrubber:
             parts = parts._replace(path=quote(self.text(path), safe="/:@*"))
         return self.text(urlunsplit(parts))
 
+    def header(self, value: Any) -> Any:
+        """The value of a header, or the values of one."""
+        if isinstance(value, list | tuple):
+            return [self.header(one) for one in value]
+        return self.text(value) if isinstance(value, str) else self.masked(value)
+
     def body(self, body: Any) -> Any:
         """A body of whatever type vcrpy has it in."""
         if isinstance(body, str):
-            return self.text(body)
+            return self.unspread(body.encode(errors="surrogateescape")).decode(errors="surrogateescape")
         if isinstance(body, bytes | bytearray):
-            return self.masked(bytes(body))
+            return self.unspread(bytes(body))
         if isinstance(body, dict):
             return {key: self.body(value) for key, value in body.items()}
         return [self.body(one) for one in body] if isinstance(body, list) else body
@@ -152,20 +169,28 @@ class Scrubber:
         for name in [name for name in request.headers if name.lower() in self.request_headers]:
             del request.headers[name]
         for name, value in list(request.headers.items()):
-            request.headers[name] = self.body(value if isinstance(value, str | bytes) else str(value))
+            request.headers[name] = self.header(value if isinstance(value, bytes) else str(value))
         request.uri = self.url(request.uri)
         if isinstance(request.body, str | bytes | bytearray):
             request.body = self.body(request.body)
         return request
 
     def response(self, response: dict[str, Any]) -> dict[str, Any]:
-        """vcrpy's response, scrubbed in place; for `before_record_response`."""
+        """vcrpy's response, scrubbed in place; for `before_record_response`.
+
+        A body that is still encoded, as vcrpy keeps it, is decoded first.
+        """
         headers = response.get("headers") or {}
-        kept = {name: value for name, value in headers.items() if name.lower() not in self.response_headers}
-        response["headers"] = {name: self.body(value) for name, value in kept.items()}
         body = response.get("body")
         if isinstance(body, dict) and "string" in body:
+            plain = _plain(headers, body["string"])
+            if plain is not None:
+                headers = _without_encoding(headers, len(plain))
+                body["string"] = plain
             body["string"] = self.body(body["string"])
+        response["headers"] = {
+            name: self.header(value) for name, value in headers.items() if name.lower() not in self.response_headers
+        }
         return response
 
     def search(self, content: bytes) -> Iterator[Finding]:
@@ -178,3 +203,19 @@ class Scrubber:
         """Which of these names must not be on a tape."""
         forbidden = self.request_headers if sent else self.response_headers
         return [name for name in names if name.lower() in forbidden]
+
+
+def _plain(headers: Mapping[str, Any], body: Any) -> bytes | None:
+    """A body without its content encoding; None if it has none, or is decoded already."""
+    named = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "")
+    encoding = str(named[0] if isinstance(named, list | tuple) and named else named or "").lower()
+    if not encoding or not isinstance(body, bytes) or not body:
+        return None
+    parts = decoded([(0.0, body)], encoding)
+    return None if parts is None else b"".join(data for _, data in parts)
+
+
+def _without_encoding(headers: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """The headers of a body that was decoded."""
+    kept = {name: value for name, value in headers.items() if name.lower() != "content-encoding"}
+    return {name: [str(size)] if name.lower() == "content-length" else value for name, value in kept.items()}
