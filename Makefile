@@ -54,7 +54,7 @@ record: ## Record the tapes of the tests anew, from llama.cpp and from litellm's
 	.venv-proxy/bin/python -m pip install --quiet 'litellm[proxy]==1.83.0'
 	.venv-record/bin/python tools/record_tapes.py --proxy .venv-proxy/bin/litellm
 
-# pip would search for a very long time: later versions of litellm want openai 2.
+# pip would search for a very long time: litellm 1.106 wants openai 2, and `route` does not work over 1.110 yet.
 constraints: ## Pin what a fresh install resolves to
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints

@@ -522,12 +522,17 @@ class StreamMachine:
     def arrived(self, now: float, *, alive: bool) -> None:
         """A chunk has come; `alive` if it carried the model's text or reasoning.
 
+        One that comes after a bound has passed is kept, and the stream ends behind it: so do those of a transport that
+        nobody can interrupt, such as a fake or a cassette that is played within the process.
+
         Raises:
             StreamTimeout: It carried none, and a bound has passed meanwhile.
         """
         if not self.timed:
             return
         if alive:
+            if now >= self._time_limit()[0]:
+                self.expire()
             self._lively = True
             self._waited = 0.0
         else:

@@ -233,7 +233,13 @@ class RouteLink(Link):
         cls, entries: list[_Entry], policy: _Policy, mode: Mode | None, arguments: dict[str, Any], *, is_async: bool
     ) -> RouteLink:
         """The route for these models; `arguments` are the Router's and, for all models, litellm's."""
-        router_class = _router_class()
+        try:
+            router_class = _router_class()
+        except TypeError as error:
+            raise StreamMisuse(
+                "route() does not work with this version of litellm, whose Router cannot be subclassed: "
+                "pip install 'litellm<1.107' (from_litellm works with both)"
+            ) from error
         routers = set(inspect.signature(router_class.__mro__[1]).parameters) - {"timeout"}
         for name in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks"):
             if name in arguments:

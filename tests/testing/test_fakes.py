@@ -26,6 +26,8 @@ from instructor_stream_ext import (
     StreamMisuse,
     StreamRestarted,
     StreamStarted,
+    StreamTimeout,
+    Timeouts,
     Usage,
 )
 from instructor_stream_ext.testing import FakeAnswer, FakeClock, GeneratedStream, fake_client, record_events, streams
@@ -257,3 +259,25 @@ def test_any_stream_of_a_model_gives_its_final(stream: GeneratedStream[Leaf]) ->
     assert "".join(stream.pieces) == stream.text
     client = fake_client([stream.text], chunk_size=7)
     assert client.create_partial(Leaf, "go").get_final_response() == stream.final
+
+
+@both
+@pytest.mark.parametrize(
+    ("bounds", "kind", "text"),
+    [({"idle": 0.3}, "idle", '{"na'), ({"first_delta": 0.3}, "first_delta", '{"na'), ({"total": 1.0}, "total", None)],
+)
+async def test_a_fake_that_is_too_slow_is_a_timeout(twin: Twin, bounds: Any, kind: str, text: str | None) -> None:
+    """Nobody can interrupt a fake: when a chunk comes, its arrival is held against the bound."""
+    clock = FakeClock()
+    client = fake_client(
+        [{"name": "Ada"}], delay=0.4, clock=clock, async_client=twin.is_async, timeouts=Timeouts(**bounds)
+    )
+    with pytest.raises(StreamTimeout) as caught:
+        await twin.final(client.create_partial(Named, "go", model="m", max_retries=0))
+    assert caught.value.kind == kind
+    if text is not None:
+        assert caught.value.text == text
+
+
+class Named(BaseModel):
+    name: str
