@@ -57,6 +57,16 @@ _WORDS: Final = {
 }
 _MINUS_INFINITY: Final = ("-Infinity", float("-inf"))
 _MAX_DIGITS: Final = 4300
+_MISTAKES: Final = {
+    "'": "a single quote (JSON's strings have double quotes)",
+    "]": "']' behind a trailing comma",
+    "}": "'}', after a comma or a colon that nothing follows",
+    "T": "'T' (Python's True is true in JSON)",
+    "F": "'F' (Python's False is false in JSON)",
+    "/": "'/' (JSON has no comments)",
+    "#": "'#' (JSON has no comments)",
+}
+"""What models commonly write in place of JSON, by the first character that is none."""
 _EMPTY_OBJECT = re.compile(r"\{\s*\}\Z").match
 _FOLD: Final = 1024
 """Pieces of text kept apart before they are joined into one."""
@@ -530,7 +540,7 @@ class Scanner:
                         state = DONE
                         break
                     continue
-                raise self._fault(f"expected a key, found {char!r}", pos)
+                raise self._fault(f"expected a key, found {_named(char)}", pos)
         finally:
             self._frame = frame
             self._state = state
@@ -619,7 +629,7 @@ class Scanner:
             return pos
         word, value = _MINUS_INFINITY if char == "-" else _WORDS.get(char, ("", None))
         if not word:
-            raise self._fault(f"expected a value, found {char!r}", pos)
+            raise self._fault(f"expected a value, found {_named(char)}", pos)
         if text.startswith(word, pos):
             self._begin_token(frame)
             self._token_begun = False
@@ -632,7 +642,7 @@ class Scanner:
             self._store(frame, value, changed=True)
             return pos + len(word)
         if not word.startswith(text[pos:]):
-            raise self._fault(f"expected {word!r}", pos)
+            raise self._fault(f"expected {word!r}" + (", found Python's None for null" if char == "N" else ""), pos)
         self._begin_token(frame)
         return pos
 
@@ -932,3 +942,8 @@ def _fold(pieces: list[str], fold_at: int) -> int:
     blocks = fold_at - _FOLD
     pieces[blocks:] = ["".join(pieces[blocks:])]
     return fold_at + 1
+
+
+def _named(char: str) -> str:
+    """A character that is out of place, with the mistake that it usually is."""
+    return _MISTAKES.get(char, repr(char))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import sys
 import tracemalloc
 from typing import Any, Union
@@ -556,3 +557,24 @@ def test_a_character_is_looked_at_once() -> None:
 
     small, large = lines(300), lines(3000)
     assert large < small * 1.2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"answer": None}', "Python's None for null"),
+        ('{"answer": True}', "Python's True is true"),
+        ('{"answer": False}', "Python's False is false"),
+        ("{'answer': 1}", "a single quote"),
+        ("{\"answer\": 'a'}", "a single quote"),
+        ('{"answer": "a",}', "'}', after a comma"),
+        ('{"answer": [1, ]}', "']' behind a trailing comma"),
+        ('{"answer": "a" // no\n}', "found '/'"),
+        ('{"answer": // no\n1}', "JSON has no comments"),
+        ('{"answer": }', "expected a value"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 0])
+def test_common_mistakes_are_named(text: str, said: str, size: int) -> None:
+    with pytest.raises(InvalidJSON, match=re.escape(said)):
+        fed(text, size, tp=Any).finish()
