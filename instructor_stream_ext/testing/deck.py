@@ -7,6 +7,7 @@ requests are matched, filtered and stored by vcrpy's own cassette, but bodies pa
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -52,10 +53,15 @@ class TapePersister:
 
     Args:
         extra_paths: Further cassettes that are read and never written.
+
+    Attributes:
+        scrubber: What is kept off whatever is written, also what was recorded before a deck stood before the cassette,
+            as by a fixture that comes first; None while no deck has.
     """
 
     def __init__(self, extra_paths: Iterable[str] = ()) -> None:
         self.extra_paths = tuple(extra_paths)
+        self.scrubber: Scrubber | None = None
 
     def load_cassette(self, cassette_path: str, serializer: Any) -> tuple[list[Any], list[Any]]:
         """Read a cassette, the further ones, and their sidecars where they are."""
@@ -84,6 +90,12 @@ class TapePersister:
         from vcr.serialize import serialize
 
         path = Path(cassette_path)
+        if self.scrubber is not None:
+            cassette_dict = {
+                **cassette_dict,
+                "requests": [self.scrubber.request(_copied(request)) for request in cassette_dict["requests"]],
+                "responses": [self.scrubber.response(copy.deepcopy(one)) for one in cassette_dict["responses"]],
+            }
         responses = cassette_dict["responses"]
         timings = [
             _that_fits(request, response)
@@ -179,6 +191,8 @@ class Deck:
 
     def __enter__(self) -> Self:
         self._scrub()
+        if isinstance(self.cassette._persister, TapePersister):  # noqa: SLF001  vcrpy has no public way to it
+            self.cassette._persister.scrubber = self._scrubber  # noqa: SLF001
         if self.cassette.write_protected:
             self._check()
         for name in ("httpx", "httpx2"):

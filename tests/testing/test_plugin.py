@@ -309,3 +309,25 @@ def test_other_tests_are_not_touched(project: Project) -> None:
     project.record("@pytest.mark.vcr\ndef test_one():\n    assert stream().get_final_response().age == 36\n")
     assert not Path(f"{project.recorded()}.timing.json").exists()
     assert 'string: "data:' in project.recorded().read_text(encoding="utf-8").replace("'", '"')
+
+
+def test_what_a_fixture_sends_before_the_deck_is_there_is_scrubbed_too(project: Project) -> None:
+    """Fixtures are set up in the order in which a test names them; vcrpy records from its mark on."""
+    project.record(
+        """
+import httpx
+
+@pytest.fixture
+def token():
+    return httpx.post(URL, headers={"authorization": "Bearer sk-abcdefghijklmnopqrstuvwxyz"}, json={}).text
+
+@pytest.mark.vcr
+def test_one(token, stream_cassette):
+    assert token
+    assert stream().get_final_response().name == "Ada Lovelace"
+"""
+    )
+    text = project.recorded().read_text(encoding="utf-8")
+    assert text.count("method: POST") == 2
+    assert "authorization" not in text.lower()
+    assert "sk-abc" not in text
