@@ -557,7 +557,8 @@ def error_in(fields: dict[str, Any]) -> str | None:
         return message_of(error)
     if "error" in (fields.get("object"), fields.get("type")):
         return message_of(fields)
-    said = fields.get("detail") or fields.get("message") or fields.get("errors")
+    message = fields.get("message")  # Anthropic's events have an object under this name
+    said = fields.get("detail") or fields.get("errors") or (message if isinstance(message, str) else None)
     return message_of(said) if said else None
 
 
