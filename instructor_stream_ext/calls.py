@@ -32,6 +32,7 @@ from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.partials import PartialParser
 from instructor_stream_ext.core.policies import DebounceArgument, check_policy, counts_transitions, policy_from
+from instructor_stream_ext.core.prose import document_in
 from instructor_stream_ext.core.reasoning import ReasoningTags, Tags, tags_from
 from instructor_stream_ext.hooks import HOOK_NAMES, Dispatch, Handler, HookErrors, Hooks, Sink, refuse_coroutine
 from instructor_stream_ext.retries import Retries
@@ -179,7 +180,6 @@ class CallMaker:
         source = link.source(request, instructor_hooks, retries.max_attempts)
         machine = StreamMachine(
             parser=None if shape is None else _ParserMaker(shape, source, within, tags),
-            view=None if shape is None else shape.view,
             policy=policy,
             limits=limits,
             timeouts=timeouts,
@@ -418,13 +418,16 @@ def _gate(
 ) -> tuple[Any, ItemGate | None]:
     if shape is None:
         return TextGate(checks), None
-    if shape.items is not None and shape.item is not None:
-        items = ItemGate(
-            shape.item, shape.items, checks=checks, strict=strict, context=context, on_bad=on_bad, most=most
-        )
+    if shape.item is not None:
+        items = ItemGate(shape.item, checks=checks, strict=strict, context=context, on_bad=on_bad, most=most)
         return items, items
     gate = ModelGate(
-        shape.adapter, unwrap=shape.unwrap, checks=checks, kind=shape.plan.kind, strict=strict, context=context
+        shape.adapter,
+        read=functools.partial(document_in, shape.plan),
+        checks=checks,
+        kind=shape.plan.kind,
+        strict=strict,
+        context=context,
     )
     return gate, None
 

@@ -238,12 +238,13 @@ class ItemTaker(Protocol):
         """Whether this is the place of an item of the list."""
         ...
 
-    def take(self, path: tuple[str | int, ...], document: str) -> tuple[Any, ...]:
+    def take(self, path: tuple[str | int, ...], document: str, starts: list[int]) -> tuple[Any, ...]:
         """The validated item, alone in a tuple; an empty one if it is left out.
 
         Args:
             path: Its place.
-            document: The document as far as it has come.
+            document: The JSON as far as it has come.
+            starts: Where in it the list begins, each time that it comes.
 
         Raises:
             ValidationError: It does not validate.

@@ -457,8 +457,8 @@ class Script:
         text = reader.finish() + machine.rest()
         if text and (yield from self._show(feed(text, now))):
             return True
-        if machine.fault is None:
-            machine.settle(reader.end)
+        if machine.fault is None and (yield from self._show(machine.settle(reader.end, self.clock()))):
+            return True
         if machine.has_draft and (yield from self._begin_anew()):
             return True
         self._raise_rejected()
@@ -541,7 +541,7 @@ class Script:
             if self._rejected is not None:
                 return False  # what follows a bad item is void
             try:
-                self._taken = items.take(event.path, self.machine.json_text)
+                self._taken = items.take(event.path, *self.machine.listing)
             except (ValidationError, InvalidJSON) as error:
                 # raised when all that came with this delta has been told, so that no event is lost
                 self._rejected = _Rejected(error, for_good=not items.reasks)

@@ -1,24 +1,24 @@
 """What instructor asks the model for, and how to get from there to what the caller asked for.
 
 instructor sends every response model as one object schema: a scalar, union or list travels inside a `content` or
-`tasks` field. A `Shape` holds both sides and the way back.
+`tasks` field. What the caller asked for is the document within it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import operator
 import types
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Union, cast, get_args, get_origin
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, PydanticUserError, RootModel, TypeAdapter, create_model
 from pydantic.errors import PydanticSchemaGenerationError
 
 from instructor_stream_ext._instructor import AdapterBase, PartialBase, ResponseSchema, prepare_response_model
-from instructor_stream_ext.core.errors import Path, StreamMisuse
+from instructor_stream_ext.core.envelope import enveloped
+from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.plans import Plan, compile_plan
 
 __all__ = ["Shape", "UnsupportedResponseModel", "item_shape", "shape_of"]
@@ -36,18 +36,12 @@ class Shape:
         wire: The model class whose schema instructor sends.
         adapter: What the document is validated as.
         plan: How its partials are built.
-        unwrap: From what validates to what the caller gets; None where they are the same.
-        view: From a partial document to what the caller is shown; None where they are the same.
-        items: Where the list is, for item streams; None otherwise.
-        item: What an item is validated as, for item streams.
+        item: What an item is validated as, for item streams; None otherwise.
     """
 
     wire: type[BaseModel]
     adapter: TypeAdapter[Any]
     plan: Plan
-    unwrap: Callable[[Any], Any] | None = None
-    view: Callable[[Any], Any] | None = None
-    items: Path | None = None
     item: TypeAdapter[Any] | None = None
 
 
@@ -173,14 +167,14 @@ def _wire(response_model: Any) -> type[BaseModel]:
 
 def _wrapped(wire: type[BaseModel]) -> Shape:
     """The shape of a class that instructor made: its one field is what the caller wants, or it is itself."""
-    adapter, plan = TypeAdapter(wire), compile_plan(wire)
-    if issubclass(wire, AdapterBase):
-        return Shape(
-            wire=wire, adapter=adapter, plan=plan, unwrap=operator.attrgetter("content"), view=_Arrived("content")
-        )
-    if hasattr(wire, "task_type"):
-        return Shape(wire=wire, adapter=adapter, plan=plan, unwrap=operator.attrgetter("tasks"), view=_Arrived("tasks"))
-    return Shape(wire=wire, adapter=adapter, plan=plan)
+    name = "content" if issubclass(wire, AdapterBase) else "tasks" if hasattr(wire, "task_type") else None
+    if name is None:
+        return Shape(wire=wire, adapter=TypeAdapter(wire), plan=compile_plan(wire))
+    field = wire.model_fields[name]
+    inner: Any = field.annotation
+    if field.metadata or field.discriminator:
+        inner = Annotated[inner, field]
+    return Shape(wire=wire, adapter=TypeAdapter(inner), plan=enveloped(compile_plan(wire), name))
 
 
 def _item_shape(item: Any) -> Shape:
@@ -189,25 +183,4 @@ def _item_shape(item: Any) -> Shape:
     element = Union[get_args(item)] if get_origin(item) is types.UnionType else item  # noqa: UP007
     of_elements: Any = Iterable
     wire = prepare_response_model(of_elements[element])
-    return Shape(
-        wire=wire,
-        adapter=TypeAdapter(wire),
-        plan=compile_plan(wire),
-        view=_Arrived("tasks"),
-        items=("tasks",),
-        item=TypeAdapter(wire.task_type),
-    )
-
-
-class _Arrived:
-    """One field of a partial, None until it has arrived."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __call__(self, partial: Any) -> Any:
-        if not isinstance(partial, BaseModel):  # JSON of another kind, which the gate will refuse
-            return None
-        return getattr(partial, self._name) if self._name in partial.model_fields_set else None
+    return replace(_wrapped(wire), item=TypeAdapter(wire.task_type))

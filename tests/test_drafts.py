@@ -54,7 +54,7 @@ def played(text: str, size: int) -> tuple[str | None, list[StreamEvent], StreamM
         told += machine.feed(text[at : at + size], 0)
         draft()
         assert machine.fault is None
-    machine.settle(STOP)
+    machine.settle(STOP, 0)
     draft()
     return machine.finish(STOP), told, machine
 

@@ -592,11 +592,10 @@ async def test_json_that_cannot_be_mended_is_refused(server: ScriptedServer, twi
 @pytest.mark.parametrize(
     "text",
     [
-        '[{"name": "Ada", "age": 36}]',
         '{"tasks": {"name": "Ada", "age": 36}}',
         '{"tasks": "Ada"}',
         '{"tasks": null}',
-        "[]",
+        '{"count": 0, "more": {"tasks": []}}',
         "36",
     ],
 )
@@ -626,7 +625,8 @@ async def test_four_hundred_calls_make_no_class(server: ScriptedServer, twin: Tw
     async def call(times: int) -> None:
         for _ in range(times):
             await twin.final(client.create_partial(Person, "x", model="m"))
-            with pytest.raises(RetriesExhausted):  # the errors' path makes none either
+            with pytest.raises(NoOutput, match="no 'content' in the answer, only 'name', 'age'"):
+                # the errors' path makes none either
                 await twin.final(client.create_partial(Person | Item, "x", model="m", max_retries=0))
 
     await call(3)

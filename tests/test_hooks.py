@@ -821,11 +821,11 @@ async def test_item_streams_call_the_hooks(server: ScriptedServer, twin: Twin) -
     items = await twin.values(client.create_iterable(**ASK, **heard.hooks("start", "item", "final", "end")))
     assert [item.title for item in items] == ["a", "b"]
     assert heard.of("final") == [(items,)]
-    whole = [(item, path) for item, path in heard.of("item") if len(path) == 2]
-    assert [path for _, path in whole] == [("tasks", 0), ("tasks", 1)]
+    whole = [(item, path) for item, path in heard.of("item") if len(path) == 1]
+    assert [path for _, path in whole] == [(0,), (1,)]
     assert [item.title for item, _ in whole] == ["a", "b"]
     assert all(type(item) is not Report and isinstance(item, Report) for item, _ in whole)
-    assert [path for _, path in heard.of("item") if len(path) != 2] == [("tasks", 1, "tags", 0)]
+    assert [path for _, path in heard.of("item") if len(path) != 1] == [(1, "tags", 0)]
     assert heard.names[0] == "start"
     assert heard.names[-2:] == ["final", "end"]
 

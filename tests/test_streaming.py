@@ -600,7 +600,7 @@ async def test_create_with_stream(server: ScriptedServer, side: str) -> None:
     assert type(partial) is (AsyncPartialStream if side == "async" else PartialStream)
     assert type((await everything(partial))[-1]) is User
     assert await settled(client.create(User, stream=True, **ASK)) == User(name="Jason", age=25)
-    assert await settled(client.create(list[User], stream=True, **ASK)) == []
+    assert await settled(client.create(list[User], stream=True, **ASK)) == [User(name="Jason", age=25)]
     assert all(request.json["stream"] for request in server.requests)
 
 

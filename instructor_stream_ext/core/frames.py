@@ -111,6 +111,12 @@ class Frame:
         self.newer: Any = None
         self.older_size = self.newer_size = 0
 
+    def become(self, other: Frame) -> None:
+        """Take the place of another frame."""
+        for name in Frame.__slots__:
+            if hasattr(other, name):
+                setattr(self, name, getattr(other, name))
+
     def hand(self, name: str | None) -> None:
         """Make the set of attributes with a value anew, `name` being the open one."""
         arrived = set(self.arrived or ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -15,6 +16,8 @@ from instructor_stream_ext.core.partials import last_values
 from instructor_stream_ext.core.text import SURROGATE, joined
 
 __all__ = ["ItemGate", "ModelGate", "OnBadItem", "TextGate", "validate_document"]
+
+_EMPTY_LIST = re.compile(r"\[\s*\]").fullmatch
 
 OnBadItem: TypeAlias = Literal["raise", "skip", "reask"]
 """What an item that does not validate does: end the stream, be left out, or have all items begin anew."""
@@ -69,7 +72,7 @@ class ModelGate:
 
     Args:
         adapter: What the document is.
-        unwrap: From what validates to what the caller gets.
+        read: From a JSON text to the document in it, None if there is none; for documents that have to be looked for.
         checks: Called with the result; a `ValueError` or `AssertionError` counts as a failed validation.
         kind: The root's JSON kind, "object", "array" or "any", for documents that have to be looked for.
         strict: As in pydantic.
@@ -80,7 +83,7 @@ class ModelGate:
         self,
         adapter: TypeAdapter[Any],
         *,
-        unwrap: Callable[[Any], Any] | None = None,
+        read: Callable[[str], str | None] = str,
         checks: Sequence[Callable[..., object]] = (),
         kind: Literal["object", "array", "any"] = "object",
         strict: bool | None = None,
@@ -88,7 +91,7 @@ class ModelGate:
     ) -> None:
         self.checks = checks
         self._adapter = adapter
-        self._unwrap = unwrap
+        self._read = read
         self._kind = kind
         self._strict = strict
         self._context = context
@@ -105,8 +108,7 @@ class ModelGate:
             InvalidJSON: It is no JSON.
             NoOutput: There is no JSON in the text.
         """
-        result = self._find(text) if document is None else self._validate(document)
-        return result if self._unwrap is None else self._unwrap(result)
+        return self._find(text) if document is None else self._validate(document)
 
     def _validate(self, document: str) -> Any:
         return validate_document(self._adapter, document, strict=self._strict, context=self._context)
@@ -114,16 +116,15 @@ class ModelGate:
     def _find(self, text: str) -> Any:
         nearest: ValidationError | None = None
         for value in last_values(text, self._kind):
+            document = self._read(value)
+            if document is None:
+                continue
             try:
-                result = self._validate(value)
+                return self._validate(document)
             except ValidationError as error:
                 nearest = nearest or error
             except InvalidJSON:
                 continue
-            else:
-                if self._unwrap is None or result.model_fields_set:
-                    return result
-                # without the wrapper's field it is some other object, such as an item of a bare list
         if nearest is not None:
             raise nearest
         raise NoOutput.in_prose(text)
@@ -134,7 +135,6 @@ class ItemGate:
 
     Args:
         adapter: What an item is.
-        place: The path of the list.
         checks: Called with the list of all items at the end.
         strict: As in pydantic.
         context: As in pydantic.
@@ -148,7 +148,6 @@ class ItemGate:
     def __init__(
         self,
         adapter: TypeAdapter[Any],
-        place: Path,
         *,
         checks: Sequence[Callable[..., object]] = (),
         strict: bool | None = None,
@@ -164,27 +163,27 @@ class ItemGate:
         self.reasks = on_bad == "reask"
         self._skips = on_bad == "skip"
         self._most = most
-        self._place = place
-        self._cutter = ItemCutter(str(place[-1]))
+        self._cutter = ItemCutter()
         self._adapter = adapter
         self._strict = strict
         self._context = context
 
     def is_item(self, path: Path) -> bool:
         """Whether this is the place of an item of the list."""
-        return path[:-1] == self._place
+        return len(path) == 1
 
     @property
     def is_full(self) -> bool:
         """Whether no further item is wanted."""
         return self._most is not None and len(self.items) >= self._most
 
-    def take(self, path: Path, document: str) -> tuple[Any, ...]:
+    def take(self, path: Path, document: str, starts: list[int]) -> tuple[Any, ...]:
         """Validate an item that is complete, and keep it.
 
         Args:
             path: Its place.
-            document: The document as far as it has come.
+            document: The JSON as far as it has come.
+            starts: Where in it the list begins, each time that it comes.
 
         Returns:
             The validated item, alone in a tuple; an empty one if it was skipped.
@@ -194,10 +193,10 @@ class ItemGate:
         """
         index = path[-1]
         assert isinstance(index, int)  # noqa: S101
-        if index == 0:  # the key may come twice, and the last one counts
+        if index == 0:  # the list may come twice, and the last one counts
             self.items = []
             self.skipped = []
-        item = self._cutter.cut(document, index)
+        item = self._cutter.cut(document, starts, index)
         try:
             valid = validate_document(self._adapter, item, strict=self._strict, context=self._context)
         except ValidationError as error:
@@ -212,8 +211,7 @@ class ItemGate:
         """The items so far are void, and so is the document that they were cut from."""
         self.items = []
         self.skipped = []
-        self._cutter = ItemCutter(str(self._place[-1]))
-        self._cutter = ItemCutter(str(self._place[-1]))
+        self._cutter = ItemCutter()
 
     def open(self, document: str | None, text: str) -> list[Any]:
         """All items.
@@ -223,23 +221,11 @@ class ItemGate:
         """
         if document is None:
             raise NoOutput.in_prose(text)
-        if not self.items and not self.skipped:
-            name = str(self._place[-1])
-            tree = json.loads(document, strict=False)
-            if not isinstance(tree, dict):
-                raise NoOutput(f"no list {name!r} in the answer, only a value that is no object")
-            if tree and name not in tree:
-                raise NoOutput(f"no list {name!r} in the answer, only {', '.join(map(repr, tree))}")
-            self._refuse_other(tree.get(name, []))
-        elif document:
-            for value in self._cutter.replaced(document):  # the key came again, without items of which to be told
-                self._refuse_other(value)
-                self.items, self.skipped = [], []
+        if document and document[0] != "[":
+            raise NoOutput("no list in the answer, only a value that is no list")
+        if _EMPTY_LIST(document):  # the list came again, without items of which to be told
+            self.items, self.skipped = [], []
         return self.items
-
-    def _refuse_other(self, value: Any) -> None:
-        if not isinstance(value, list):
-            raise NoOutput(f"{str(self._place[-1])!r} in the answer is no list")
 
 
 class TextGate:

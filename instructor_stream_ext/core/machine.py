@@ -126,7 +126,6 @@ class StreamMachine:
 
     Args:
         parser: Makes the parser of one attempt; None for plain text, whose partial is the text so far.
-        view: From a parser's snapshot to what the caller sees; None where they are the same.
         policy: When partials are due; None for each change.
         limits: Bounds in size.
         timeouts: Bounds in time.
@@ -138,7 +137,6 @@ class StreamMachine:
         self,
         *,
         parser: Callable[[], PartialParser] | None,
-        view: Callable[[Any], Any] | None = None,
         policy: EmissionPolicy | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
@@ -146,7 +144,6 @@ class StreamMachine:
         transitions: bool = False,
     ) -> None:
         self._make_parser = parser
-        self._view = view
         self._policy = policy
         self.limits = limits or Limits()
         self._timeouts = timeouts or Timeouts()
@@ -211,6 +208,7 @@ class StreamMachine:
         """The parser of this attempt, None for plain text; once the stream is complete, made anew for who asks."""
         if self._parser is None and self._finished_json is not None and self._make_parser is not None:
             self._parser = self._make_parser()
+            self._parser.expect_document()
             self._parser.feed(self._finished_json)
             self._parser.finish()
         return self._parser
@@ -253,6 +251,12 @@ class StreamMachine:
         if self._finished_json is not None:
             return self._finished_json
         return self.text if self._parser is None else self._parser.json_text()
+
+    @property
+    def listing(self) -> tuple[str, list[int]]:
+        """The JSON that holds the list of items, and where in it the list begins, each time that it came."""
+        assert self._parser is not None  # noqa: S101
+        return self._parser.listing
 
     def state_of(self, path: Path) -> FieldState:
         """How far a place of the document has come, by attribute names, keys and indices."""
@@ -421,14 +425,16 @@ class StreamMachine:
             self.fault = fault
         return told
 
-    def settle(self, end: EndSignal | None) -> None:
+    def settle(self, end: EndSignal | None, now: float) -> list[StreamEvent]:
         """No more text comes: scan what is pending, and take the last closed document if the one after it is open.
 
-        A draft, or a fault, is left in `fault`.
+        Returns:
+            What that brought. A draft, or a fault, is left in `fault`.
         """
+        told: list[StreamEvent] = []
         parser = self._parser
         if parser is None:
-            return
+            return told
         try:
             parser.advance()
             if (
@@ -438,10 +444,13 @@ class StreamMachine:
                 and parser.fall_back()
             ):
                 self.fault = _DRAFTED
+            elif self.wants_transitions:
+                self._transitions(parser, now, told)
         except Drafted:
             self.fault = _DRAFTED
         except (InvalidJSON, LimitExceeded) as fault:
             self.fault = fault
+        return told
 
     @property
     def has_draft(self) -> bool:
@@ -576,6 +585,8 @@ class StreamMachine:
         if parser is None:
             return self._finish_text(end, detail)
         if parser.finish():
+            if parser.lacks:
+                raise NoOutput(parser.lacks)
             return parser.json_text()
         if parser.begun and parser.lost is None:
             said = f"the provider said {end.word!r}" if end else "the stream just stopped"
@@ -683,10 +694,9 @@ class StreamMachine:
         if self.parser is None:
             return self.text or None
         try:
-            snapshot = self.parser.snapshot()
+            return self.parser.snapshot()
         except (Drafted, InvalidJSON, LimitExceeded):
-            snapshot = self.parser.last
-        return snapshot if self._view is None or snapshot is None else self._view(snapshot)
+            return self.parser.last
 
     # ------------------------------------------------------------------ inside
 
@@ -752,16 +762,15 @@ class StreamMachine:
             return None
         self._snapshot = snapshot
         self._built += 1
-        partial = snapshot if self._view is None else self._view(snapshot)
-        if partial is None or partial is self.partial:
+        if snapshot is None or snapshot is self.partial:
             return None
-        self.partial = partial
+        self.partial = snapshot
         self.sequence += 1
         if self._first_partial_at is None:
             self._first_partial_at = now
         if self._policy is not None:
             self._pending.last_emitted_at = now
-        return partial
+        return snapshot
 
     def _emitted(self, partial: Any, now: float) -> PartialEmitted:
         return PartialEmitted(at=now - self.began_at, attempt=self.attempt, partial=partial, sequence=self.sequence)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from instructor_stream_ext.core.envelope import Envelope
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.markers import Streamed
@@ -152,7 +153,7 @@ class PartialParser(Scanner):
 
     # ------------------------------------------------------------------ snapshots
 
-    def _build(self) -> Any:  # noqa: C901  the hot path, in one piece
+    def _build(self) -> Any:  # noqa: C901, PLR0912  the hot path, in one piece
         self._dirty = self._noted = False
         stack = self._stack
         child: Any = self._open_string() if self._shown else _NOTHING
@@ -184,7 +185,9 @@ class PartialParser(Scanner):
                 private = None if frame.private is None else frame.private.copy()
                 child = plan.make(data, frame.handed, None if extra is None else extra.copy(), private)
         root = stack[0]
-        if root.data and root.visible:
+        if self._row is not None:
+            child = self._show_list(root, root.plan, child)
+        elif root.data and root.visible:
             child = root.data[0]
         if child is not _NOTHING:
             self._last = child
@@ -249,7 +252,7 @@ class PartialParser(Scanner):
 
     # ------------------------------------------------------------------ states
 
-    def state(self, path: Path = ()) -> FieldState:
+    def state(self, path: Path = ()) -> FieldState:  # noqa: PLR0911  one case per thing that may be open
         """How far one place has come, in what was scanned.
 
         Args:
@@ -262,8 +265,16 @@ class PartialParser(Scanner):
         if not self.begun:
             return FieldState.MISSING
         stack = self._stack
-        if self._state == DONE:
+        if self._row is not None:
+            if self._is_over:
+                return _state_in(stack[0].data, path)
+            stack = [stack[0], *stack]
+        elif self._state == DONE:
             return _state_in(stack[0].data[0], path) if stack[0].data else _whole(path)
+        elif len(stack) > 1 and isinstance(stack[1].plan, Envelope):
+            stack = stack[1:]
+            if len(stack) == 1 and (stack[0].name is None or not self._is_value_open()):
+                return _state_in_frame(stack[0], stack[0].plan.key, path)
         for depth, step in enumerate(path, 1):
             if depth == len(stack):
                 return FieldState.MISSING  # below a value that is no container

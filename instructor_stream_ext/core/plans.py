@@ -16,6 +16,7 @@ from instructor_stream_ext.core.compiler import Compiler
 from instructor_stream_ext.core.errors import StreamMisuse
 
 if TYPE_CHECKING:
+    from instructor_stream_ext.core.envelope import Envelope
     from instructor_stream_ext.core.shapes import ValuePlan
 
 __all__ = ["Plan", "compile_plan"]
@@ -40,6 +41,8 @@ class Plan:
         kind: "object" or "array" where the document can be nothing else, else "any".
         openers: The characters a document of this type can begin with.
         partial_type: The class of its partials; the type itself where it has none of its own.
+        envelope: The object around the document, which no path and no partial shows; None if there is none.
+        entry: What the text may begin with, the object around the document included; None if that is `root`.
     """
 
     type: Any
@@ -47,6 +50,8 @@ class Plan:
     kind: Literal["object", "array", "any"]
     openers: str
     partial_type: Any
+    envelope: Envelope | None = None
+    entry: ValuePlan | None = None
 
 
 def compile_plan(tp: Any) -> Plan:

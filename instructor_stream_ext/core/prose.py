@@ -12,7 +12,9 @@ from instructor_stream_ext.core.scanner import Scanner
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["last_values"]
+    from instructor_stream_ext.core.plans import Plan
+
+__all__ = ["document_in", "last_values"]
 
 _OBJECT = r'\{[ \t\n\r]*["}]'
 _ARRAY = r'\[[ \t\n\r]*(?:["\[{\]0-9-]|true|false|null|NaN|Infinity)'
@@ -52,6 +54,20 @@ def last_values(text: str, kind: Literal["object", "array", "any"]) -> Iterator[
             budget -= looked_at + _EACH
             pos = start + 1
     return (text[start:end] for start, end in reversed(found))
+
+
+def document_in(plan: Plan, value: str) -> str | None:
+    """The document in a JSON value, which may be an object around it; None if there is none.
+
+    Args:
+        plan: Of the document.
+        value: The JSON.
+    """
+    if plan.envelope is None:
+        return value
+    scanner = Scanner(plan)
+    scanner.feed(value)
+    return scanner.json_text() if scanner.finish() and not scanner.lacks else None
 
 
 def _value_at(text: str, start: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ frame held *is* the value, and nothing touches it again.
 
 from __future__ import annotations
 
+import json
 import re
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any, Final
@@ -68,6 +69,10 @@ _MISTAKES: Final = {
 }
 """What models commonly write in place of JSON, by the first character that is none."""
 _EMPTY_OBJECT = re.compile(r"\{\s*\}\Z").match
+_BEFORE_VALUE = re.compile(r"[ \t\n\r:]*").match
+_VALUE_IN = json.JSONDecoder(strict=False).raw_decode
+_BETWEEN_ITEMS: Final = " \t\n\r,"
+_NAMED_KEYS: Final = 5
 _FOLD: Final = 1024
 """Pieces of text kept apart before they are joined into one."""
 
@@ -129,7 +134,7 @@ class Scanner:
         self.begun = self.complete = False
         self.lost = None
         root = Frame(None, [], is_list=True, known=True, visible=True)
-        root.slot = self.plan.root
+        root.slot = self.plan.entry or self.plan.root
         root.path = _ROOT_PATH
         self._stack = [root]
         self._frame = root
@@ -146,6 +151,19 @@ class Scanner:
         self._noted = False  # something has arrived that looks like its stand-in
         self._after_at = 0
         self._again = 0
+        self._rest = ""  # what came behind the document in the text that closed it
+        self._starts = [0]  # where in the JSON the document begins, after each key that it came under
+        self._is_inner = False  # the document within the envelope has begun
+        self._is_named = False  # under its own key
+        self._is_blank = False  # the envelope is empty, which stands for an empty list
+        self._is_bare = False  # the text is the document, without an envelope
+        self._is_followed = False  # other keys of the envelope came behind it
+        self._others: list[str] = []  # its other keys
+        self._key_end = self._value_at = 0
+        self._row: Frame | None = None  # the list of items that come without one around them
+        self._between = ""
+        self._is_fenced = False
+        self._is_over = False
 
     # ------------------------------------------------------------------ text in
 
@@ -207,11 +225,11 @@ class Scanner:
                 self._tail = ""
             self._scan_document(text)
         elif self._finder is not None:
-            self._look(self._tail + text, self._finder)
+            self._scan_document(self._look(self._tail + text, self._finder))
         elif state == START:
-            self._start(self._tail + text)
+            self._scan_document(self._start(self._tail + text))
         elif self._exact:
-            self._beyond(text)
+            self._scan_document(self._beyond(text))
 
     def finish(self) -> bool:
         """Say that no more text comes.
@@ -233,11 +251,48 @@ class Scanner:
                 self._base += len(self._tail)
                 self._tail = ""
                 self._end_number(root, number)
-                self._close_document(self._base)
+                self._close_document(0)
+        if self._row is not None and self.complete and not self._is_over:
+            self._is_over = True
+            if self._events is not None:
+                self._events.append(FieldChanged((), _STREAMING, _COMPLETE, "field", list(root.data)))
         return self.complete
 
     def json_text(self) -> str:
         """The document as far as it was scanned, without what stands around it."""
+        if self._is_blank:
+            return "[]"
+        whole = self.around_text()
+        if self._row is not None:
+            return whole + "]" if self.complete else whole
+        if not self._is_inner:
+            return whole
+        begin = _BEFORE_VALUE(whole, self._starts[-1]).end()  # type: ignore[union-attr]
+        if not self.complete:
+            return whole[begin:]
+        if self._is_followed:
+            return whole[begin : _VALUE_IN(whole, begin)[1]]
+        return whole[begin:-1].rstrip(_SPACE)
+
+    @property
+    def listing(self) -> tuple[str, list[int]]:
+        """The JSON as far as it was scanned, and where in it the list begins, each time that it came."""
+        return self.around_text(), self._starts
+
+    @property
+    def lacks(self) -> str:
+        """What the object around the document has in its place; empty if the document is there."""
+        envelope = self.plan.envelope
+        if envelope is None or not self.complete or self._is_inner or self._is_blank or self._is_bare or self._row:
+            return ""
+        wanted = "list" if envelope.is_list else repr(envelope.key)
+        if self.around_text()[:1] != "{":
+            return "" if envelope.is_list else f"no {wanted} in the answer, only a value that is no object"
+        only = ", ".join(map(repr, self._others)) or "an empty object"
+        return f"no {wanted} in the answer, only {only}"
+
+    def around_text(self) -> str:
+        """As `json_text`, with the object around the document."""
         kept = self._kept
         if len(kept) > 1:
             whole = kept[0]
@@ -267,73 +322,100 @@ class Scanner:
 
     # ------------------------------------------------------------------ the document begins and ends
 
-    def _start(self, text: str) -> None:
-        """Begin the document at the first character that is no space."""
+    def _start(self, text: str) -> str:
+        """Begin the document at the first character that is no space; gives the text to scan."""
         spaces = _SPACES(text)
         pos = spaces.end() if spaces else 0
         self._base += pos
         if pos == len(text):
             self._tail = ""
-            return
-        self._begin_document(text[pos:])
+            return ""
+        return self._begin_document(text[pos:])
 
-    def _look(self, text: str, finder: StartFinder) -> None:
-        """Look for a document where none is open: before the first, and behind one that is closed or no JSON."""
+    def _look(self, text: str, finder: StartFinder) -> str:
+        """Look for a document where none is open: before the first, and behind one that is closed or no JSON.
+
+        Returns:
+            The text to scan.
+        """
         self._tail = ""
         while True:
             found, pos = finder.find(text)
             self._base += pos
+            if self._row is not None:
+                self._between = self._between[-2:] + text[:pos]
+                self._is_fenced |= "```" in self._between
             text = text[pos:]
             if found is Found.NOTHING:
                 self._tail = text
-                return
+                return ""
             if found is Found.START and not self.begun:
                 self._in_prose = finder.passed
-                self._begin_document(text)
-                return
+                return self._begin_document(text)
+            if found is Found.START and self._is_next_item(text):
+                return self._begin_item(text)
             if found is Found.VOID:
                 self.void_end = self._base
                 self._earlier = None
                 finder.again = False
             elif self.complete:
-                self._earlier = (self.json_text(), self.json_start)
+                self._earlier = (self.around_text(), self.json_start)
                 finder.again = True
             finder.passed = True
             if self.begun:
                 self._fresh()
+                if self._events:
+                    self._events = []  # of the draft, which is void
                 self._pending.insert(0, text)
                 self.pending_chars += len(text)
                 raise Drafted
 
-    def _begin_document(self, text: str) -> None:
+    def _begin_document(self, text: str) -> str:
         self._tail = ""
         self.json_start = self._base
         self.begun = True
         self._state = VALUE
-        if self.plan.kind != "any" and text[0] not in self.plan.openers:
+        envelope = None if self._is_bare else self.plan.envelope
+        if text[0] not in self.plan.openers and not self._is_bare and (envelope or self.plan.kind != "any"):
             self._frame.visible = False  # of another kind than the type, which validation will say
+        self._frame.known = envelope is None or text[0] != "{"
         self._kept.append(text)
-        self._scan_document(text)
+        return text
 
     def _scan_document(self, text: str) -> None:
         """Scan within the document; what is no JSON may be a draft's, whose end is still to come."""
-        try:
-            self._scan(text, 0)
-        except InvalidJSON as fault:
-            opened_tag = self.plan.openers == "[" and fault.offset == self.json_start + 1
-            if self._finder is None or not (self._in_prose or opened_tag):
-                raise
-            self.error = None
-            self.lost = fault
-            self._state = LOST
-            self._kept.clear()
-            rest, self._tail = self._tail, ""
-            self._look(rest, self._finder)
+        finder = self._finder
+        while text:
+            try:
+                self._scan(text, 0)
+            except InvalidJSON as fault:
+                opened_tag = self.plan.openers[0] == "[" and fault.offset == self.json_start + 1
+                if finder is None or not (self._in_prose or opened_tag):
+                    raise
+                self.error = None
+                self.lost = fault
+                self._state = LOST
+                self._kept.clear()
+                text, self._tail = self._look(self._tail, finder), self._tail
+            else:
+                rest, self._rest = self._rest, ""
+                text = "" if not rest else self._beyond(rest) if finder is None else self._look(rest, finder)
 
-    def _close_document(self, end: int) -> None:
+    def _close_document(self, surplus: int) -> None:
+        """The document ends where so many characters of the text are left."""
         self._state = DONE
         self.complete = True
-        self._kept[:] = [self.json_text()[: end - self.json_start]]
+        self._between, self._is_fenced = "", False
+        last = self.around_text() if self._row is None else self._kept[-1]  # many items are not joined for each
+        self._kept[-1] = last[: len(last) - surplus]
+        envelope = self.plan.envelope
+        if envelope is not None and envelope.optional and not (self._is_inner or self._others or self._row):
+            self._is_blank = last[0] == "{"
+
+    def expect_document(self) -> None:
+        """Say that the text will be as `json_text` gave it, without an object around it. Before the first text."""
+        self._is_bare = True
+        self._stack[0].slot = self.plan.root
 
     def fall_back(self) -> bool:
         """Take the last document that was closed, where the one that came after it never was.
@@ -358,13 +440,19 @@ class Scanner:
             return slice(self.void_end, max(self.void_end, self._finder.opened_at))
         return slice(self.void_end, None)
 
-    def _beyond(self, text: str) -> None:
+    def _beyond(self, text: str) -> str:
         """Take what comes after the document, where the text is to be nothing else.
 
         An empty object with another behind it was a placeholder: gateways to Gemini send `{}` and then the arguments.
-        The same document once more, which some servers send, says nothing new. All else is a fault.
+        The same document once more, which some servers send, says nothing new. Items may come one after another. All
+        else is a fault.
+
+        Returns:
+            The text to scan.
         """
-        document = self.json_text()
+        if self._row is not None:
+            return self._next_item(text)
+        document = self.around_text()
         pos, size = 0, len(text)
         while pos < size:
             if not self._again:
@@ -374,8 +462,8 @@ class Scanner:
                     break
                 if text[pos] == "{" and _EMPTY_OBJECT(document) is not None:
                     self._base += pos
-                    self._begin_anew(text[pos:])
-                    return
+                    self._fresh()
+                    return self._start(text[pos:])
                 self._after_at = self._base + pos
             piece = text[pos : pos + len(document) - self._again]
             if not document.startswith(piece, self._again):
@@ -383,11 +471,7 @@ class Scanner:
             pos += len(piece)
             self._again = (self._again + len(piece)) % len(document)
         self._base += size
-
-    def _begin_anew(self, text: str) -> None:
-        """Take the document for a placeholder, and this for the beginning of the document."""
-        self._fresh()
-        self._start(text)
+        return ""
 
     def _surplus(self) -> InvalidJSON:
         """The fault of text that goes on after the document."""
@@ -422,6 +506,7 @@ class Scanner:
                             self._end_string(frame, string)
                             state = AFTER
                         else:
+                            self._key_end = pos
                             self._set_key(frame, string)
                             state = COLON
                         if frame is stack[0]:
@@ -448,7 +533,7 @@ class Scanner:
                             continue
                         match = _KEY_COLON(text, pos)
                         if match is not None:
-                            pos = match.end()
+                            self._key_end = pos = match.end()
                             self._set_key(frame, match[1])
                             state = VALUE
                         else:
@@ -523,7 +608,7 @@ class Scanner:
                 if char == '"':
                     match = _KEY_COLON(text, pos)
                     if match is not None:
-                        pos = match.end()
+                        self._key_end = pos = match.end()
                         self._set_key(frame, match[1])
                         state = VALUE
                         continue
@@ -546,13 +631,11 @@ class Scanner:
             self._state = state
             self._base += pos
             if state == DONE:
-                self._close_document(self._base)
-                if self._finder is not None and pos < size:
-                    self._look(text[pos:], self._finder)
+                self._close_document(size - pos)
+                if self._exact or self._finder is not None:
+                    self._rest = text[pos:]
             elif pos < size:
                 self._tail = text[pos:]
-        if state == DONE and pos < size and self._exact:
-            self._beyond(text[pos:])
 
     def _fault(self, message: str, pos: int) -> InvalidJSON:
         offset = self._base + pos
@@ -699,6 +782,8 @@ class Scanner:
         return self._push(parent, frame)
 
     def _open_list(self, parent: Frame) -> Frame:
+        if parent.name is None and parent.plan is self.plan.envelope:
+            self._take_list(parent)
         slot = parent.slot
         if self._events is not None or slot.with_state:
             self._begin(parent)
@@ -867,11 +952,88 @@ class Scanner:
 
     def _narrow(self, frame: Frame, key: str) -> None:
         """Drop the members of a union that have no such key; decide if one is left."""
+        if frame.plan is self.plan.envelope:
+            self._look_inside(frame, key)
+            return
         left = [member for member in frame.left if member.knows(key)]
         if len(left) == 1:
             self._retarget(frame, left[0])
         else:
             frame.left = left
+
+    # ------------------------------------------------------------------ the object around the document
+
+    def _look_inside(self, frame: Frame, key: str) -> None:
+        """A key of the outer object: the document's, an item's own, or another that is read past."""
+        envelope = self.plan.envelope
+        assert envelope is not None  # noqa: S101
+        frame.path, frame.known = _ROOT_PATH, True
+        self._value_at = self._base + self._key_end
+        if key == envelope.key:
+            self._is_named = True
+            self._begin_inner()
+        elif not self._is_inner and envelope.is_of_item(key):
+            self._begin_row(frame)
+            if frame.left is not None:
+                self._narrow(frame, key)
+        else:
+            self._is_followed = self._is_inner
+            if len(self._others) < _NAMED_KEYS:
+                self._others.append(key)
+
+    def _begin_inner(self) -> None:
+        """What comes next is the document."""
+        self._starts.append(self._value_at - self.json_start)
+        self._is_inner, self._is_followed = True, False
+
+    def _take_list(self, frame: Frame) -> None:
+        """A list under a key that nobody knows is the list, unless there was one already that has items."""
+        envelope = self.plan.envelope
+        assert envelope is not None  # noqa: S101
+        key = envelope.key
+        if envelope.is_list and not self._is_named and not frame.data.get(key):
+            frame.name = frame.key = key
+            frame.slot = envelope.inner
+            self._begin_inner()
+
+    def _begin_row(self, frame: Frame) -> None:
+        """The object is no envelope but an item, of a list that has nothing around it."""
+        root = self._stack[0]
+        seq = self.plan.root.seq
+        root.plan, root.slot, root.path, root.known = seq, seq.item, (), True
+        self._row = root
+        if self._events is not None:
+            self._events.append(FieldChanged((), _MISSING, _STREAMING))
+        self._stack.pop()
+        frame.become(self._open_object(root))
+        self._stack[-1] = self._frame = frame
+        self._kept[:] = ["[" + self.around_text()]
+
+    def _next_item(self, text: str) -> str:
+        """Take what comes behind an item, where the text is to be nothing but items; gives the text to scan."""
+        rest = text.lstrip(_BETWEEN_ITEMS)
+        self._base += len(text) - len(rest)
+        if not rest:
+            return ""
+        if rest[0] == "{":
+            return self._begin_item(rest)
+        self._after_at = self._base
+        raise self._surplus()
+
+    def _is_next_item(self, text: str) -> bool:
+        """Whether an object found behind an item is the next one, and not an answer of which the first was a draft."""
+        envelope = self.plan.envelope
+        if self._row is None or envelope is None or not self.complete or self._is_fenced:
+            return False
+        return text[0] == "{" and not envelope.opens(text)
+
+    def _begin_item(self, text: str) -> str:
+        root = self._stack[0]
+        self.complete = False
+        self._state = VALUE
+        self._check_items(root)
+        self._kept += (",", text)
+        return text
 
     def _retarget(self, frame: Frame, member: ObjectPlan) -> None:
         """The union is decided: build anew, once, what was read so far."""

@@ -48,7 +48,7 @@ class StartFinder:
     """
 
     def __init__(self, plan: Plan, tags: Tags | None = None) -> None:
-        self._root = plan.root
+        self._root = plan.entry or plan.root
         self._openers = plan.openers
         self._tags = tags or tags_from(None)
         self._before = ""

@@ -177,7 +177,6 @@ class _Board:
         self.items = 0
         self._items_at: Path | None = None
         self._states: dict[Path, FieldState] = {}
-        self._tops: frozenset[Path] = frozenset()
         self._at = 0.0
         self._first_delta_at: float | None = None
         self._first_partial_at: float | None = None
@@ -194,8 +193,6 @@ class _Board:
                 self._first_delta_at = event.at if self._first_delta_at is None else self._first_delta_at
             case FieldTransition(path=path, after=after):
                 self._states[path] = after
-                if len(path) == 1 and path not in self._tops:
-                    self._tops |= {path}
             case ItemCompleted(path=path):
                 self._count(path)
             case PartialEmitted(partial=partial):
@@ -272,15 +269,8 @@ class _Board:
             return Text("\n".join(lines[-room - 1 :]))
         if self.view == "table" and (table := self._table(room)) is not None:
             return table
-        rows = list(self._rows(self.partial, self._place(), "", 0))[-room - 1 :]
+        rows = list(self._rows(self.partial, (), "", 0))[-room - 1 :]
         return Text("\n").join(self._line(row, room * width) for row in rows)
-
-    def _place(self) -> Path:
-        """Where in the document the partial stands: below a field, where the response type is no object."""
-        if isinstance(self.partial, (BaseModel, dict)) or len(self._tops) != 1:
-            return ()
-        (top,) = self._tops
-        return top
 
     def _line(self, row: _Row, most: int) -> Text:
         from rich.text import Text
@@ -314,7 +304,7 @@ class _Board:
         from rich.table import Table
         from rich.text import Text
 
-        path, items = _rows_of(self.partial, self._place())
+        path, items = _rows_of(self.partial)
         if items is None:
             return None
         columns = list(dict.fromkeys(name for item in items[-room:] for name, _ in _members(item) or ()))
@@ -354,14 +344,14 @@ def _members(value: Any) -> list[tuple[Any, Any]] | None:
     return None
 
 
-def _rows_of(value: Any, path: Path) -> tuple[Path, list[Any] | None]:
+def _rows_of(value: Any) -> tuple[Path, list[Any] | None]:
     """The first list of objects, and where it is."""
     if isinstance(value, list):
-        return path, value
+        return (), value
     for name, member in _members(value) or ():
         if isinstance(member, list) and (not member or _members(member[0]) is not None):
-            return (*path, name), member
-    return path, None
+            return (name,), member
+    return (), None
 
 
 def _brief(value: Any) -> str:

@@ -139,10 +139,9 @@ def test_the_roots_kind_is_looked_for() -> None:
     assert gate.open(None, 'see [0] or rather [1, 2], as in {"a": 3}') == [1, 2]
 
 
-def test_what_validates_is_unwrapped() -> None:
-    gate = _gate(unwrap=lambda note: note.title)
-    assert gate.open('{"title": "a"}', "") == "a"
-    assert gate.open(None, 'so: {"title": "b"}') == "b"
+def test_the_document_is_read_out_of_what_is_around_it() -> None:
+    gate = _gate(read=lambda value: '{"title": "b"}' if "around" in value else None)
+    assert gate.open(None, 'so: {"around": 1} or {"title": "c"}').title == "b"
 
 
 def test_the_context_reaches_validators() -> None:
