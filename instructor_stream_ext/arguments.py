@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict
 
 from instructor_stream_ext.core.events import T
 from instructor_stream_ext.core.gate import OnBadItem
-from instructor_stream_ext.core.options import Limits, Timeouts
+from instructor_stream_ext.core.options import Limits, Repair, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument
 from instructor_stream_ext.core.reasoning import ReasoningTags
 from instructor_stream_ext.hooks import HookArguments, Hooks
@@ -155,6 +155,7 @@ class _StreamArguments(HookArguments[T], Generic[T], total=False):
     timeouts: Timeouts | None
     limits: Limits | None
     reasoning_tags: ReasoningTags | None
+    repair: Repair | None
     stop_when: Callable[[T], object] | None
     final_checks: Callable[[T], object] | Iterable[Callable[[T], object]] | None
 
@@ -181,6 +182,7 @@ class WrapArguments(HookArguments[Any], total=False):
     limits: Limits | None
     usage: bool
     reasoning_tags: ReasoningTags | None
+    repair: Repair | None
     clock: Callable[[], float] | None
     log_transitions: bool | TransitionLog
 

@@ -29,7 +29,7 @@ from instructor_stream_ext._instructor import (
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.gate import ItemGate, ModelGate, OnBadItem, TextGate
 from instructor_stream_ext.core.machine import StreamMachine
-from instructor_stream_ext.core.options import Limits, Timeouts
+from instructor_stream_ext.core.options import Limits, Repair, Timeouts
 from instructor_stream_ext.core.partials import PartialParser
 from instructor_stream_ext.core.policies import DebounceArgument, check_policy, counts_transitions, policy_from
 from instructor_stream_ext.core.prose import document_in
@@ -57,7 +57,7 @@ __all__ = [
 T = TypeVar("T")
 
 _ON = frozenset(f"on_{name}" for name in HOOK_NAMES)
-_OF_STREAMS = (*sorted(_ON), "final_checks", "stop_when", "timeouts", "limits")
+_OF_STREAMS = (*sorted(_ON), "final_checks", "repair", "stop_when", "timeouts", "limits")
 _QUIET_OPTIONS = ("debounce", "reasoning_tags")
 """Options of streams for which alone `create` does not stream underneath."""
 _CACHING = ("cache", "cache_ttl", "cache_namespace")
@@ -76,6 +76,7 @@ class Settings:
     clock: Callable[[], float] | None = None
     log_transitions: Sink | None = None
     reasoning_tags: ReasoningTags | None = None
+    repair: Repair | None = None
 
 
 def split_hooks(hooks: Any, on_hooks: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
@@ -115,6 +116,7 @@ class CallMaker:
         self.instructor_hooks = instructor_hooks
         self._hook_errors = HookErrors(settings.hook_errors)
         self._log = Hooks() if settings.log_transitions is None else Hooks(on_event=settings.log_transitions)
+        _check_repair(settings.repair, is_async=link.is_async)
         if not link.is_async:
             hooks.refuse_coroutines()
             refuse_coroutines(instructor_hooks)
@@ -151,6 +153,8 @@ class CallMaker:
         timeouts = kwargs.pop("timeouts", settings.timeouts)
         limits = kwargs.pop("limits", settings.limits) or Limits()
         tags = tags_from(kwargs.pop("reasoning_tags", settings.reasoning_tags))
+        repair = kwargs.pop("repair", settings.repair)
+        _check_repair(repair, is_async=link.is_async)
         stop_when = kwargs.pop("stop_when", None)
         checks = _checks(kwargs.pop("final_checks", ()), is_async=link.is_async)
         token_budget = _budget(kwargs.pop("token_budget", None))
@@ -195,6 +199,7 @@ class CallMaker:
             clock=settings.clock or time.monotonic,
             stop_when=stop_when,
             items=items,
+            repair=None if shape is None else repair,
             meter=link.meter,
         )
 
@@ -264,8 +269,8 @@ class CallMaker:
         settings = self.settings
         if self.link.always_streams or self.hooks or self._log or isinstance(kwargs.get("hooks"), Hooks):
             return True
-        if settings.timeouts is not None or settings.limits is not None:
-            return True  # instructor's own create knows no such bounds
+        if (settings.timeouts, settings.limits, settings.repair) != (None, None, None):
+            return True  # instructor's own create knows none of these
         return any(kwargs.get(name) is not None for name in _OF_STREAMS)
 
 
@@ -395,6 +400,15 @@ def _checks(checks: Any, *, is_async: bool) -> Sequence[Handler]:
         if not is_async:
             refuse_coroutine("final_checks", check)
     return given
+
+
+def _check_repair(repair: Any, *, is_async: bool) -> None:
+    if repair is None:
+        return
+    if not callable(repair):
+        raise StreamMisuse(f"repair must be a callable of a text and an error, not {repair!r}")
+    if not is_async:
+        refuse_coroutine("repair", repair)
 
 
 def _budget(token_budget: Any) -> int | None:

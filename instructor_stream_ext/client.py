@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from instructor_stream_ext.core.options import Limits, Timeouts
+from instructor_stream_ext.core.options import Limits, Repair, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, policy_from
 from instructor_stream_ext.core.reasoning import ReasoningTags, tags_from
 
@@ -34,6 +34,7 @@ def wrap(  # type: ignore[overload-overlap]  # instructor's AsyncInstructor is a
     clock: Callable[[], float] | None = None,
     log_transitions: bool | TransitionLog = False,
     reasoning_tags: ReasoningTags | None = None,
+    repair: Repair | None = None,
     **on_hooks: Unpack[HookArguments[Any]],
 ) -> AsyncStreamClient: ...
 
@@ -51,6 +52,7 @@ def wrap(
     clock: Callable[[], float] | None = None,
     log_transitions: bool | TransitionLog = False,
     reasoning_tags: ReasoningTags | None = None,
+    repair: Repair | None = None,
     **on_hooks: Unpack[HookArguments[Any]],
 ) -> StreamClient: ...
 
@@ -67,6 +69,7 @@ def wrap(
     clock: Callable[[], float] | None = None,
     log_transitions: bool | TransitionLog = False,
     reasoning_tags: ReasoningTags | None = None,
+    repair: Repair | None = None,
     **on_hooks: Unpack[HookArguments[Any]],
 ) -> StreamClient | AsyncStreamClient:
     """Give an instructor client streams that stream, and that are never wrong in silence.
@@ -86,6 +89,8 @@ def wrap(
         log_transitions: Whether to log what happens in each stream: True, or a `TransitionLog` with its settings.
         reasoning_tags: What ends reasoning in an answer's text, beside the tags of the known model families: closing
             tags, as in `["</plan>"]`, or pairs, as in `[("<plan>", "</plan>")]`. What stands before one is no answer.
+        repair: Called with an answer that is no JSON and the error that says why; gives the JSON it should be, or None.
+            Tried once for each attempt, before the model is asked again, and not for an answer that was cut off.
         on_hooks: Callbacks by name, such as `on_partial=show`.
 
     Returns:
@@ -107,6 +112,7 @@ def wrap(
     tags_from(reasoning_tags)
     settings = Settings(
         reasoning_tags=None if reasoning_tags is None else tuple(reasoning_tags),
+        repair=repair,
         debounce=debounce,
         hook_errors=hook_errors,
         timeouts=timeouts,

@@ -226,6 +226,7 @@ class ItemTaker(Protocol):
         reasks: Whether an item that does not validate and is not skipped has all begin anew.
     """
 
+    items: list[Any]
     skipped: list[SkippedItem]
     reasks: bool
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import math
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -21,12 +22,14 @@ from instructor_stream_ext.core.errors import (
     RetriesExhausted,
     StreamError,
     StreamInterrupted,
+    StreamMisuse,
     StreamStopped,
     StreamTimeout,
 )
 from instructor_stream_ext.core.events import (
     Cost,
     EndKind,
+    EndSignal,
     Event,
     ItemCompleted,
     PartialEmitted,
@@ -35,6 +38,7 @@ from instructor_stream_ext.core.events import (
     StreamEvent,
 )
 from instructor_stream_ext.core.machine import State, StreamMachine
+from instructor_stream_ext.core.options import Repair
 from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.hooks import Dispatch, Handler
 from instructor_stream_ext.ports import (
@@ -117,6 +121,21 @@ def _words_of(error: Exception) -> str:
     return said if told in said else f"{said}: {told}"
 
 
+def _json_of(repaired: Any) -> str:
+    """The text that a `repair` gave; some repairers give the objects that the text stands for.
+
+    Raises:
+        StreamMisuse: It gave something else.
+    """
+    if repaired is None:
+        return ""
+    if isinstance(repaired, dict | list):
+        return json.dumps(repaired)
+    if not isinstance(repaired, str):
+        raise StreamMisuse(f"repair must give a text or None, not {type(repaired).__name__}")
+    return repaired.strip()
+
+
 Steps: TypeAlias = Generator[Any, Any, None]
 
 
@@ -133,6 +152,7 @@ class Script:
         stop_when: Ends the stream early when it is true of a partial.
         items: Validates list items, for a stream of them.
         meter: Says what an attempt has cost so far.
+        repair: From an answer that is no JSON, and the error, to the JSON that it should be.
     """
 
     def __init__(
@@ -147,6 +167,7 @@ class Script:
         stop_when: Handler | None = None,
         items: ItemTaker | None = None,
         meter: Callable[[Connection], Cost | None] | None = None,
+        repair: Repair | None = None,
     ) -> None:
         self.machine = machine
         self.clock = clock
@@ -160,6 +181,7 @@ class Script:
         self._stop_when = stop_when
         self._items = items
         self._meter = meter
+        self._repair = repair
         self._taken: tuple[Any, ...] = ()
         self._rejected: _Rejected | None = None
         self._leaving = False
@@ -579,10 +601,12 @@ class Script:
 
     def _raise_fault(self) -> None:
         fault = self.machine.fault
-        if isinstance(fault, InvalidJSON):
+        if not isinstance(fault, InvalidJSON):
+            assert fault is not None  # noqa: S101
+            raise fault
+        if self._repair is None:
             raise _Rejected(fault)
-        assert fault is not None  # noqa: S101
-        raise fault
+        self.machine.read_past()
 
     def _overdue(self, error: Exception | None) -> None:
         """Raise `StreamTimeout` if it was a bound that ended the waiting, whatever it looks like from outside."""
@@ -628,6 +652,9 @@ class Script:
             )
             result = self._gate.open(document, machine.candidates if document is None else machine.text)
         except (ValidationError, NoOutput, InvalidJSON) as error:
+            repaired = yield from self._repaired(machine.lost or error, end)
+            if repaired:
+                return (yield from self._check(repaired[0]))
             is_over = end is not None and end.kind is not EndKind.UNKNOWN
             if isinstance(error, NoOutput) and not is_over and machine.buffer.length:
                 raise machine.no_output() from None  # prose that just stopped may have been going to bring JSON
@@ -635,6 +662,35 @@ class Script:
                 raise _Rejected(machine.lost or machine.no_output()) from error
             raise _Rejected(error) from error
         return (yield from self._check(result))
+
+    def _repaired(self, error: Exception, end: EndSignal | None) -> Generator[Any, Any, tuple[Any, ...]]:
+        """The result of the answer as the caller's `repair` mends it, alone in a tuple; nothing if it cannot be."""
+        machine, text = self.machine, self.machine.candidates
+        is_whole = end is not None and end.kind is EndKind.COMPLETE
+        if self._repair is None or isinstance(error, ValidationError) or not (is_whole and text.strip()):
+            return ()
+        try:
+            mended = _json_of((yield Do(self._repair, (text, error))))
+        except ValueError as why:
+            log.info("the answer could not be repaired: %s", why)
+            return ()
+        if not mended:
+            return ()
+        try:
+            document, events = machine.adopt(mended, self.clock())
+        except (InvalidJSON, NoOutput) as still:
+            log.info("the repaired answer is no answer either: %s", still)
+            return ()
+        if self._items is not None:
+            if self._items.items or self._items.skipped:
+                yield from self._tell(machine.redraft(self.clock()))
+            self._void()
+            yield from self._show(events)
+            self._raise_rejected()
+        try:
+            return (self._gate.open(document, mended),)
+        except (ValidationError, NoOutput) as refused:
+            raise _Rejected(refused) from refused
 
     def _check(self, result: Any) -> Generator[Any, Any, Any]:
         """The result, if the caller's own checks let it pass."""

@@ -24,6 +24,7 @@ SHOWN = {
     "debounce": r"each change: +57 partials.*every 10 deltas: +6 partials.*transitions: +15.*only the final: +0",
     "retries": r"1 guest='Ada' nights=0.*attempt 2, because of .*greater than or equal to 1.*attempt 3, because of a "
     r"booking needs a room.*3 attempts, Usage\(input_tokens=60",
+    "repair": r"Caldo verde \['Boil the potatoes', 'Slice the kale'\]\nrepaired: True in 1 attempt",
     "errors": r"OutputTruncated: kept \['The sea withdr'\].*OutputFiltered: kept.*StreamInterrupted: kept.*NoOutput: "
     r".*RetriesExhausted: no valid answer",
     "migration_from_instructor": r"before.*the last: Meeting\(topic='Harbour', notes=\['Dredging beg'\]\).*after.*"
@@ -45,7 +46,7 @@ SHOWN = {
     r"mistral/\S+ +JSON_SCHEMA +\d\d.*hosted_vllm.*price unknown",
     "fallback": r"1 Bread \['Mix flour and wa'\]\n--- void: openai/gpt-4o-mini failed \(StreamInterrupted\), "
     r"mistral/\S+ begins\n(2 (?:F\w*|None) \[[^\n]*\]\n)+cost: \$ \d\.\S+e-05 of which some is estimated",
-    "compare_models": r"It [^|\n]*\|.*(\S+ is done: Fernando, for \$ \S+e-0\d.*){3}",
+    "compare_models": r"(?=.*It look)(?:.*?\S+ is done: Fernando, for \$ \S+e-0\d){3}",
     "field_states": r"'Two ' streaming None \[\]\n.*'Two books' complete 'Rua Augusta 1' \[\]\n.*blue cloth"
     r".*all lines have come.*id=7",
 }

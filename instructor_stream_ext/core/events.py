@@ -150,7 +150,7 @@ class StreamStats:
     just stopped after the document was closed. `usage` counts tokens over all attempts, None if none were told; so
     does `cost` count US dollars, for the clients of `instructor_stream_ext.routing`. `model` and `provider` are those
     last asked, also where the request was refused. `from_cache` says that the answer was in instructor's cache, so that
-    nothing was sent and `attempts` is 0.
+    nothing was sent and `attempts` is 0. `repaired` says that the answer was no JSON and `repair=` made it some.
     """
 
     first_delta_at: float | None = None
@@ -169,6 +169,7 @@ class StreamStats:
     cost: float | None = None
     cost_estimated: bool = False
     from_cache: bool = False
+    repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

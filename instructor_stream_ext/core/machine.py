@@ -187,6 +187,7 @@ class StreamMachine:
         self._aside_joiner = SurrogateJoiner()
         self._parser = self._make_parser() if self._make_parser else None
         self._finished_json: str | None = None
+        self.repaired = False
         if self._parser is not None and self.wants_transitions:
             self._parser.transitions = True
         self.partial = None
@@ -243,6 +244,7 @@ class StreamMachine:
             cost=self.cost.dollars if self.cost else None,
             cost_estimated=self.cost is not None and self.cost.estimated,
             from_cache=self.from_cache,
+            repaired=self.repaired,
         )
 
     @property
@@ -401,9 +403,7 @@ class StreamMachine:
         told: list[StreamEvent] = []
         self.fault = None
         if self.partial is not None or self._told:
-            told.append(
-                StreamRestarted(at=now - self.began_at, attempt=self.attempt, reason=RestartReason.DRAFT, error=None)
-            )
+            told += self.redraft(now)
         self.partial = self._snapshot = None
         self._told = False
         parser = self._parser
@@ -424,6 +424,10 @@ class StreamMachine:
         except (InvalidJSON, LimitExceeded) as fault:
             self.fault = fault
         return told
+
+    def redraft(self, now: float) -> list[StreamEvent]:
+        """What was shown was a draft: it begins anew in the same attempt."""
+        return [StreamRestarted(at=now - self.began_at, attempt=self.attempt, reason=RestartReason.DRAFT, error=None)]
 
     def settle(self, end: EndSignal | None, now: float) -> list[StreamEvent]:
         """No more text comes: scan what is pending, and take the last closed document if the one after it is open.
@@ -598,6 +602,46 @@ class StreamMachine:
         if has_called and end is None:
             raise OutputTruncated("the stream just stopped after the tool call had begun, before any arguments")
         raise self.no_output(detail)
+
+    def read_past(self) -> None:
+        """Take the rest of an answer that is no JSON, so that all of it can be repaired; `finish` raises the fault."""
+        assert self._parser is not None  # noqa: S101
+        self._parser.read_past()
+        self.fault = None
+        self._due = math.inf
+
+    def adopt(self, text: str, now: float) -> tuple[str, list[StreamEvent]]:
+        """Take this text for the answer's.
+
+        Args:
+            text: What the answer should have been.
+            now: When.
+
+        Returns:
+            The document in it, and the transitions of all of it, if they are wanted.
+
+        Raises:
+            InvalidJSON: It is no JSON.
+            NoOutput: There is no document of the type in it.
+        """
+        assert self._make_parser is not None  # noqa: S101
+        parser = self._parser = self._make_parser()
+        parser.transitions = self.wants_transitions
+        parser.feed(text)
+        told: list[StreamEvent] = []
+        while True:
+            told.clear()
+            self._transitions(parser, now, told)
+            if not self.has_draft:
+                break
+        fault, self.fault = self.fault, None
+        if fault is not None:
+            raise fault
+        if not parser.finish() or parser.lacks:
+            raise NoOutput(parser.lacks or "the repaired text holds no whole document")
+        self._transitions(parser, now, told)
+        self.repaired = True
+        return parser.json_text(), told
 
     def no_output(self, detail: str = "") -> StreamError:
         """The error for an answer without a document."""

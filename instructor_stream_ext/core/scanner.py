@@ -122,6 +122,7 @@ class Scanner:
         self._events: list[FieldChanged | ItemDone] | None = [] if transitions else None
         self._finder = StartFinder(plan, tags) if search else None
         self._in_prose = False
+        self._spoilt: InvalidJSON | None = None
         self._earlier: tuple[str, int] | None = None
         self._cache: dict[Any, Any] = {}
         self._base = 0  # offset in the text of what is scanned next, the tail included
@@ -242,6 +243,8 @@ class Scanner:
             LimitExceeded: As `advance`.
         """
         self.advance()
+        if self._spoilt is not None:
+            raise self._spoilt
         if self._again:
             raise self._surplus()
         root = self._stack[0]
@@ -257,6 +260,13 @@ class Scanner:
             if self._events is not None:
                 self._events.append(FieldChanged((), _STREAMING, _COMPLETE, "field", list(root.data)))
         return self.complete
+
+    def read_past(self) -> None:
+        """Take the rest of the text without looking at it; `finish` raises the fault that was found."""
+        if isinstance(self.error, InvalidJSON):
+            self._spoilt, self.error = self.error, None
+            self._finder, self._exact, self._state = None, False, LOST
+            self._tail = ""
 
     def json_text(self) -> str:
         """The document as far as it was scanned, without what stands around it."""

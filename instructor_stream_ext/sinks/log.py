@@ -232,7 +232,8 @@ class _StreamLog:
             event,
             "end",
             f"{outcome.value} after {event.at:.3f} s: {stats.attempts} attempt{'s' if stats.attempts > 1 else ''}, "
-            f"{stats.deltas} deltas, {stats.chars} characters, {stats.partials_yielded} partials",
+            f"{stats.deltas} deltas, {stats.chars} characters, {stats.partials_yielded} partials"
+            + (", repaired" if stats.repaired else ""),
             outcome=outcome.value,
             attempts=stats.attempts,
             deltas=stats.deltas,
@@ -241,6 +242,7 @@ class _StreamLog:
             first_delta_at=stats.first_delta_at,
             first_partial_at=stats.first_partial_at,
             end_signal=stats.end_signal,
+            repaired=stats.repaired,
             input_tokens=None if usage is None else usage.input_tokens,
             output_tokens=None if usage is None else usage.output_tokens,
         )
