@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench record record-demo constraints clean
+.PHONY: help demo test test-newest test-oldest check bench record record-demo constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,29 @@ demo: $(RUNTIME) ## Watch a recorded stream fill in, live
 test: $(DEV) ## Run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# What an SDK can change: its chunks, its errors, its Router.
+OF_THE_SDKS := tests/routing tests/wire $(wildcard tests/test_*.py)
+# litellm 1.83 is the oldest that `[litellm]` takes; the others have openai 3.
+OLDEST := 'litellm==1.83.0' 'openai<3'
+
+.venv-newest/.dev: pyproject.toml
+	@echo "installing today's newest packages into .venv-newest ..."
+	@$(PYTHON) -m venv --clear .venv-newest
+	@.venv-newest/bin/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.venv-oldest/.dev: $(INPUTS) Makefile
+	@echo "installing litellm 1.83 and openai 2 into .venv-oldest ..."
+	@$(PYTHON) -m venv --clear .venv-oldest
+	@.venv-oldest/bin/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]' $(OLDEST)
+	@touch $@
+
+test-newest: .venv-newest/.dev ## Run the tests that SDKs can break, with the newest packages and without constraints
+	@.venv-newest/bin/python -m pytest $(OF_THE_SDKS) $(PYTEST_ARGS)
+
+test-oldest: .venv-oldest/.dev ## Run them with the oldest litellm and openai 2
+	@.venv-oldest/bin/python -m pytest $(OF_THE_SDKS) $(PYTEST_ARGS)
+
 check: $(DEV) ## Run the linters and type checkers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -54,15 +77,13 @@ record: ## Record the tapes of the tests anew, from llama.cpp and from litellm's
 	.venv-proxy/bin/python -m pip install --quiet 'litellm[proxy]==1.83.0'
 	.venv-record/bin/python tools/record_tapes.py --proxy .venv-proxy/bin/litellm
 
-# pip would search for a very long time: litellm 1.106 wants openai 2, and `route` does not work over 1.110 yet.
 constraints: ## Pin what a fresh install resolves to
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints
-	.venv-constraints/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
-		'openai>=3' 'litellm==1.83.0'
+	.venv-constraints/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	.venv-constraints/bin/python -m pip freeze --exclude-editable > constraints.txt
 	rm -rf .venv-constraints
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-newest .venv-oldest .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

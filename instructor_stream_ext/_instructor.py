@@ -469,6 +469,7 @@ class Request(NamedTuple):
     caching: dict[str, Any] = {}  # noqa: RUF012  never written to
 
 
+_LITELLM_UNFINISHED = "Stream ended before a finish_reason was received"
 _LITELLM_HEARD = ("received_finish_reason", "intermittent_finish_reason")
 """Where litellm's stream keeps the provider's finish reason; both are None as long as there was none.
 
@@ -616,6 +617,11 @@ class InstructorConnection:
             offered = ", ".join(map(repr, sorted(tool_names(self.sent) or ())))
             return f"it called {', '.join(map(repr, strays))}, which is no tool of the request, which offers {offered}"
         return ""
+
+    def just_stopped(self, error: Exception) -> bool:
+        # litellm 1.110 raises where the provider's stream ends without a finish reason; whether the connection broke
+        # or the server just said no more is for `ended` to find out
+        return self._link.is_litellm and _LITELLM_UNFINISHED in str(error)
 
     def ended(self) -> Exception | None:
         # litellm says "stop" where the provider said nothing, and its async transport hides that a connection broke

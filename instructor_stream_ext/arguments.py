@@ -126,6 +126,7 @@ class ProviderArguments(TypedDict, total=False):
     citation_options: Any
     documents: Any
     guided_json: Any
+    include_server_side_tool_invocations: bool | None
     k: Any
     min_p: Any
     options: Any

@@ -101,6 +101,10 @@ class Connection(Protocol):
         """What is known of an answer without any text, such as its content type, or a tool that nobody offered."""
         ...
 
+    def just_stopped(self, error: Exception) -> bool:
+        """Whether an error that reading raised says no more than that the chunks are at their end."""
+        ...
+
     def ended(self) -> Exception | None:
         """The chunks are at their end: takes back what the SDK made up, and gives the error it kept to itself."""
         ...

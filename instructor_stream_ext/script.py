@@ -431,7 +431,7 @@ class Script:
 
     # ------------------------------------------------------------------ the hot loop
 
-    def _read(self, connection: Connection) -> Generator[Any, Any, bool]:  # noqa: C901, PLR0912  one loop, told whole
+    def _read(self, connection: Connection) -> Generator[Any, Any, bool]:  # noqa: C901, PLR0912, PLR0915  one loop, told whole
         """Read the provider's stream to its end; True if `stop_when` or the last item wanted ended it."""
         machine, clock, reader = self.machine, self.clock, connection.reader
         feed = machine.feed
@@ -448,7 +448,9 @@ class Script:
                 now = clock()
                 text = self._text_of(chunk, reader)
             except Exception as error:
-                yield from self._broken(error)
+                if not connection.just_stopped(error):
+                    yield from self._broken(error)
+                chunk, now = END, clock()
             if chunk is TICK:
                 events = machine.poll(now)
                 if timed:

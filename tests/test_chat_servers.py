@@ -22,6 +22,7 @@ from instructor_stream_ext import (
     wrap,
 )
 from tests.playing import Played, arguments_for, client_for, play, still
+from tests.routing.calls import retiring
 from tests.server import Request, Script, ScriptedServer, Send, Status, reply, sends
 from tests.server.clients import close_litellm
 from tests.server.wire_format import chat_chunk, chat_content, chat_error, chat_tools
@@ -352,7 +353,7 @@ def over_router(server: ScriptedServer, side: str) -> Any:
         for name in ("first", "second")
     ]
     router = litellm.Router(model_list=models, fallbacks=[{"first": ["second"]}], num_retries=0)
-    server.closers.append(router.discard)
+    server.closers.append(retiring(router))
     function = router.acompletion if side == "async" else router.completion
     make: Any = from_litellm
     return wrap(make(function, mode=Mode.TOOLS, async_client=side == "async"), clock=still)

@@ -64,8 +64,8 @@ def _all_cool_down(error: Exception) -> bool:
 FALLBACK_ON: tuple[FallbackOn, ...] = (unavailable, StreamInterrupted, StreamTimeout, OutputTruncated)
 """After which errors another model is asked, unless told otherwise. `RetriesExhausted` may be added to it."""
 
-_UNDERWAY = "stream_deployment"
-"""Where an error that the Router raised keeps the id of the deployment it came from."""
+_UNDERWAY = "failed_deployment_id"
+"""Where an error that the Router raised keeps the id of its deployment; litellm 1.110 calls it so itself."""
 
 
 @overload
@@ -233,14 +233,7 @@ class RouteLink(Link):
         cls, entries: list[_Entry], policy: _Policy, mode: Mode | None, arguments: dict[str, Any], *, is_async: bool
     ) -> RouteLink:
         """The route for these models; `arguments` are the Router's and, for all models, litellm's."""
-        try:
-            router_class = _router_class()
-        except TypeError as error:
-            raise StreamMisuse(
-                "route() does not work with this version of litellm, whose Router cannot be subclassed: "
-                "pip install 'litellm<1.107' (from_litellm works with both)"
-            ) from error
-        routers = set(inspect.signature(router_class.__mro__[1]).parameters) - {"timeout"}
+        routers = set(inspect.signature(litellm_module().Router).parameters) - {"timeout"}
         for name in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks"):
             if name in arguments:
                 raise StreamMisuse(f"{name}: the models of a route are its fallbacks, in their order")
@@ -258,7 +251,7 @@ class RouteLink(Link):
             params = dict.fromkeys(RETRIES, 0) | common | entry.params
             modes.setdefault(entry.name, mode or mode_for(params["model"], **params).mode)
             listed.append({"model_name": entry.name, "litellm_params": params, "model_info": entry.info})
-        router = router_class(model_list=listed, **settings)
+        router = _router_class()(model_list=listed, **settings)
         function = functools.partial(router.acompletion if is_async else router.completion, disable_fallbacks=True)
         links = {
             # the model is named for calls that pass the stream by: `create(None, stream=True)` gives litellm's own
@@ -306,8 +299,8 @@ class _OverRouter(Link):
 
 
 def _station(router: Any, name: str, link: Link) -> Station:
-    params = {each["model_info"]["id"]: each["litellm_params"] for each in router.get_model_list(model_name=name)}
-    return Station(name, link, params)
+    listed = router.registry().deployments(name) if hasattr(router, "registry") else router.get_model_list(name)
+    return Station(name, link, {each["model_info"]["id"]: each["litellm_params"] for each in listed})
 
 
 class RouteSource(InstructorSource):
@@ -409,10 +402,13 @@ def _to(request: Request, address: str) -> Request:
 def _router_class() -> Any:
     """litellm's Router, which hands out each stream as it is.
 
-    Its own wrapper catches what breaks a stream and asks again, with the text so far as a text to continue, and what
-    then comes is handed out as if it were the same answer.
+    So does that of litellm 1.110, which cannot be subclassed. Before, its own wrapper catches what breaks a stream and
+    asks again, with the text so far as a text to continue, and what then comes is handed out as if it were the same
+    answer.
     """
     Router = litellm_module().Router  # noqa: N806
+    if hasattr(Router, "registry"):
+        return Router
 
     class PlainRouter(Router):  # type: ignore[misc, valid-type]
         def completion(self, model: str, messages: Any, **kwargs: Any) -> Any:

@@ -24,7 +24,7 @@ from instructor_stream_ext import (
 )
 from instructor_stream_ext.routing import from_litellm
 from tests.playing import play
-from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, litellm, single
+from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, litellm, retiring, single
 from tests.server import Cut, Reset, ScriptedServer, Status, reply, sends
 from tests.server.clients import close_litellm
 from tests.server.wire_format import chat_tools
@@ -213,7 +213,7 @@ def _router(server: ScriptedServer, *, is_async: bool) -> Any:
     router = litellm.Router(
         [{"model_name": "openai/mine", "litellm_params": {"model": "openai/gpt-4o", **_at(server)}}]
     )
-    server.closers.append(router.discard)
+    server.closers.append(retiring(router))
     return instructor.from_litellm(router.acompletion if is_async else router.completion, async_client=is_async)  # type: ignore[call-overload]
 
 
@@ -280,7 +280,7 @@ async def test_the_continuation_of_the_users_router_is_another_answer(server: Sc
     server.closers.append(close_litellm)
     params = [{"model_name": name, "litellm_params": {"model": f"openai/{name}", **_at(server)}} for name in ("a", "b")]
     router = litellm.Router(params, fallbacks=[{"a": ["b"]}], num_retries=0)
-    server.closers.append(router.discard)
+    server.closers.append(retiring(router))
     is_async = side == "async"
     plain: Any = instructor.from_litellm(router.acompletion if is_async else router.completion, async_client=is_async)  # type: ignore[call-overload]
     client = wrap(plain)

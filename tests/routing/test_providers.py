@@ -30,8 +30,6 @@ def knows_nothing_of_models(server: ScriptedServer) -> None:
         server.add(Status(404), match=_is_about_a_model)
 
 
-# litellm leaves its aiohttp sessions to the garbage collector, which comes by at any moment, as in this test
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @both_sides
 @every_provider
 async def test_partials_come_while_the_rest_is_held_back(server: ScriptedServer, provider: Provider, side: str) -> None:

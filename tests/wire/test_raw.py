@@ -175,7 +175,7 @@ def _spoilt(draw: st.DrawFn, events: list[dict[str, Any]]) -> list[Any]:
         if above and draw(st.booleans()):
             del held[last]
         else:
-            held[last] = draw(st.sampled_from(JUNK))
+            held[last] = copy.deepcopy(draw(st.sampled_from(JUNK)))
     return spoilt
 
 
