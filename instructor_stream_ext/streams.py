@@ -7,6 +7,7 @@ are the same few loops around a driver; what is shown of the events is decided b
 from __future__ import annotations
 
 import asyncio
+import warnings
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Generator, Iterator
@@ -63,6 +64,12 @@ class _Stream(Generic[V_co, F_co]):
         self._conversation = messages
         self._reading_as: str | None = None
         self._closed = False
+
+    def __del__(self) -> None:
+        machine = getattr(self, "_machine", None)  # none where making it failed
+        if machine is not None and machine.state is State.NEW and not self._closed and self._reading_as is None:
+            said = "a stream was never read, so that nothing was sent: iterate over it, or call get_final_response()"
+            warnings.warn(said, ResourceWarning, stacklevel=2, source=self)
 
     @property
     def text(self) -> str:

@@ -292,6 +292,8 @@ async def test_a_sync_stream_is_refused_before_anything_is_sent(
     with pytest.raises(StreamMisuse, match="'b' is no async stream"):
         await race(wrong)
     assert not server.requests
+    await wrong["a"].close()
+    wrong["b"].close()
 
 
 async def test_streams_without_labels_or_under_two_are_refused(client: AsyncStreamClient) -> None:
@@ -304,3 +306,5 @@ async def test_streams_without_labels_or_under_two_are_refused(client: AsyncStre
             await gather(wrong)
         with pytest.raises(StreamMisuse, match=said):
             await race(wrong)
+    for stream in (*listed, twice["a"]):
+        await stream.close()

@@ -90,11 +90,11 @@ class OpenAIResponsesReader(Reading):
         """What came of one part of a message."""
         return self._texts.setdefault(key, StringIO())
 
-    def _rest_of_text(self, key: tuple[Any, Any], whole: str) -> str:
+    def _rest_of_text(self, key: tuple[Any, Any], whole: Any) -> str:
         """Take a text that is said to be whole: what no delta brought of it is new."""
         part = self._part(key)
         have = part.getvalue()
-        if not whole.startswith(have) or len(whole) == len(have):
+        if not isinstance(whole, str) or not whole.startswith(have) or len(whole) == len(have):
             return ""  # what came as deltas is never taken again, also where the two differ
         part.write(whole[len(have) :])
         return self._text(whole[len(have) :])
@@ -124,10 +124,10 @@ class OpenAIResponsesReader(Reading):
         waited = self._calls.name(call, fields.get("name") or "")
         return waited + self._rest_of_args(call, fields.get("arguments") or "")
 
-    def _rest_of_args(self, call: Call, whole: str) -> str:
+    def _rest_of_args(self, call: Call, whole: Any) -> str:
         """Take arguments that are said to be whole: what no delta brought of them is new."""
         have = call.args
-        if not whole.startswith(have) or len(whole) == len(have):
+        if not isinstance(whole, str) or not whole.startswith(have) or len(whole) == len(have):
             return ""  # as with text; a server may also write the same object with other spaces
         self.alive = self._began = True
         return self._calls.write(call, whole[len(have) :])

@@ -21,7 +21,7 @@ from instructor_stream_ext import Limits, OutputTruncated, RetriesExhausted, Str
 from instructor_stream_ext.sinks import terminal
 from instructor_stream_ext.sinks.terminal import alive, live
 from instructor_stream_ext.testing.fakes import FakeAnswer, fake_client
-from tests.twins import Twin, both
+from tests.twins import Twin, both, settled
 
 ASK: dict[str, Any] = {"messages": "go", "model": "m"}
 
@@ -230,16 +230,20 @@ async def test_a_stream_of_the_other_kind_is_refused_before_anything_is_sent() -
     wrong: Any = not_sync.create_partial(Post, **ASK)
     with pytest.raises(StreamMisuse, match=r"for alive\(\)"):
         live(wrong)
+    await wrong.close()
     wrong = sync.create_partial(Post, **ASK)
     with pytest.raises(StreamMisuse, match=r"for live\(\)"):
         await alive(wrong)
+    wrong.close()
 
 
 @both
 async def test_an_unknown_view_is_refused_before_anything_is_sent(twin: Twin) -> None:
     made = client(twin, [POST])
+    stream = made.create_partial(Post, **ASK)
     with pytest.raises(StreamMisuse, match="tree, table, json"):
-        await shown(twin, made.create_partial(Post, **ASK), view="graph")
+        await shown(twin, stream, view="graph")
+    await settled(stream.close())
     assert not made.requests
 
 

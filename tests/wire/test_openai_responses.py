@@ -187,3 +187,10 @@ def test_a_second_response_is_another_answer() -> None:
     reader.read(again)
     assert reader.switched == Switch("m", "n")
     assert joined(reader, [added(function("Report")), args("{}")]) == "{}"
+
+
+def test_arguments_that_are_no_text_are_none() -> None:
+    reader = OpenAIResponsesReader(TOOLS)
+    odd = function("Report") | {"arguments": [None]}
+    whole = response("completed", status="completed", output=[odd])
+    assert joined(reader, [response("created"), added(odd), args('{"a": 1}'), whole]) == '{"a": 1}'
