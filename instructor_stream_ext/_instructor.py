@@ -616,7 +616,7 @@ class InstructorConnection:
         if strays := self.reader.strays:
             offered = ", ".join(map(repr, sorted(tool_names(self.sent) or ())))
             return f"it called {', '.join(map(repr, strays))}, which is no tool of the request, which offers {offered}"
-        return ""
+        return "only reasoning came" if self.reader.reasoned else ""
 
     def just_stopped(self, error: Exception) -> bool:
         # litellm 1.110 raises where the provider's stream ends without a finish reason; whether the connection broke

@@ -388,3 +388,14 @@ async def test_another_id_with_each_chunk_is_no_other_answer_under_the_router(
         one = await play(over_router(server, side).create_partial(City, model="first", messages="go", max_retries=0))
         assert one.final == FINAL
         assert one.of(StreamRestarted) == []
+
+
+@both_sides
+@pytest.mark.parametrize("mode", [Mode.TOOLS, Mode.JSON, Mode.MD_JSON])
+async def test_an_answer_of_reasoning_alone_is_named(server: ScriptedServer, mode: Mode, side: str) -> None:
+    """DeepSeek's and vLLM's `reasoning_content`, where the token budget went into it."""
+    server.add(sends(chat_content("", reasoning="Which city may it be? Lisbon, or")))
+    client: Any = client_for(server, "openai", mode, is_async=side == "async")
+    played = await play(client.create_partial(City, "go", model="m", max_retries=0))
+    assert isinstance(played.error, NoOutput)
+    assert str(played.error) == "the model sent no text: only reasoning came"
