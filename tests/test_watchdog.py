@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import ssl
 import subprocess
 import sys
 import threading
@@ -10,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import openai
 import pytest
+import trustme
 from pydantic import BaseModel
 
 import instructor_stream_ext
-from instructor_stream_ext import StreamTimeout, Timeouts
+from instructor_stream_ext import StreamTimeout, Timeouts, wrap
 from instructor_stream_ext.wire.sockets import OwnSocket
 from tests.server import Request, Script, ScriptedServer, Signal, Wait, chunks_for, reply, sends
+from tests.server.clients import openai_client
+from tests.server.relay import Relay
 from tests.sides import SOURCES
 
 ROOT = Path(instructor_stream_ext.__file__).parent
@@ -88,20 +93,26 @@ def stalls_or_answers(request: Request) -> Script:
     return [sends(chunks[:3]), Wait(Signal())] if b"stall" in request.body else [sends(chunks)]
 
 
-def test_a_timeout_ends_no_other_stream_of_the_client(server: ScriptedServer) -> None:
-    """Sixteen threads on one client with kept-alive connections: half of them time out, the others are whole."""
-    server.always(stalls_or_answers)
-    source = SOURCES["openai-tools"]
-    client = source.client(server, "sync")
+def read_in_threads(client: Any, ask: dict[str, Any], *, threads: int = 16, bounded: bool = True) -> list[object]:
+    """Streams at once on one client: half of them stall and are to time out, the others are whole; gives what was not.
+
+    Args:
+        client: Wrapped, sync.
+        ask: The arguments of a call.
+        threads: How many.
+        bounded: Whether those that do not stall have timeouts, too.
+    """
     wrong: list[object] = []
 
     def read(number: int) -> None:
         stalls = number % 2 == 0
         for _ in range(3):
-            timeouts = Timeouts(idle=0.3) if stalls else Timeouts(idle=30)
-            ask = {**source.ask, "messages": [{"role": "user", "content": "stall" if stalls else "go"}]}
+            timeouts = Timeouts(idle=0.3) if stalls else Timeouts(idle=30) if bounded else None
+            messages = [{"role": "user", "content": "stall" if stalls else "go"}]
             try:
-                told: Any = client.create_partial(Person, timeouts=timeouts, **ask).get_final_response()
+                told: Any = client.create_partial(
+                    Person, timeouts=timeouts, **{**ask, "messages": messages}
+                ).get_final_response()
             except StreamTimeout as error:
                 told = error
             except Exception as error:  # noqa: BLE001  whatever it is, it is wrong
@@ -110,12 +121,72 @@ def test_a_timeout_ends_no_other_stream_of_the_client(server: ScriptedServer) ->
             if isinstance(told, StreamTimeout) is not stalls:
                 wrong.append(told)
 
-    threads = [threading.Thread(target=read, args=(number,)) for number in range(16)]
-    for thread in threads:
+    running = [threading.Thread(target=read, args=(number,)) for number in range(threads)]
+    for thread in running:
         thread.start()
-    for thread in threads:
+    for thread in running:
         thread.join()
-    assert wrong == []
+    return wrong
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+@pytest.mark.parametrize("name", ["openai-tools", "anthropic-tools"])
+def test_a_timeout_ends_no_other_stream_of_the_client(server: ScriptedServer, name: str, *, bounded: bool) -> None:
+    """Threads on one client with kept-alive connections."""
+    server.always(stalls_or_answers)
+    source = SOURCES[name]
+    assert read_in_threads(source.client(server, "sync"), source.ask, bounded=bounded) == []
+
+
+@pytest.fixture(scope="module")
+def certificates() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of a server on loopback, and of a client that trusts it."""
+    authority = trustme.CA()
+    served, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(served)
+    authority.configure_trust(trusting)
+    return served, trusting
+
+
+def through(server: ScriptedServer, url: str, **http: Any) -> Any:
+    """A client over a transport of one's own."""
+    inner = openai.DefaultHttpxClient(trust_env=False, **http)
+    server.closers.append(inner.close)
+    return wrap(openai_client(server, base_url=f"{url}/v1", http_client=inner, timeout=10))
+
+
+def port_of(server: ScriptedServer) -> int:
+    return int(server.url.rpartition(":")[2])
+
+
+def test_over_tls(server: ScriptedServer, certificates: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    server.always(stalls_or_answers)
+    with Relay(port_of(server), certificates[0]) as relay:
+        client = through(server, f"https://127.0.0.1:{relay.port}", verify=certificates[1])
+        assert read_in_threads(client, SOURCES["openai-tools"].ask, threads=8) == []
+
+
+def test_through_a_proxy(server: ScriptedServer) -> None:
+    server.always(stalls_or_answers)
+    with Relay(None) as proxy:
+        client = through(server, server.url, proxy=f"http://127.0.0.1:{proxy.port}")
+        assert read_in_threads(client, SOURCES["openai-tools"].ask, threads=8) == []
+        assert proxy.forwarded
+
+
+def test_over_tls_through_a_proxys_tunnel(
+    server: ScriptedServer, certificates: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    server.always(stalls_or_answers)
+    with Relay(port_of(server), certificates[0]) as relay, Relay(None) as proxy:
+        client = through(
+            server,
+            f"https://127.0.0.1:{relay.port}",
+            proxy=f"http://127.0.0.1:{proxy.port}",
+            verify=certificates[1],
+        )
+        assert read_in_threads(client, SOURCES["openai-tools"].ask, threads=8) == []
+        assert proxy.tunnels
 
 
 @pytest.mark.parametrize("version", [b"HTTP/2", b"HTTP/3"])
