@@ -580,6 +580,7 @@ class InstructorConnection:
             self.reader.several = (kwargs.get("n") or 1) != 1
             self.reader.begins_another = RouterWatch().begins_another if link.is_litellm else None
         self._generators: list[Any] = []
+        self._is_at_end = False
         self.own = OwnSocket()
         if not link.is_async:
             closing.own_socket(live.completion, self.own)
@@ -601,7 +602,7 @@ class InstructorConnection:
 
     def close(self) -> Any:
         if self._link.is_async:
-            return closing.aclose(self._stream, [*self._responses, *self._generators])
+            return closing.aclose(self._stream, [*self._responses, *self._generators], is_left=not self._is_at_end)
         return closing.close(self._stream)
 
     def wake(self) -> bool:
@@ -624,6 +625,7 @@ class InstructorConnection:
         return self._link.is_litellm and _LITELLM_UNFINISHED in str(error)
 
     def ended(self) -> Exception | None:
+        self._is_at_end = True
         # litellm says "stop" where the provider said nothing, and its async transport hides that a connection broke
         if not self._link.is_litellm:
             return None

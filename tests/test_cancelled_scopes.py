@@ -16,12 +16,13 @@ from instructor import Mode
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from instructor_stream_ext import (
     AsyncStreamClient,
     Conversation,
+    StreamClient,
     StreamInterrupted,
     StreamMisuse,
     StreamTimeout,
@@ -32,7 +33,7 @@ from instructor_stream_ext.script import _is_read_timeout
 from tests.playing import arguments_for, client_for
 from tests.server import Forever, ScriptedServer, Signal, Wait, sends
 from tests.server.wire_format import chat_chunk, chat_content
-from tests.twins import ASYNC, Twin, both
+from tests.twins import ASYNC, SYNC, Twin, both
 
 PATIENCE = 10
 
@@ -127,14 +128,8 @@ async def test_a_cancelled_scope_is_a_leaving_like_any_other(
     await _nothing_but_this_task()
 
 
-async def test_a_client_of_starlette_that_leaves_ends_the_model_call(server: ScriptedServer) -> None:
-    server.always([Forever([chat_chunk({"content": "on and "})])])
-    heard = Heard()
-    client: AsyncStreamClient = ASYNC.client(server, Mode.JSON, on_end=heard.ended)
-
-    async def answer(_: Request) -> StreamingResponse:
-        return StreamingResponse(client.stream_text("go", model="m"))
-
+async def _left_by_a_browser(answer: Any) -> None:
+    """Serve it with Starlette and uvicorn, and leave when the first text has come."""
     config = uvicorn.Config(Starlette(routes=[Route("/", answer)]), port=0, log_level="critical", lifespan="off")
     web = uvicorn.Server(config)
     serving = asyncio.ensure_future(web.serve())
@@ -144,12 +139,54 @@ async def test_a_client_of_starlette_that_leaves_ends_the_model_call(server: Scr
     async with httpx.AsyncClient() as browser, browser.stream("GET", f"http://127.0.0.1:{port}/") as page:
         async for _ in page.aiter_text():
             break
+    web.should_exit = True
+    await serving
+
+
+async def test_a_client_of_starlette_that_leaves_ends_the_model_call(server: ScriptedServer) -> None:
+    server.always([Forever([chat_chunk({"content": "on and "})])])
+    heard = Heard()
+    client: AsyncStreamClient = ASYNC.client(server, Mode.JSON, on_end=heard.ended)
+
+    async def answer(_: Request) -> StreamingResponse:
+        return StreamingResponse(client.stream_text("go", model="m"))
+
+    await _left_by_a_browser(answer)
     assert await asyncio.to_thread(server.exchanges[0].disconnected.wait, PATIENCE)
     while not heard.ends:  # noqa: ASYNC110  the server's task is at it
         await asyncio.sleep(0)
     assert [end.outcome for end in heard.ends] == ["cancelled"]
-    web.should_exit = True
-    await serving
+
+
+async def test_a_sync_stream_in_a_response_is_closed_by_its_background_task(server: ScriptedServer) -> None:
+    """Starlette reads a sync iterator in a thread, and closes it nowhere when the client leaves."""
+    server.always([Forever([chat_chunk({"content": "on and "})])])
+    ends: list[Any] = []
+    client: StreamClient = SYNC.client(server, Mode.JSON, on_end=ends.append)
+
+    async def answer(_: Request) -> Response:
+        stream = client.stream_text("go", model="m")
+        return ClosingResponse(stream)
+
+    await _left_by_a_browser(answer)
+    assert await asyncio.to_thread(server.exchanges[0].disconnected.wait, PATIENCE)
+    while not ends:  # noqa: ASYNC110  a thread is at it
+        await asyncio.sleep(0.001)
+    assert [end.outcome for end in ends] == ["cancelled"]
+
+
+class ClosingResponse(StreamingResponse):
+    """The recipe of docs/outcomes.md."""
+
+    def __init__(self, stream: Any, **options: Any) -> None:
+        super().__init__(stream, **options)
+        self.stream = stream
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.stream.close()
 
 
 def test_without_a_loop_a_stream_says_what_it_needs(server: ScriptedServer) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from instructor_stream_ext.wire.sockets import OwnSocket
+from instructor_stream_ext.wire.sockets import OwnSocket, connection_under
 
 __all__ = ["aclose", "close", "error_under", "generators_under", "innermost", "own_socket", "responses_under"]
 
@@ -65,17 +65,24 @@ def generators_under(stream: Any) -> list[AsyncGeneratorType[Any, Any]]:
     return [held for held in _below(stream) if isinstance(held, AsyncGeneratorType)]
 
 
-async def aclose(stream: Any, noted: Iterable[Any] = ()) -> None:
+async def aclose(stream: Any, noted: Iterable[Any] = (), *, is_left: bool = False) -> None:
     """Close an async stream and the connection below it.
+
+    httpcore 1, on which openai 2 stands, begins to close a connection when a read is cancelled. If the task is
+    cancelled once more meanwhile, it takes the response for closed and leaves the connection open: so that is closed
+    itself. Its answer is not at its end, so nobody else can have it by now.
 
     Args:
         stream: What the SDK handed out; a sync stream that an async client gave is closed as well.
         noted: From `generators_under` and `responses_under`; a read that was cancelled leaves no way to them.
+        is_left: Whether the stream was not read to its end.
     """
     below = [*_below(stream), *noted]
     for held in below:
         if _is_response(held):
             await _ended(held.aclose() if hasattr(held, "aclose") else held.close())
+            if is_left and hasattr(connection := connection_under(held), "aclose"):
+                await connection.aclose()
     for held in below:
         if isinstance(held, AsyncGeneratorType):
             if not held.ag_running:  # another task may be reading

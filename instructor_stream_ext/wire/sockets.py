@@ -13,7 +13,7 @@ import socket
 import threading
 from typing import Any
 
-__all__ = ["OwnSocket"]
+__all__ = ["OwnSocket", "connection_under"]
 
 _SHARED = (b"HTTP/2", b"HTTP/3")
 """Versions of HTTP under which a connection carries other requests as well."""
@@ -98,9 +98,12 @@ def _socket_under(response: Any) -> socket.socket | None:
         reader = getattr(getattr(response, "_fp", None), "fp", None)
         found = getattr(getattr(reader, "raw", None), "_sock", None)
         return found if isinstance(found, socket.socket) else None
-    extensions = getattr(response, "extensions", None) or {}
-    stream = extensions.get("network_stream")
-    if stream is None or extensions.get("http_version") in _SHARED:
-        return None
-    found = stream.get_extra_info("socket")
+    stream = connection_under(response)
+    found = None if stream is None else stream.get_extra_info("socket")
     return found if isinstance(found, socket.socket) else None
+
+
+def connection_under(response: Any) -> Any:
+    """The connection that a response of httpx or httpx2 is read from, if it is the response's alone."""
+    extensions = getattr(response, "extensions", None) or {}
+    return None if extensions.get("http_version") in _SHARED else extensions.get("network_stream")
