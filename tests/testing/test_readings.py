@@ -310,6 +310,40 @@ async def test_a_length_that_a_fault_has_changed_is_not_stated(
     assert len(body) == len(whole[1]) - len(CHUNKS[1])
 
 
+OLDER = """\
+interactions:
+- request:
+    body: ''
+    headers: {}
+    method: GET
+    uri: http://127.0.0.1:1/older
+  response:
+    content: '{"name": "Zürich"}'
+    headers:
+      content-type:
+      - application/json
+    http_version: HTTP/1.1
+    status_code: 201
+version: 1
+"""
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+async def test_a_cassette_of_an_older_vcrpy(tmp_path: Path, library: Any, is_async: bool) -> None:
+    tape = tmp_path / "tape.yaml"
+    tape.write_text(OLDER, encoding="utf-8")
+
+    async def read() -> Any:
+        return await by_httpx(library, ("GET", "/older", False), "http://127.0.0.1:1", is_async=is_async)
+
+    with vcr.use_cassette(str(tape), record_mode=vcr.mode.NONE):
+        plain = await read()
+    with use_tape(tape):
+        assert await read() == plain
+    assert plain[-1] == '{"name": "Zürich"}'
+
+
 async def test_what_has_come_can_be_read_without_waiting(server: ScriptedServer, tmp_path: Path) -> None:
     """As plain vcrpy has it, whose whole body has come."""
     server.add(sends(CHUNKS))
