@@ -13,7 +13,7 @@ import httpx2
 import pytest
 import vcr
 
-from instructor_stream_ext.testing import Drop, Trickle, load_tape, use_tape
+from instructor_stream_ext.testing import Drop, End, Trickle, load_tape, use_tape
 from tests.server import Answer, Request, ScriptedServer, sends
 from tests.server.script import Script, Start
 from tests.server.wire_chat import chat_content
@@ -77,7 +77,7 @@ async def a_stream_as_text(session: Session, url: str) -> Any:
 @reading
 async def no_content(session: Session, url: str) -> Any:
     async with session.delete(url + "/nothing") as answer:
-        return answer.status, await answer.text(), answer.content.at_eof(), await answer.content.read()
+        return answer.status, answer.content.at_eof(), await answer.text(), await answer.content.read()
 
 
 @reading
@@ -342,6 +342,38 @@ async def test_a_cassette_of_an_older_vcrpy(tmp_path: Path, library: Any, is_asy
     with use_tape(tape):
         assert await read() == plain
     assert plain[-1] == '{"name": "Zürich"}'
+
+
+async def test_a_redirect_that_another_library_has_recorded(server: ScriptedServer, tmp_path: Path) -> None:
+    """httpx reads the body of a redirect that it follows, aiohttp does not."""
+    server.always(answers)
+    tape = tmp_path / "tape.yaml"
+    with use_tape(tape, record_mode="once"):
+        await by_httpx(httpx2, HTTPX["redirect"], server.url, is_async=True)
+    assert load_tape(tape).takes[0].body == b"moved"
+    with vcr.use_cassette(str(tape), record_mode=vcr.mode.NONE):
+        plain = await by_aiohttp(a_redirect, server.url)
+    with use_tape(tape):
+        assert await by_aiohttp(a_redirect, server.url) == plain
+
+
+@pytest.mark.parametrize("how", [("HEAD", "/json"), ("DELETE", "/nothing"), ("GET", "/lines")], ids=str)
+def test_an_answer_that_was_had_to_its_last_byte_was_not_left(
+    server: ScriptedServer, tmp_path: Path, how: tuple[str, str]
+) -> None:
+    server.always(answers)
+    tape = tmp_path / "tape.yaml"
+    method, path = how
+    with (
+        use_tape(tape, record_mode="once"),
+        httpx.Client(trust_env=False) as client,
+        client.stream(method, server.url + path) as answer,
+    ):
+        if method == "GET":
+            assert next(answer.iter_bytes()) == LINES  # and no look whether more comes
+    assert load_tape(tape).takes[0].end is End.COMPLETE
+    with use_tape(tape):
+        assert httpx.request(method, server.url + path).content == (LINES if method == "GET" else b"")
 
 
 async def test_what_has_come_can_be_read_without_waiting(server: ScriptedServer, tmp_path: Path) -> None:
