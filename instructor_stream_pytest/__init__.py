@@ -29,6 +29,19 @@ _LOOPBACK = [r"127\.", r"::1$", r"localhost$", r"/", r"\0", r"$"]
 _ITEM = pytest.StashKey[pytest.Item]()
 _FOLDERS = pytest.StashKey[set[Path]]()
 _PART = pytest.StashKey[bool]()
+_DECK = pytest.StashKey["Deck | None"]()
+_SERVERS = pytest.StashKey["ReplayServers | None"]()
+_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None, object, object]:
+    """Without pytest-recording, and with nobody else's option of the name, say what `--record-mode` needs."""
+    result = yield
+    asked = any(arg.partition("=")[0] == "--record-mode" for arg in args)
+    if asked and not hasattr(parser.parse_known_args(args), "record_mode"):
+        raise pytest.UsageError(str(_missing("--record-mode")))
+    return result
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,14 +73,27 @@ def pytest_recording_configure(config: pytest.Config, vcr: Any) -> None:
     vcr.register_persister(TapePersister(getattr(vcr.persister, "extra_paths", ())))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Forget an earlier run of the same test."""
+    item.stash[_DECK] = item.stash[_SERVERS] = None
+    item.stash[_PASSED] = False
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test whose tape was not played as it states."""
-    result = yield
-    arguments = getattr(item, "funcargs", {})
-    for name in ("stream_cassette", "replay_server"):
-        if name in arguments and (problems := arguments[name].problems()):
-            pytest.fail("; ".join(problems), pytrace=False)
+    try:
+        result = yield
+    finally:
+        if (deck := item.stash.get(_DECK, None)) is not None:
+            deck.body_ended()
+    problems = [] if deck is None else deck.problems(over=False)
+    if (servers := item.stash.get(_SERVERS, None)) is not None:
+        problems += servers.problems()
+    if problems:
+        pytest.fail("; ".join(problems), pytrace=False)
+    item.stash[_PASSED] = True
     return result
 
 
@@ -83,8 +109,12 @@ def stream_scrubber() -> Scrubber:
 
 
 @pytest.fixture
-def stream_cassette(request: pytest.FixtureRequest, vcr: Any, stream_scrubber: Scrubber) -> Iterator[Deck]:
+def stream_cassette(request: pytest.FixtureRequest, stream_scrubber: Scrubber) -> Iterator[Deck]:
     """The tape of a `@pytest.mark.vcr` test, with its chunks and times; call it with settings."""
+    try:
+        vcr = request.getfixturevalue("vcr")
+    except pytest.FixtureLookupError:
+        raise _missing("stream_cassette") from None
     if vcr is None:
         why = "--disable-recording" if request.node.get_closest_marker("vcr") else "no mark"
         if why == "no mark":
@@ -95,6 +125,7 @@ def stream_cassette(request: pytest.FixtureRequest, vcr: Any, stream_scrubber: S
     deck = Deck(vcr, stream_scrubber)
     deck(**_settings(request))
     with _loopback_only() if not deck.records else contextlib.nullcontext(), deck:
+        request.node.stash[_DECK] = deck
         yield deck
 
 
@@ -129,7 +160,8 @@ class ReplayServers:
         path = self._path(tape)
         chosen = {**self._settings, **settings}
         whole, deltas = chosen.pop("whole", True), chosen.pop("deltas", 0)
-        server = self._stack.enter_context(ReplayServer(path, **chosen))
+        server = ReplayServer(path, **chosen).__enter__()
+        self._stack.callback(server.close)
         PLAYED.add(path.resolve())
         self._started.append((path, server, whole, deltas))
         return server
@@ -169,6 +201,7 @@ class ReplayServers:
             total = sum(bool(piece.text) for take in played for piece in pieces(take.body, take.content_type))
             if total < deltas:
                 found.append(f"{path.name}: {total} deltas were played, {deltas} were expected")
+            found += [f"{path.name}: {problem}" for problem in server.problems()]
         return found
 
     def close(self) -> None:
@@ -186,6 +219,7 @@ def replay_server(request: pytest.FixtureRequest) -> Iterator[ReplayServers]:
         name = request.getfixturevalue("default_cassette_name").removesuffix(".yaml")
     servers = ReplayServers(folder, name, settings)
     with _loopback_only():
+        request.node.stash[_SERVERS] = servers
         try:
             yield servers
         finally:
@@ -205,13 +239,22 @@ def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
 @contextlib.contextmanager
 def _loopback_only() -> Iterator[None]:
     """No connection leaves this machine."""
-    from pytest_recording.network import make_network_guard
+    try:
+        from pytest_recording.network import make_network_guard
+    except ImportError:
+        raise _missing("replay_server") from None
 
     with contextlib.ExitStack() as stack:
         for name in ("connect", "connect_ex"):
             guard = make_network_guard(getattr(socket.socket, name), allowed_hosts=_LOOPBACK)
             stack.enter_context(mock.patch.object(socket.socket, name, guard))
         yield
+
+
+def _missing(feature: str) -> Exception:
+    from instructor_stream_ext.core.errors import MissingExtra
+
+    return MissingExtra(feature, "testing")
 
 
 # ------------------------------------------------------------------ tapes nobody plays
@@ -230,14 +273,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """Note the cassettes that plain `@pytest.mark.vcr` tests play."""
+    """Note the cassettes that plain `@pytest.mark.vcr` tests play; then see that a tape was played to its end."""
     cassette = getattr(item, "funcargs", {}).get("vcr")
     known = sys.modules.get("vcr.cassette")
     if known is not None and isinstance(cassette, known.Cassette) and cassette.play_count:
         from instructor_stream_ext.testing.deck import PLAYED
 
         PLAYED.add(Path(cassette.path).resolve())
-    return (yield)
+    result = yield
+    deck = item.stash.get(_DECK, None)
+    if deck is not None and item.stash.get(_PASSED, False) and (problems := deck.problems()):
+        pytest.fail("; ".join(problems), pytrace=False)
+    return result
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -20,13 +20,14 @@ from urllib.parse import urlsplit
 from instructor_stream_ext.core.errors import MissingExtra
 from instructor_stream_ext.testing import yaml as tape_yaml
 from instructor_stream_ext.testing.clock import FakeClock, Pace
-from instructor_stream_ext.testing.faults import Chain, Fault, chained
+from instructor_stream_ext.testing.faults import Fault, FaultsInUse
 from instructor_stream_ext.testing.recording import Recorder, recorded_aiohttp, recorded_stream
 from instructor_stream_ext.testing.replay import Performance, httpx_response, played_aiohttp
 from instructor_stream_ext.testing.scrub import Scrubber
 from instructor_stream_ext.testing.tape import (
     TIMING,
     CassetteError,
+    End,
     Take,
     Timing,
     body_of,
@@ -140,12 +141,13 @@ class Deck:
         self.performances: list[Performance] = []
         self.misses: list[str] = []
         self._scrubber = scrubber or Scrubber()
-        self._recorders: list[Recorder] = []
+        self._recorders: list[tuple[int, Recorder]] = []
         self._pace = Pace()
-        self._faults = Chain()
+        self._faults = [FaultsInUse()]
+        self._late = False
         self._deltas: int | None = None
         self._whole = True
-        self._requests = 0
+        self._requests = self._faulty_from = 0
         self._stack = contextlib.ExitStack()
 
     def __call__(
@@ -170,7 +172,10 @@ class Deck:
         if speed is not None or clock is not None:
             self._pace = Pace.of(speed, clock)
         if faults is not None:
-            self._faults = chained(faults)
+            if self._requests == self._faulty_from:
+                self._faults.pop()  # set and never used, as by a mark of the class
+            self._faults.append(FaultsInUse(faults))
+            self._faulty_from = self._requests
         if deltas is not None:
             self._deltas = deltas
         if whole is not None:
@@ -190,9 +195,10 @@ class Deck:
     # ------------------------------------------------------------------ open and closed
 
     def __enter__(self) -> Self:
+        if not isinstance(self.cassette._persister, TapePersister):  # noqa: SLF001  vcrpy has no public way to it
+            self._adopt()
+        self.cassette._persister.scrubber = self._scrubber  # noqa: SLF001
         self._scrub()
-        if isinstance(self.cassette._persister, TapePersister):  # noqa: SLF001  vcrpy has no public way to it
-            self.cassette._persister.scrubber = self._scrubber  # noqa: SLF001
         if self.cassette.write_protected:
             self._check()
         for name in ("httpx", "httpx2"):
@@ -207,11 +213,25 @@ class Deck:
         self._stack.close()
         self._keep()
 
+    def _adopt(self) -> None:
+        """Have a cassette that vcrpy has opened by itself keep chunks and times, and read those that it has."""
+        from vcr.serializers import yamlserializer
+
+        cassette = self.cassette
+        cassette._persister = TapePersister(getattr(cassette._persister, "extra_paths", ()))  # noqa: SLF001
+        if cassette._serializer is yamlserializer:  # noqa: SLF001
+            cassette._serializer = tape_yaml  # noqa: SLF001
+        again = copy.copy(cassette)
+        again.data, again._old_interactions = [], []  # noqa: SLF001
+        again._load()  # noqa: SLF001
+        cassette.data[: cassette._loaded_count] = again.data  # noqa: SLF001
+        cassette._old_interactions = again._old_interactions  # noqa: SLF001
+
     def _check(self) -> None:
         """Note which tapes are played, and see that nothing of them is missing.
 
         Raises:
-            CassetteError: A tape is empty, or has no times for one of its interactions.
+            CassetteError: A tape is empty, or has lost its sidecar.
         """
         further = getattr(self.cassette._persister, "extra_paths", ())  # noqa: SLF001
         files = [path for path in (self.path, *map(Path, further)) if path.is_file()]
@@ -229,25 +249,47 @@ class Deck:
         cassette._before_record_response = lambda response: _then(before_response(response), scrubber.response)  # noqa: SLF001
 
     def _keep(self) -> None:
-        """Hand what was recorded to the cassette, in the order of the requests."""
+        """Hand what was recorded to the cassette, in the order of the requests.
+
+        What was asked by other libraries meanwhile is on the cassette already.
+        """
         recorders, self._recorders = self._recorders, []
-        for recorder in recorders:
+        data, kept = self.cassette.data, 0
+        for place, recorder in recorders:
             if not recorder.status:
                 continue  # no answer came: there is nothing a cassette could hold
             response, timing = recorder.interaction()
-            timing = replace(timing, error=self._scrubber.text(timing.error))
-            self.cassette.append(recorder.request, {**response, TIMING: timing})
+            if recorder.timed:
+                response = {**response, TIMING: replace(timing, error=self._scrubber.text(timing.error))}
+            before = len(data)
+            self.cassette.append(recorder.request, response)
+            if len(data) > before:  # no filter has dropped it
+                data.insert(place + kept, data.pop())
+                kept += 1
 
-    def problems(self) -> list[str]:
-        """What a replay lacked: requests that are not on the tape, interactions not asked for, streams not played."""
+    def body_ended(self) -> None:
+        """The test's body is over: what is asked from now on is a fixture's, and kept without times."""
+        self._late = True
+
+    def problems(self, *, over: bool = True) -> list[str]:
+        """What a replay lacked: requests that are not on the tape, interactions not asked for, streams not played.
+
+        Args:
+            over: Whether no request can follow. If some can, as when fixtures are torn down, interactions without times
+                are waited for.
+        """
         found = [f"{self.path.name}: {miss}" for miss in self.misses]
         found += [str(one.failure) for one in self.performances if one.failure is not None]
         if self.records:
             return found
-        asked, held = sum(1 for count in self.cassette.play_counts.values() if count), len(self.cassette)
-        if self._whole and asked < held:
+        found += [f"{self.path.name}: {problem}" for faults in self._faults for problem in faults.problems()]
+        unasked = sum(
+            not self.cassette.play_counts[place] and (over or TIMING in response)
+            for place, (_, response) in enumerate(self.cassette.data)
+        )
+        if self._whole and unasked:
             found.append(
-                f"{self.path.name}: {held - asked} of its {held} interactions were never asked for; "
+                f"{self.path.name}: {unasked} of its {len(self.cassette)} interactions were never asked for; "
                 "if that is on purpose, say whole=False"
             )
         for one in self.performances:
@@ -273,10 +315,14 @@ class Deck:
 
     def _refusal(self) -> Take | None:
         number, self._requests = self._requests, self._requests + 1
-        return self._faults.refuse(number)
+        return self._faults[-1].refuse(number)
 
     def _perform(self, request: Any, response: dict[str, Any]) -> Performance:
-        take = self._faults(_take(request, response))
+        recorded = _take(request, response)
+        take = self._faults[-1](recorded)
+        if len(take.body) != len(recorded.body):
+            headers = tuple(header for header in take.headers if header[0].lower() != "content-length")
+            take = replace(take, headers=headers)
         performance = Performance(take, self._pace, str(self.path))
         self.performances.append(performance)
         return performance
@@ -290,9 +336,9 @@ class Deck:
         error: Exception = CannotOverwriteExistingCassetteException(cassette=self.cassette, failed_request=request)
         return error
 
-    def _record(self, request: Any) -> Recorder:
-        recorder = Recorder(request)
-        self._recorders.append(recorder)
+    def _record(self, recorder: Recorder) -> Recorder:
+        recorder.timed = recorder.timed and not self._late
+        self._recorders.append((len(self.cassette.data), recorder))
         return recorder
 
     # ------------------------------------------------------------------ httpx and httpx2
@@ -346,7 +392,7 @@ class Deck:
             return httpx_response(httpx, performance, is_async=is_async)
         if self.cassette.write_protected:
             raise self._miss(asked)
-        return self._record(asked)
+        return self._record(Recorder(asked))
 
     # ------------------------------------------------------------------ aiohttp
 
@@ -372,14 +418,16 @@ class Deck:
             response._stream_recorder = recorder  # noqa: SLF001
             return response
 
-        async def record_responses(_cassette: Any, request: Any, response: Any) -> None:
-            recorder = response._stream_recorder  # noqa: SLF001
+        async def record_response(_cassette: Any, request: Any, response: Any) -> None:
+            recorder = getattr(response, "_stream_recorder", None) or await _passed_over(stubs, response)
             recorder.request = request
-            deck._recorders.append(recorder)
+            deck._record(recorder)
 
         def build_response(request: Any, response: dict[str, Any], history: Any) -> Any:
+            for redirect in history:
+                redirect.content.passed_over()
             performance = deck._perform(request, response)
-            built = build(request, {**response, "body": {"string": performance.take.body}}, history)
+            built = build(request, {**response, **_vcr_response(performance.take)}, history)
             played_aiohttp(built, performance)
             return built
 
@@ -393,6 +441,7 @@ class Deck:
                 performance = Performance(refusal, self._pace, str(self.path))
                 built = build(asked, _vcr_response(refusal), [])
                 played_aiohttp(built, performance)
+                await stubs._raise_for_status(session, kwargs.get("raise_for_status"), built)  # noqa: SLF001
                 return built
             try:
                 return await play(session, method, url, **kwargs)
@@ -402,8 +451,18 @@ class Deck:
 
         patch = self._stack.enter_context
         patch(mock.patch.object(aiohttp.ClientSession, "_request", request))
-        patch(mock.patch.object(stubs, "record_responses", record_responses))
+        patch(mock.patch.object(stubs, "record_response", record_response))
         patch(mock.patch.object(stubs, "build_response", build_response))
+
+
+async def _passed_over(stubs: Any, response: Any) -> Recorder:
+    """What is known of a redirect that aiohttp has followed; nobody has measured it."""
+    recorder = Recorder(None, timed=False)
+    recorder.answered(response.status, response.reason or "", stubs._serialize_headers(response.headers))  # noqa: SLF001
+    with contextlib.suppress(stubs.ClientConnectionError):  # raised where there is no body
+        recorder.arrived(await response.read())
+    recorder.ended(End.COMPLETE)
+    return recorder
 
 
 def _under_record(httpx: Any, response: Any, recorder: Recorder, *, is_async: bool) -> Any:

@@ -26,6 +26,7 @@ __all__ = [
     "ErrorEvent",
     "FailFirst",
     "Fault",
+    "FaultsInUse",
     "FirstTokenAfter",
     "Garbage",
     "Jitter",
@@ -75,6 +76,10 @@ class Fault:
         """The take with this fault."""
         return take
 
+    def happens(self, take: Take) -> bool:
+        """Whether the take has the place that this fault is about, such as an event of its number."""
+        return bool(take.chunks)
+
     def refuse(self, request: int) -> Take | None:
         """An answer in place of the tape's, for the request of this number (from 0); None to play the tape."""
         del request
@@ -114,6 +119,42 @@ def _links(fault: Fault) -> tuple[Fault, ...]:
     return fault.faults if isinstance(fault, Chain) else (fault,)
 
 
+class FaultsInUse:
+    """Faults that are put upon what is played, and whether each of them has happened.
+
+    Args:
+        faults: One or several.
+    """
+
+    def __init__(self, faults: Fault | Iterable[Fault] = ()) -> None:
+        self._faults = chained(faults).faults
+        self._happened: set[int] = set()
+
+    def __call__(self, take: Take) -> Take:
+        """The take with these faults."""
+        for number, fault in enumerate(self._faults):
+            if fault.happens(take):
+                self._happened.add(number)
+            take = fault(take)
+        return take
+
+    def refuse(self, request: int) -> Take | None:
+        """As in `Fault`."""
+        for number, fault in enumerate(self._faults):
+            if (take := fault.refuse(request)) is not None:
+                self._happened.add(number)
+                return take
+        return None
+
+    def problems(self) -> list[str]:
+        """The faults that have not happened: a test of theirs would show nothing."""
+        return [
+            f"fault {fault!r} never happened: no answer that was played has a place for it"
+            for number, fault in enumerate(self._faults)
+            if number not in self._happened
+        ]
+
+
 # ------------------------------------------------------------------ how the body is cut into pieces
 
 
@@ -130,6 +171,11 @@ class Resplit(Fault):
     at: tuple[int, ...] = ()
     count: int = 0
     seed: int = 0
+
+    def happens(self, take: Take) -> bool:
+        """As in `Fault`."""
+        size = len(take.body)
+        return any(0 < place < size for place in self.at) if self.at else size > 0
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
@@ -192,6 +238,10 @@ class CutOff(Fault):
         Fault.__post_init__(self)
         _one_place(self)
 
+    def happens(self, take: Take) -> bool:
+        """As in `Fault`."""
+        return _place(take, self) <= len(take.body)
+
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
         return _ended(take, self.after, self.at_byte, End.CUT, "ReadError: connection reset by peer")
@@ -208,6 +258,10 @@ class EndEarly(Fault):
         """As in `Fault`."""
         Fault.__post_init__(self)
         _one_place(self)
+
+    def happens(self, take: Take) -> bool:
+        """As in `Fault`; at the very end nothing is too soon."""
+        return _place(take, self) < len(take.body)
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
@@ -235,6 +289,11 @@ class FailFirst(Fault):
     message: str = "try again"
     headers: tuple[tuple[str, str], ...] = ()
 
+    def happens(self, take: Take) -> bool:
+        """It befalls requests, and no take."""
+        del take
+        return False
+
     def refuse(self, request: int) -> Take | None:
         """As in `Fault`."""
         if request >= self.times:
@@ -257,6 +316,10 @@ class Stall(Fault):
     seconds: float
     before: int = 0
 
+    def happens(self, take: Take) -> bool:
+        """As in `Fault`; before the end is a place, too."""
+        return self.before <= len(_ends(take))
+
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
         edge = ([0, *_ends(take)])[self.before] if self.before <= len(_ends(take)) else len(take.body)
@@ -274,6 +337,10 @@ class FirstTokenAfter(Fault):
     """The model's first text comes so many seconds after the request; all later pieces keep their distance."""
 
     seconds: float
+
+    def happens(self, take: Take) -> bool:
+        """As in `Fault`."""
+        return _first_text(take) is not None
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
@@ -299,6 +366,10 @@ class TokensPerSecond(Fault):
         """As in `Fault`."""
         if not self.rate > 0:
             raise ValueError(f"TokensPerSecond(rate={self.rate!r}): must be more than 0")
+
+    def happens(self, take: Take) -> bool:
+        """As in `Fault`."""
+        return _first_text(take) is not None
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
@@ -336,6 +407,10 @@ class Drop(Fault):
 
     event: int
 
+    def happens(self, take: Take) -> bool:
+        """As in `Fault`."""
+        return self.event < len(_ends(take))
+
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
         return _edited(take, lambda events: [*events[: self.event], *events[self.event + 1 :]])
@@ -346,6 +421,10 @@ class Duplicate(Fault):
     """One event comes twice."""
 
     event: int
+
+    def happens(self, take: Take) -> bool:
+        """As in `Fault`."""
+        return self.event < len(_ends(take))
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
@@ -358,6 +437,10 @@ class Garbage(Fault):
 
     data: bytes = b": keep-alive\n\n"
     before: int = 1
+
+    def happens(self, take: Take) -> bool:
+        """As in `Fault`."""
+        return self.before <= len(_ends(take))
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
@@ -372,6 +455,10 @@ class ErrorEvent(Fault):
     message: str = "overloaded"
     kind: str = "server_error"
 
+    def happens(self, take: Take) -> bool:
+        """As in `Fault`."""
+        return self.after <= len(_ends(take))
+
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
         error = {"type": "error", "error": {"type": self.kind, "message": self.message}}
@@ -384,6 +471,14 @@ class ErrorEvent(Fault):
 
 def _ends(take: Take) -> list[int]:
     return event_ends(take.body, take.content_type)
+
+
+def _place(take: Take, fault: CutOff | EndEarly) -> int:
+    """The byte at which the take is to end; beyond it where there are not so many events."""
+    if fault.after is None:
+        return fault.at_byte or 0
+    ends = [0, *_ends(take)]
+    return ends[fault.after] if fault.after < len(ends) else len(take.body) + 1
 
 
 def _starts(take: Take) -> list[int]:

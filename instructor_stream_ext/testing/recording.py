@@ -18,6 +18,7 @@ from instructor_stream_ext.testing.tape import End, Timing
 __all__ = ["Recorder", "recorded_aiohttp", "recorded_stream"]
 
 _LEFT = "left by the client"
+_BODILESS = frozenset({204, 304})
 
 
 class Recorder:
@@ -26,10 +27,12 @@ class Recorder:
     Args:
         request: vcrpy's request.
         clock: Gives seconds.
+        timed: Whether what was measured belongs on the tape.
     """
 
-    def __init__(self, request: Any, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, request: Any, clock: Callable[[], float] = time.perf_counter, *, timed: bool = True) -> None:
         self.request = request
+        self.timed = timed
         self._clock = clock
         self._began = clock()
         self._pieces: list[tuple[float, bytes]] = []
@@ -70,9 +73,10 @@ class Recorder:
             self.ended(End.ERROR if "Timeout" in name else End.CUT, said)
 
     def left(self) -> None:
-        """The client has stopped reading. A client that has seen the last event may do so."""
+        """The client has stopped reading. A client that has seen the last event, or the last byte, may do so."""
         if self._end is None:
-            whole = finished(b"".join(data for _, data in self._pieces))
+            read = b"".join(data for _, data in self._pieces)
+            whole = finished(read) or len(read) == self._length()
             self.ended(End.COMPLETE if whole else End.ABANDONED, "" if whole else _LEFT)
 
     def interaction(self) -> tuple[dict[str, Any], Timing]:
@@ -114,6 +118,14 @@ class Recorder:
             "body": {"string": body},
         }
         return response, timing
+
+    def _length(self) -> int | None:
+        """How long the body is, as far as the headers say so."""
+        if self.request.method.upper() == "HEAD" or self.status in _BODILESS:
+            return 0
+        said = _header(self.headers, "content-length")
+        plain = self.decoded and _header(self.headers, "content-encoding")
+        return int(said) if said.isdecimal() and not plain else None
 
     def _since(self, at: float) -> float:
         return 1000 * max(0.0, at - self._began)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -11,8 +12,6 @@ from instructor_stream_ext.testing.payload import has_end_signal, pieces
 from instructor_stream_ext.testing.tape import CassetteError, End, Take
 
 __all__ = ["Performance", "httpx_response", "played_aiohttp"]
-
-_FRAMING = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
 
 
 class Performance:
@@ -36,10 +35,13 @@ class Performance:
     def left_early(self) -> bool:
         """Whether the client stopped reading before the end, where the recorded one did not.
 
-        Some clients stop at the end signal, and leave `[DONE]` or the usage unread.
+        Some clients stop at the end signal, and leave `[DONE]` or the usage unread. Nobody need read an error's body,
+        nor what was recorded without its times.
         """
         take = self.take
-        if self.over or take.end is End.ABANDONED:
+        if self.over or take.end is End.ABANDONED or take.status >= 400 or not take.timed:  # noqa: PLR2004 - errors
+            return False
+        if self.played == len(take.chunks) and not self._breaks:
             return False
         read = b"".join(chunk.data for chunk in take.chunks[: self.played])
         if not has_end_signal(read, take.content_type):
@@ -52,9 +54,17 @@ class Performance:
         body = b"".join(chunk.data for chunk in self.take.chunks[: self.played])
         return sum(1 for piece in pieces(body, self.take.content_type) if piece.text)
 
-    def headers(self) -> list[tuple[str, str]]:
-        """The answer's headers, without those that describe how its bytes once travelled."""
-        return [(name, value) for name, value in self.take.headers if name.lower() not in _FRAMING]
+    @property
+    def _breaks(self) -> bool:
+        """Whether the transport fails where the take ends."""
+        take = self.take
+        cut = take.end is End.CUT and not take.error.startswith("the body ended properly")
+        return cut or "Timeout" in take.error.partition(": ")[0]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to read, as in an answer to HEAD."""
+        return not self.take.chunks and self.take.end is not End.ABANDONED and not self._breaks
 
     def end(self, error: Callable[[str, str], Exception]) -> None:
         """The last piece was read: end as the take did.
@@ -76,8 +86,8 @@ class Performance:
                 "leave the stream at the same place, or record the tape again with --record-mode=rewrite",
             )
             raise self.failure
-        name, _, said = take.error.partition(": ")
-        if "Timeout" in name or (take.end is End.CUT and not take.error.startswith("the body ended properly")):
+        if self._breaks:
+            name, _, said = take.error.partition(": ")
             raise error(name, said)
 
 
@@ -95,7 +105,7 @@ def httpx_response(httpx: Any, performance: Performance, *, is_async: bool) -> A
     take = performance.take
     kind = _async_stream(httpx) if is_async else _sync_stream(httpx)
     extensions = {"reason_phrase": take.reason.encode("ascii", "replace")} if take.reason else None
-    return httpx.Response(take.status, headers=performance.headers(), stream=kind(performance), extensions=extensions)
+    return httpx.Response(take.status, headers=list(take.headers), stream=kind(performance), extensions=extensions)
 
 
 def _httpx_error(httpx: Any) -> Callable[[str, str], Exception]:
@@ -153,22 +163,30 @@ def _async_stream(httpx: Any) -> Any:
 
 
 def played_aiohttp(response: Any, performance: Performance) -> None:
-    """Have vcrpy's aiohttp response play a take in place of its body.
+    """Have vcrpy's aiohttp response play a take in place of its body, through all ways of reading it.
 
     Args:
         response: As vcrpy's stub made it.
         performance: What to play.
     """
-    if performance.take.status >= 400:  # noqa: PLR2004 - an error is read whole, by methods of the response
-        performance.played, performance.over = len(performance.take.chunks), True
-        return
     response.content = _reader_class()(performance)
+    response._body = None  # noqa: SLF001 - as of a response that was not read yet
 
     async def read() -> bytes:
-        body: bytes = await response.content.read()
+        if response._body is None:  # noqa: SLF001
+            response._body = await response.content.read()  # noqa: SLF001
+        body: bytes = response._body  # noqa: SLF001
         return body
 
-    response.read = read
+    async def text(encoding: str | None = None, errors: str = "strict") -> str:
+        return (await read()).decode(encoding or response.get_encoding(), errors)
+
+    async def as_json(*, encoding: str | None = None, loads: Callable[[str], Any] = json.loads, **_: Any) -> Any:
+        """Whatever type the headers state: a cassette's headers may have been filtered."""
+        said = (await text(encoding)).strip()
+        return loads(said) if said else None
+
+    response.read, response.text, response.json = read, text, as_json
 
 
 def _aiohttp_error(name: str, said: str) -> Exception:
@@ -180,7 +198,7 @@ def _aiohttp_error(name: str, said: str) -> Exception:
     return made(said)
 
 
-def _reader_class() -> Any:
+def _reader_class() -> Any:  # noqa: C901 - one class, made when aiohttp is there
     from aiohttp import streams
     from vcr.stubs.aiohttp_stubs import _NoConnection
 
@@ -188,29 +206,45 @@ def _reader_class() -> Any:
         """aiohttp's own reader, fed with the next piece whenever somebody waits for one."""
 
         def __init__(self, performance: Performance) -> None:
-            super().__init__(_NoConnection(), 1 << 20, loop=asyncio.get_running_loop())
+            limit = max(1 << 16, len(performance.take.body))  # no line of the body is too long
+            super().__init__(_NoConnection(), limit, loop=asyncio.get_running_loop())
             self._performance = performance
             self._left: Callable[[float], float] | None = None
+            if performance.is_empty:
+                performance.over = True
+                self.feed_eof()
+
+        def passed_over(self) -> None:
+            """The client follows a redirect, whose body nobody reads."""
+            self._performance.over = True
 
         async def _wait(self, func_name: str) -> None:
             del func_name
             performance = self._performance
             take, pace = performance.take, performance.pace
             self._left = self._left or pace.start()
-            if performance.played < len(take.chunks):
-                chunk = take.chunks[performance.played]
-                if pace.pauses:
-                    await pace.await_(self._left(chunk.at))
-                performance.played += 1
-                self.feed_data(chunk.data)
-                return
             if pace.pauses:
-                await pace.await_(self._left(take.ended_at))
+                last = performance.played == len(take.chunks)
+                await pace.await_(self._left(take.ended_at if last else take.chunks[performance.played].at))
+            self._feed()
+
+        def _feed(self) -> None:
+            performance = self._performance
+            if performance.played < len(performance.take.chunks):
+                performance.played += 1
+                self.feed_data(performance.take.chunks[performance.played - 1].data)
+                return
             try:
                 performance.end(_aiohttp_error)
             except Exception as error:
                 self.set_exception(error)  # as the network does; some who read ask for it afterwards
                 raise
             self.feed_eof()
+
+        def read_nowait(self, n: int = -1) -> bytes:
+            """What has come: all of it, where there are no pauses."""
+            while not (self._eof or self._exception or self._performance.pace.pauses):
+                self._feed()
+            return super().read_nowait(n)
 
     return PlayedReader

@@ -16,7 +16,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from instructor_stream_ext.testing.clock import FakeClock, Pace
-from instructor_stream_ext.testing.faults import Chain, Fault, chained
+from instructor_stream_ext.testing.faults import Fault, FaultsInUse
 from instructor_stream_ext.testing.tape import End, Take, Tape, load_tape
 
 __all__ = ["ReplayServer"]
@@ -34,6 +34,9 @@ class ReplayServer:
         speed: 1 is the original pace, 2 twice as fast, 0 without any pause.
         clock: A fake clock that is moved in place of waiting.
         faults: What goes wrong, in order.
+
+    Raises:
+        AssertionError: At the end of the context, unless its body has raised: a fault never happened.
     """
 
     def __init__(
@@ -46,9 +49,9 @@ class ReplayServer:
     ) -> None:
         loaded = load_tape(tape) if isinstance(tape, str | Path) else tape
         self.takes = loaded.takes if isinstance(loaded, Tape) else tuple(loaded)
-        pace, chain = Pace.of(speed, clock), chained(faults)
+        pace, chosen = Pace.of(speed, clock), FaultsInUse(faults)
         self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.takes, self._server.pace, self._server.faults = self.takes, pace, chain
+        self._server.takes, self._server.pace, self._server.faults = self.takes, pace, chosen
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="replay", daemon=True)
 
     @property
@@ -77,6 +80,11 @@ class ReplayServer:
         with self._server.lock:
             return self._server.requests
 
+    def problems(self) -> list[str]:
+        """The faults that never happened."""
+        with self._server.lock:
+            return self._server.faults.problems()
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -84,6 +92,12 @@ class ReplayServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+        if error is None and (found := self.problems()):
+            raise AssertionError("; ".join(found))
+
+    def close(self) -> None:
+        """Stop, and check nothing."""
         self._server.stopping.set()
         self._server.shutdown()
         self._server.server_close()
@@ -93,7 +107,7 @@ class ReplayServer:
 class _Server(ThreadingHTTPServer):
     takes: tuple[Take, ...]
     pace: Pace
-    faults: Chain
+    faults: FaultsInUse
     daemon_threads = True
 
     def __init__(self, *arguments: Any) -> None:
@@ -118,7 +132,7 @@ class _Server(ThreadingHTTPServer):
                 return None
             place = next((one for one in fitting if not self.plays[one]), fitting[-1])
             self.plays[place] += 1
-        return self.faults(self.takes[place])
+            return self.faults(self.takes[place])
 
 
 class _Handler(BaseHTTPRequestHandler):

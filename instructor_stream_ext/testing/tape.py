@@ -1,7 +1,7 @@
 r"""The tape: a vcrpy cassette, and beside it what a cassette cannot hold: when each piece came, and how it ended.
 
 `test_x.yaml` is an ordinary cassette, which plain vcrpy plays. Its sidecar `test_x.yaml.timing.json` holds one entry
-for each interaction, in the same order, or null where nobody measured::
+for each interaction, in the same order, or null where nobody measured (such an interaction plays at once)::
 
     {
      "format": 1,
@@ -52,6 +52,8 @@ TIMING = "timing"
 """Under this key a timing travels within vcrpy's response; it is never written into the cassette."""
 
 _RECORD = "record the tape again with --record-mode=rewrite"
+_OWN = b"interactions:\n- request:\n    method:"
+"""How a cassette begins that was written with a sidecar; vcrpy's own has the keys of a request in another order."""
 _RESTORE = f"restore the file from version control, or {_RECORD}"
 
 
@@ -251,7 +253,8 @@ def load_tape(path: Path | str, *, sidecar: bool = False) -> Tape:
 
     Args:
         path: Of the YAML.
-        sidecar: Whether there has to be a sidecar. Without one, each event is taken to have come at once.
+        sidecar: Whether a tape that was written with a sidecar has to have it. Without one, each event is taken to have
+            come at once.
 
     Raises:
         CassetteError: The tape cannot be used; the message says why and where.
@@ -282,7 +285,7 @@ def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: b
     Args:
         path: Of the cassette.
         bodies: The body of each interaction and the line of the cassette where the interaction begins.
-        required: Whether its absence is an error.
+        required: Whether its absence is an error, for a cassette that was written with one.
 
     Raises:
         CassetteError: It is not there, cannot be read, or belongs to another tape.
@@ -291,7 +294,7 @@ def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: b
     try:
         text = beside.read_text(encoding="utf-8")
     except FileNotFoundError:
-        if required:
+        if required and path.read_bytes().startswith(_OWN):
             raise CassetteError(
                 path, 1, f"has no sidecar {beside.name}, so nobody knows when what came", _RECORD
             ) from None
@@ -312,10 +315,6 @@ def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: b
         problem = f"describes {len(entries)} interactions, the tape holds {len(bodies)}"
         raise CassetteError(beside, 1, problem, _RESTORE)
     lines = _entry_lines(text, len(entries))
-    if required and None in entries:
-        number = entries.index(None)
-        problem = f"has no times for interaction {number + 1}, which was recorded without stream_cassette or use_tape"
-        raise CassetteError(beside, lines[number], problem, _RECORD)
     return [
         None if entry is None else _fitting(beside, line, entry, body, path, place)
         for entry, line, (body, place) in zip(entries, lines, bodies, strict=True)

@@ -149,9 +149,24 @@ def deserialize(cassette_string: str) -> Any:
 
 def _restore(interaction: Any) -> None:
     response = interaction.get("response") if isinstance(interaction, dict) else None
+    if isinstance(response, dict) and "status_code" in response:
+        interaction["response"] = response = _of_older_httpx(response)
     body = response.get("body") if isinstance(response, dict) else None
     if isinstance(body, dict) and body.pop(_NEWLINE, None) == _CRLF and isinstance(body.get("string"), str):
         body["string"] = body["string"].replace("\n", "\r\n")
+
+
+def _of_older_httpx(response: dict[str, Any]) -> dict[str, Any]:
+    """An answer to httpx as vcrpy recorded it before version 6, in the form that it has for all libraries."""
+    from vcr.filters import decode_response
+    from vcr.serializers.compat import convert_body_to_bytes
+
+    status = {"code": response["status_code"], "message": None}
+    body = {"string": response.get("content") or ""}
+    made: dict[str, Any] = decode_response(
+        convert_body_to_bytes({"status": status, "headers": response.get("headers") or {}, "body": body})
+    )
+    return made
 
 
 def _loader() -> type[Any]:

@@ -5,15 +5,32 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import urllib.request
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+import requests
+from vcr import mode as vcr_mode
 
-from instructor_stream_ext.testing import CassetteError, End, FakeClock, Scrubber, Take, load_tape, use_tape
+from instructor_stream_ext.testing import (
+    CassetteError,
+    Drop,
+    Duplicate,
+    End,
+    EndEarly,
+    FailFirst,
+    FakeClock,
+    Fault,
+    Scrubber,
+    Stall,
+    Take,
+    Trickle,
+    load_tape,
+    use_tape,
+)
 from instructor_stream_ext.testing.payload import text_of
 from instructor_stream_ext.testing.tape import sidecar_of
 from tests.server import ScriptedServer
@@ -381,16 +398,177 @@ def test_a_tape_of_nothing_is_not_played(tape: Path) -> None:
         pytest.fail("an empty file was played")
 
 
-def test_an_interaction_without_its_times_is_named(server: ScriptedServer, tape: Path) -> None:
+def without_times(tape: Path, *places: int) -> None:
+    timing = json.loads(text(sidecar_of(tape)))
+    for place in places:
+        timing["streams"][place] = None
+    sidecar_of(tape).write_text(json.dumps(timing), encoding="utf-8")
+
+
+@every_carrier
+@pytest.mark.parametrize("places", [(1,), (0, 1)], ids=["one", "all"])
+async def test_an_interaction_without_times_plays_at_once(
+    server: ScriptedServer, tape: Path, carrier: Carrier, places: tuple[int, ...]
+) -> None:
     server.always(sends(CHUNKS))
     with use_tape(tape, record_mode="once"):
         for _ in range(2):
-            httpx.post(server.url + PATH)
-    timing = json.loads(text(sidecar_of(tape)))
-    timing["streams"][1] = None
-    sidecar_of(tape).write_text(json.dumps(timing), encoding="utf-8")
-    with pytest.raises(CassetteError, match=r"timing.json:1: has no times for interaction 2"), use_tape(tape):
-        pytest.fail("it was played without its times")
+            await carrier.read(server.url + PATH)
+    without_times(tape, *places)
+    clock, instants = FakeClock(), []
+    with use_tape(tape, speed=clock):
+        for _ in range(2):
+            began = clock()
+            status, pieces = await carrier.read(server.url + PATH)
+            assert (status, b"".join(pieces)) == (200, BODY)
+            instants.append(clock() - began)
+    assert [place for place, passed in enumerate(instants) if not passed] == list(places)
+    with use_tape(tape):  # as vcrpy, which does not mind what its client leaves unread
+        for place in range(2):
+            await carrier.read(server.url + PATH, leave_after=1 if place in places else None)
+    with pytest.raises(AssertionError, match="1 of its 2 interactions were never asked for"), use_tape(tape):
+        await carrier.read(server.url + PATH)
+
+
+@every_carrier
+async def test_a_cassette_of_plain_vcrpy_plays_at_once(server: ScriptedServer, tape: Path, carrier: Carrier) -> None:
+    """It never had a sidecar; what was recorded with one and has lost it is an error."""
+    import vcr
+
+    server.add(sends(CHUNKS))
+    with vcr.use_cassette(str(tape)):
+        await carrier.read(server.url + PATH)
+    with use_tape(tape):
+        assert b"".join((await carrier.read(server.url + PATH))[1]) == BODY
+    assert not sidecar_of(tape).exists()
+
+
+def by_requests(url: str) -> bytes:
+    return requests.post(url, data=b"{}", timeout=5).content
+
+
+def by_urllib(url: str) -> bytes:
+    with urllib.request.urlopen(urllib.request.Request(url, b"{}", method="POST")) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+@every_carrier
+async def test_requests_of_other_libraries_are_on_the_tape_in_their_order(
+    server: ScriptedServer, tape: Path, carrier: Carrier
+) -> None:
+    for word in ("one", "two", "three", "four"):
+        server.add(sends(chat_content(word)))
+
+    async def bodies() -> list[bytes]:
+        found = []
+        for other in (by_requests, by_urllib):
+            found.append(await asyncio.to_thread(other, server.url + PATH))
+            found.append(b"".join((await carrier.read(server.url + PATH))[1]))
+        return found
+
+    with use_tape(tape, record_mode="once"):
+        recorded = await bodies()
+    takes = load_tape(tape, sidecar=True).takes
+    assert [take.body for take in takes] == recorded
+    assert [take.timed for take in takes] == [False, True, False, True]
+    with use_tape(tape):
+        assert await bodies() == recorded
+    assert len(server.requests) == 4
+
+
+@every_carrier
+async def test_a_cassette_that_vcrpy_has_opened_is_taken_over(
+    server: ScriptedServer, tape: Path, carrier: Carrier
+) -> None:
+    from vcr import VCR
+
+    from instructor_stream_ext.testing.deck import Deck
+
+    for word in ("one", "two", "three"):
+        server.add(sends(chat_content(word)))
+
+    async def body() -> bytes:
+        return b"".join((await carrier.read(server.url + PATH))[1])
+
+    with VCR().use_cassette(str(tape)) as cassette:
+        recorded = [await body()]
+        with Deck(cassette):
+            recorded.append(await body())
+        recorded.append(await body())
+    takes = load_tape(tape, sidecar=True).takes
+    assert [take.body for take in takes] == recorded
+    assert [take.timed for take in takes] == [False, True, False]
+    with VCR(record_mode=vcr_mode.NONE).use_cassette(str(tape)) as cassette:
+        played = [await body()]
+        with Deck(cassette) as deck:
+            played.append(await body())
+            assert deck.performances[0].take == takes[1]
+        played.append(await body())
+        deck.verify()
+    assert played == recorded
+
+
+@every_carrier
+async def test_what_follows_the_body_of_a_test_may_come_late(
+    server: ScriptedServer, tape: Path, carrier: Carrier
+) -> None:
+    server.always(sends(CHUNKS))
+    with use_tape(tape, record_mode="once") as deck:
+        await carrier.read(server.url + PATH)
+        deck.body_ended()
+        await carrier.read(server.url + PATH)
+    assert [take.timed for take in load_tape(tape).takes] == [True, False]
+    with use_tape(tape) as deck:
+        assert "2 of its 2 interactions" in deck.problems()[0]
+        assert "1 of its 2 interactions" in deck.problems(over=False)[0]
+        await carrier.read(server.url + PATH)
+        assert not deck.problems(over=False)
+        assert "1 of its 2 interactions" in deck.problems()[0]
+        await carrier.read(server.url + PATH)
+
+
+@every_carrier
+@pytest.mark.parametrize(
+    ("faults", "never"),
+    [
+        ([Drop(100)], ["Drop(event=100)"]),
+        ([Stall(5, before=999)], ["Stall(seconds=5, before=999)"]),
+        ([Trickle(7), Duplicate(99) | Stall(1)], ["Duplicate(event=99)"]),
+        ([EndEarly(after=3), Drop(5), EndEarly(at_byte=999)], ["Drop(event=5)", "EndEarly(after=None, at_byte=999)"]),
+        ([FailFirst(500, times=9), Stall(1)], ["Stall(seconds=1, before=0)"]),
+    ],
+)
+async def test_a_fault_that_never_happens_is_an_error(
+    server: ScriptedServer, tape: Path, carrier: Carrier, faults: list[Fault], never: list[str]
+) -> None:
+    server.add(sends(CHUNKS))
+    with use_tape(tape, record_mode="once", faults=Drop(100)):  # while it records, no fault does
+        await carrier.read(server.url + PATH)
+    with pytest.raises(AssertionError, match="never happened") as failed, use_tape(tape, faults=faults, whole=False):
+        await carrier.read(server.url + PATH)
+    assert [part.partition(" never happened")[0] for part in str(failed.value).split("fault ")[1:]] == never
+
+
+async def test_faults_of_interactions_that_never_came_are_an_error(server: ScriptedServer, tape: Path) -> None:
+    server.always(sends(CHUNKS))
+    carrier = Carrier("httpx2", is_async=True)
+    with use_tape(tape, record_mode="once"):
+        for _ in range(2):
+            await carrier.read(server.url + PATH)
+    with pytest.raises(AssertionError, match=r"fault Trickle.* never"), use_tape(tape, faults=Trickle(3), whole=False):
+        pass
+    with use_tape(tape, faults=Drop(99)) as deck:  # as of a mark, for which the test has its own
+        deck(faults=Stall(1))
+        await carrier.read(server.url + PATH)
+        deck(faults=Drop(77))
+        await carrier.read(server.url + PATH)
+        assert [problem.partition(" never")[0] for problem in deck.problems()] == ["tape.yaml: fault Drop(event=77)"]
+        deck._faults.pop()
+    with use_tape(tape, faults=Stall(1)) as deck:
+        await carrier.read(server.url + PATH)
+        deck(faults=())
+        await carrier.read(server.url + PATH)
 
 
 @every_carrier

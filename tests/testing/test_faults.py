@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,7 @@ from instructor_stream_ext.testing import (
     TokensPerSecond,
     Trickle,
 )
-from instructor_stream_ext.testing.faults import Chain, chained
+from instructor_stream_ext.testing.faults import Chain, FaultsInUse, chained
 from instructor_stream_ext.testing.tape import Chunk
 from tests.server.wire_chat import chat_content
 
@@ -135,6 +136,55 @@ def test_what_belongs_to_no_event_and_an_error_of_the_provider() -> None:
     assert data(take)[:2] == EVENTS[:2]
     assert json.loads(data(take)[2].split(b"data: ")[1])["error"]["message"] == "no"
     assert len(data(take)) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "there", "beyond"),
+    [
+        (Resplit, {"at": (3, 10**6)}, {"at": (0, 10**6)}),
+        (CutOff, {"after": len(EVENTS)}, {"after": len(EVENTS) + 1}),
+        (CutOff, {"at_byte": len(BODY)}, {"at_byte": len(BODY) + 1}),
+        (EndEarly, {"after": len(EVENTS) - 1}, {"after": len(EVENTS)}),
+        (EndEarly, {"at_byte": len(BODY) - 1}, {"at_byte": len(BODY)}),
+        (lambda before: Stall(1, before=before), {"before": len(EVENTS)}, {"before": len(EVENTS) + 1}),
+        (Drop, {"event": len(EVENTS) - 1}, {"event": len(EVENTS)}),
+        (Duplicate, {"event": len(EVENTS) - 1}, {"event": len(EVENTS)}),
+        (Garbage, {"before": len(EVENTS)}, {"before": len(EVENTS) + 1}),
+        (ErrorEvent, {"after": len(EVENTS)}, {"after": len(EVENTS) + 1}),
+    ],
+)
+def test_a_fault_knows_whether_a_take_reaches_so_far(
+    fault: Callable[..., Fault], there: dict[str, Any], beyond: dict[str, Any]
+) -> None:
+    good, bad = FaultsInUse(fault(**there)), FaultsInUse(fault(**beyond))
+    assert good.problems()
+    assert bad.problems()
+    good(TAKE)
+    bad(TAKE)
+    assert good(TAKE) != TAKE
+    assert good.problems() == []
+    assert bad.problems() == [f"fault {fault(**beyond)!r} never happened: no answer that was played has a place for it"]
+
+
+def test_a_fault_of_text_needs_text_and_one_of_pieces_needs_pieces() -> None:
+    silent = Take(headers=HEADERS, chunks=(Chunk(1.0, EVENTS[0]),))
+    used = FaultsInUse(FirstTokenAfter(1) | TokensPerSecond(1) | Trickle(9) | Resplit() | ResplitAtEvents() | Jitter(1))
+    used(Take())
+    assert len(used.problems()) == 6
+    used(silent)
+    first, second = used.problems()
+    assert first.startswith("fault FirstTokenAfter")
+    assert second.startswith("fault TokensPerSecond")
+    used(TAKE)
+    assert used.problems() == []
+
+
+def test_a_refusal_happens_to_a_request() -> None:
+    used = FaultsInUse(FailFirst(500, times=9))
+    used(TAKE)
+    assert used.problems()
+    assert used.refuse(0) is not None
+    assert used.problems() == []
 
 
 def test_faults_are_values_and_are_put_together_in_order() -> None:

@@ -305,6 +305,222 @@ async def test_one(stream_cassette):
     assert len(project.server.requests) == 1
 
 
+FIXTURES = """
+import urllib.request
+import httpx
+
+def ask(path):
+    with urllib.request.urlopen(URL + path) as answer:
+        return answer.read()
+
+def ask_httpx(path):
+    return httpx.get(URL + path).content
+
+@pytest.fixture
+def before():
+    assert ASK("/before")
+    yield
+    assert ASK("/torn-down-last")
+
+@pytest.fixture
+def behind(stream_cassette):
+    assert ASK("/set-up")
+    yield
+    assert ASK("/torn-down-first")
+
+@pytest.mark.vcr
+def test_one(before, stream_cassette, behind):
+    assert ASK("/within")
+    assert stream().get_final_response().name == "Ada Lovelace"
+"""
+
+
+@pytest.mark.parametrize("ask", ["ask", "ask_httpx"])
+def test_requests_of_fixtures_and_other_libraries_are_recorded_and_played(project: Project, ask: str) -> None:
+    project.record(FIXTURES.replace("ASK", ask))
+    assert len(load_tape(project.recorded(), sidecar=True).takes) == 6
+    project.run(passed=1)
+    assert len(project.server.requests) == 6
+    project.module(FIXTURES.replace("ASK", ask).replace('assert ASK("/torn-down-last")'.replace("ASK", ask), ""))
+    out = project.run(passed=1, errors=1)
+    assert "1 of its 6 interactions were never asked for" in out
+
+
+def test_one_call_of_urllib_and_nothing_else(project: Project) -> None:
+    project.record(
+        """
+import urllib.request
+
+@pytest.mark.vcr
+def test_one(stream_cassette):
+    with urllib.request.urlopen(URL) as answer:
+        assert answer.read()
+"""
+    )
+    assert [take.timed for take in load_tape(project.recorded(), sidecar=True).takes] == [False]
+    project.run(passed=1)
+    assert len(project.server.requests) == 1
+
+
+SWITCHED_ON = """
+import pytest
+
+@pytest.fixture(autouse=True)
+def tapes(request):
+    if request.node.get_closest_marker("vcr"):
+        request.getfixturevalue("stream_cassette")
+"""
+MANY = """
+@pytest.mark.vcr
+def test_one():
+    assert stream().get_final_response().age == 36
+
+@pytest.mark.vcr
+@pytest.mark.parametrize("word", ["a", "b/c"])
+def test_words(word):
+    assert stream().get_final_response().name == "Ada Lovelace"
+
+@pytest.mark.vcr
+class TestAll:
+    def test_it(self):
+        assert stream().get_final_response().age == 36
+
+    def test_twice(self):
+        assert stream().get_final_response() == stream().get_final_response()
+
+@pytest.mark.vcr
+@pytest.mark.asyncio
+async def test_async():
+    async with openai.AsyncOpenAI(base_url=URL, api_key="k", max_retries=0) as bare:
+        client = wrap(instructor.from_openai(bare, mode=instructor.Mode.JSON_SCHEMA))
+        assert await client.create_partial(model="m", messages="go", response_model=Person).get_final_response()
+
+def test_without_a_mark():
+    pass
+"""
+
+
+def test_a_conftest_that_switches_all_vcr_tests_on(project: Project) -> None:
+    project.pytester.makeconftest(SWITCHED_ON)
+    project.module(MANY)
+    project.server.always(sends(CHUNKS))
+    project.run("--record-mode=once", passed=7)
+    tapes = sorted((project.pytester.path / "cassettes").rglob("*.yaml"))
+    assert [tape.stem for tape in tapes] == [
+        "TestAll.test_it",
+        "TestAll.test_twice",
+        "test_async",
+        "test_one",
+        "test_words[a]",
+        "test_words[b-c]",
+    ]
+    assert all(take.deltas == DELTAS for tape in tapes for take in load_tape(tape, sidecar=True).takes)
+    assert "sk-abc" not in "".join(tape.read_text(encoding="utf-8") for tape in tapes)
+    asked = len(project.server.requests)
+    project.run(passed=7)
+    assert len(project.server.requests) == asked == 7
+    project.module(MANY.replace("assert stream().get_final_response() == ", ""))
+    assert "1 of its 2 interactions were never asked for" in project.run(passed=6, failed=1)
+
+
+def test_tapes_are_recorded_and_played_by_several_workers(project: Project) -> None:
+    project.pytester.makeconftest(SWITCHED_ON)
+    asking = f"""
+        import httpx, pytest
+
+        @pytest.mark.vcr
+        @pytest.mark.parametrize("number", range(4))
+        def test_one(number):
+            assert b"DONE" in httpx.post("{project.server.url}/v1", json={{"number": number}}).content
+    """
+    project.pytester.makepyfile(test_it=asking)
+    project.server.always(sends(CHUNKS))
+    for arguments in (["--record-mode=once"], []):
+        project.run("-p", "xdist", "-n", "2", *arguments, passed=4)
+    tapes = [project.recorded(f"test_one[{number}]") for number in range(4)]
+    assert all(take.deltas == DELTAS for tape in tapes for take in load_tape(tape, sidecar=True).takes)
+    assert len(project.server.requests) == 4
+
+
+def test_cassettes_of_plain_vcr_tests_play_once_all_are_switched_on(project: Project) -> None:
+    project.module(MANY)
+    project.server.always(sends(CHUNKS))
+    project.run("--record-mode=once", passed=7)
+    project.pytester.makeconftest(SWITCHED_ON)
+    project.run(passed=7)
+    assert len(project.server.requests) == 7
+
+
+@pytest.mark.parametrize("how", ["autouse", "in the test", "usefixtures"])
+def test_the_fixture_is_asked_for_in_any_way(project: Project, how: str) -> None:
+    text = {
+        "autouse": "@pytest.fixture(autouse=True)\ndef on(stream_cassette): pass\n"
+        + ONE.replace("stream_cassette", ""),
+        "in the test": ONE.replace("stream_cassette", "request").replace(
+            "    assert", '    request.getfixturevalue("stream_cassette")\n    assert'
+        ),
+        "usefixtures": '@pytest.mark.usefixtures("stream_cassette")' + ONE.replace("stream_cassette", ""),
+    }[how]
+    project.record(text)
+    assert load_tape(project.recorded(), sidecar=True).takes[0].deltas == DELTAS
+    project.run(passed=1)
+    assert len(project.server.requests) == 1
+    project.module(text.replace('assert stream().get_final_response().name == "Ada Lovelace"', "pass"))
+    assert "1 of its 1 interactions were never asked for" in project.run(failed=1)
+
+
+def test_faults_that_never_happen_fail_the_test(project: Project) -> None:
+    project.record(ONE)
+    project.module(
+        """
+@pytest.mark.vcr
+@pytest.mark.stream_faults(Drop(100))
+def test_one(stream_cassette):
+    stream().get_final_response()
+
+@pytest.mark.vcr("test_one.yaml")
+@pytest.mark.stream_tape(whole=False)
+@pytest.mark.stream_faults(Stall(3))
+def test_two(stream_cassette):
+    pass
+
+@pytest.mark.stream_faults(Drop(100))
+class TestServers:
+    def test_three(self, replay_server):
+        stream(replay_server("test_one.yaml").base_url).get_final_response()
+
+    @pytest.mark.vcr("test_one.yaml")
+    def test_four(self, stream_cassette):
+        stream_cassette(faults=Trickle(3))
+        stream().get_final_response()
+
+    @pytest.mark.vcr("test_one.yaml")
+    def test_five(self, stream_cassette):
+        stream().get_final_response()
+        raise KeyError("what went wrong first is told")
+"""
+    )
+    out = project.run(passed=1, failed=4)
+    assert out.count("fault Drop(event=100) never happened") == 2
+    assert "fault Stall(seconds=3, before=0) never happened" in out
+    assert "KeyError" in out
+
+
+def test_without_the_extra_the_message_names_it(project: Project) -> None:
+    project.module("\ndef test_one(stream_cassette): pass\n\ndef test_two(replay_server): pass\n")
+    project.pytester.makeconftest("import sys\nsys.modules['pytest_recording.network'] = None\n")
+    out = project.run("-p", "no:recording", errors=2)
+    for feature in ("stream_cassette", "replay_server"):
+        assert f"MissingExtra: {feature} needs an extra: pip install 'instructor_stream_ext[testing]'" in out
+    options = ("-p", "instructor_stream_pytest", "-p", "no:recording", "-p", "no:cov", "--record-mode")
+    for arguments in (["once"], ["--co", "--record-mode=once"]):
+        refused = project.pytester.runpytest_subprocess(*options, *arguments)
+        assert refused.ret == pytest.ExitCode.USAGE_ERROR
+        refused.stderr.fnmatch_lines(
+            ["ERROR: --record-mode needs an extra: pip install 'instructor_stream_ext?testing?'"]
+        )
+
+
 def test_other_tests_are_not_touched(project: Project) -> None:
     project.record("@pytest.mark.vcr\ndef test_one():\n    assert stream().get_final_response().age == 36\n")
     assert not Path(f"{project.recorded()}.timing.json").exists()

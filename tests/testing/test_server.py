@@ -11,6 +11,7 @@ import pytest
 
 from instructor_stream_ext.testing import (
     CutOff,
+    Drop,
     End,
     EndEarly,
     ErrorEvent,
@@ -125,6 +126,17 @@ async def test_a_server_that_waits_can_be_stopped() -> None:
     carrier = Carrier("httpx2", is_async=True)
     with ReplayServer([TAKE], speed=1, faults=Stall(3600, before=0)) as server, pytest.raises(FAILURES):
         await carrier.read(server.url + PATH, patience=0.05)
+
+
+@every_carrier
+async def test_a_fault_that_never_happens_is_an_error(carrier: Carrier) -> None:
+    never = r"fault Drop\(event=100\) never happened"
+    with pytest.raises(AssertionError, match=never), ReplayServer([TAKE], faults=Drop(100)) as server:
+        await carrier.read(server.url + PATH)
+    with pytest.raises(AssertionError, match=r"Stall.* never happened"), ReplayServer([TAKE], faults=Stall(1)):
+        pass
+    with pytest.raises(KeyError), ReplayServer([TAKE], faults=Drop(100)):
+        raise KeyError  # what went wrong first is told
 
 
 def test_speeds_are_not_negative() -> None:
