@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -44,10 +44,19 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Gen
     return result
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what holds for all tapes of a run."""
+    parser.getgroup("recording").addoption(
+        "--strict-cassettes",
+        action="store_true",
+        help="Fail a test whose requests are no longer the recorded ones, of which stream_cassette else warns.",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known."""
     for line in (
-        "stream_tape(speed, clock, deltas, whole): how stream_cassette and replay_server play their tape.",
+        "stream_tape(speed, clock, deltas, whole, strict, ignore): how stream_cassette and replay_server play a tape.",
         "stream_faults(*faults): what goes wrong with the tape, in order; faults are in instructor_stream_ext.testing.",
     ):
         config.addinivalue_line("markers", line)
@@ -89,6 +98,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if (deck := item.stash.get(_DECK, None)) is not None:
             deck.body_ended()
     problems = [] if deck is None else deck.problems(over=False)
+    for said in [] if deck is None else deck.warned:
+        from instructor_stream_ext.testing.staleness import StaleCassette
+
+        item.warn(StaleCassette(said))
     if (servers := item.stash.get(_SERVERS, None)) is not None:
         problems += servers.problems()
     if problems:
@@ -123,8 +136,10 @@ def stream_cassette(request: pytest.FixtureRequest, stream_scrubber: Scrubber) -
     from instructor_stream_ext.testing.deck import Deck
 
     deck = Deck(vcr, stream_scrubber)
-    deck(**_settings(request))
-    with _loopback_only() if not deck.records else contextlib.nullcontext(), deck:
+    deck.fails = _failed
+    deck(strict=request.config.getoption("--strict-cassettes"))(**_settings(request))
+    allowed = request.getfixturevalue("allowed_hosts") or ()
+    with _loopback_only(allowed) if not deck.records else contextlib.nullcontext(), deck:
         request.node.stash[_DECK] = deck
         yield deck
 
@@ -236,9 +251,14 @@ def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     return settings
 
 
+def _failed(said: str) -> BaseException:
+    """What no SDK catches, and so does not try again."""
+    return pytest.fail.Exception(said, pytrace=False)
+
+
 @contextlib.contextmanager
-def _loopback_only() -> Iterator[None]:
-    """No connection leaves this machine."""
+def _loopback_only(allowed: Iterable[str] = ()) -> Iterator[None]:
+    """No connection leaves this machine, but to the hosts that the user allows."""
     try:
         from pytest_recording.network import make_network_guard
     except ImportError:
@@ -246,7 +266,7 @@ def _loopback_only() -> Iterator[None]:
 
     with contextlib.ExitStack() as stack:
         for name in ("connect", "connect_ex"):
-            guard = make_network_guard(getattr(socket.socket, name), allowed_hosts=_LOOPBACK)
+            guard = make_network_guard(getattr(socket.socket, name), allowed_hosts=[*_LOOPBACK, *allowed])
             stack.enter_context(mock.patch.object(socket.socket, name, guard))
         yield
 

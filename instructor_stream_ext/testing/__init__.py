@@ -27,6 +27,7 @@ from instructor_stream_ext.testing.faults import (
 )
 from instructor_stream_ext.testing.scrub import Scrubber
 from instructor_stream_ext.testing.server import ReplayServer
+from instructor_stream_ext.testing.staleness import StaleCassette
 from instructor_stream_ext.testing.strategies import GeneratedStream, splits, streams
 from instructor_stream_ext.testing.tape import CassetteError, End, Take, Tape, load_tape
 
@@ -50,6 +51,7 @@ __all__ = [
     "Resplit",
     "ResplitAtEvents",
     "Scrubber",
+    "StaleCassette",
     "Stall",
     "Take",
     "Tape",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,12 @@ from urllib.parse import urlsplit
 from instructor_stream_ext.core.errors import MissingExtra
 from instructor_stream_ext.testing import yaml as tape_yaml
 from instructor_stream_ext.testing.clock import FakeClock, Pace
+from instructor_stream_ext.testing.environment import playing
 from instructor_stream_ext.testing.faults import Fault, FaultsInUse
 from instructor_stream_ext.testing.recording import Recorder, recorded_aiohttp, recorded_stream
 from instructor_stream_ext.testing.replay import Performance, httpx_response, played_aiohttp
 from instructor_stream_ext.testing.scrub import Scrubber
+from instructor_stream_ext.testing.staleness import StaleCassette, changes
 from instructor_stream_ext.testing.tape import (
     TIMING,
     CassetteError,
@@ -39,6 +42,9 @@ from instructor_stream_ext.testing.tape import (
 )
 
 __all__ = ["PLAYED", "Deck", "TapePersister", "use_tape"]
+
+_NAMED = 5
+"""Places of a changed request that a message names."""
 
 PLAYED: set[Path] = set()
 """The tapes that were played by this process."""
@@ -147,6 +153,11 @@ class Deck:
         self._late = False
         self._deltas: int | None = None
         self._whole = True
+        self._strict = False
+        self._ignore: tuple[str, ...] = ()
+        self.stale: list[str] = []
+        self.fails: Callable[[str], BaseException] | None = None
+        """Makes what is raised for a request that cannot be answered, in place of vcrpy's exception."""
         self._requests = self._faulty_from = 0
         self._stack = contextlib.ExitStack()
 
@@ -158,6 +169,8 @@ class Deck:
         faults: Fault | Iterable[Fault] | None = None,
         deltas: int | None = None,
         whole: bool | None = None,
+        strict: bool | None = None,
+        ignore: Iterable[str] | None = None,
     ) -> Self:
         """Set how the tape is played.
 
@@ -168,6 +181,8 @@ class Deck:
             faults: What goes wrong, in order.
             deltas: At least so many pieces of the model's text have to be played.
             whole: False if the test leaves a stream, or requests, of the tape aside on purpose.
+            strict: Whether a request whose JSON is not the recorded one fails the test; else it is a warning.
+            ignore: Paths in that JSON that may differ, such as "messages[0].content"; `[*]` is any index.
         """
         if speed is not None or clock is not None:
             self._pace = Pace.of(speed, clock)
@@ -180,6 +195,10 @@ class Deck:
             self._deltas = deltas
         if whole is not None:
             self._whole = whole
+        if strict is not None:
+            self._strict = strict
+        if ignore is not None:
+            self._ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
         return self
 
     @property
@@ -201,6 +220,7 @@ class Deck:
         self._scrub()
         if self.cassette.write_protected:
             self._check()
+            self._stack.enter_context(playing(request.uri for request, _ in self.cassette.data))
         for name in ("httpx", "httpx2"):
             with contextlib.suppress(ImportError):
                 self._patch_httpx(importlib.import_module(name))
@@ -280,6 +300,7 @@ class Deck:
         """
         found = [f"{self.path.name}: {miss}" for miss in self.misses]
         found += [str(one.failure) for one in self.performances if one.failure is not None]
+        found += self.stale if self._strict else []
         if self.records:
             return found
         found += [f"{self.path.name}: {problem}" for faults in self._faults for problem in faults.problems()]
@@ -318,6 +339,7 @@ class Deck:
         return self._faults[-1].refuse(number)
 
     def _perform(self, request: Any, response: dict[str, Any]) -> Performance:
+        self._compare(request, response)
         recorded = _take(request, response)
         take = self._faults[-1](recorded)
         if len(take.body) != len(recorded.body):
@@ -330,11 +352,36 @@ class Deck:
     def _miss(self, request: Any) -> Exception:
         from vcr.errors import CannotOverwriteExistingCassetteException
 
-        self.misses.append(
-            f"{request.method} {self._scrubber.url(request.uri)} is not on the tape, or was played already"
-        )
+        self.misses.append(self._missing(request))
+        if self.fails is not None:
+            raise self.fails(f"{self.path.name}: {self.misses[-1]}")
         error: Exception = CannotOverwriteExistingCassetteException(cassette=self.cassette, failed_request=request)
         return error
+
+    def _missing(self, request: Any) -> str:
+        if not self.cassette.data and not self.path.is_file():
+            return f"no cassette at {self.path}: record it with --record-mode=once"
+        asked = f"{request.method} {self._scrubber.url(request.uri)}"
+        held = dict.fromkeys(f"{one.method} {one.uri}" for one, _ in self.cassette.data)
+        return f"{asked} is not on the tape, or was played already; the tape holds {', '.join(held) or 'nothing'}"
+
+    @property
+    def warned(self) -> list[str]:
+        """The requests that are not what was recorded, where that is no failure."""
+        return [] if self._strict else self.stale
+
+    def _compare(self, request: Any, response: dict[str, Any]) -> None:
+        """Note where a request's body differs from that of the interaction that answers it."""
+        recorded = next((one for one, held in self.cassette.data if held is response), None)
+        sent = self.cassette.filter_request(_copied(request))
+        if recorded is None or not sent or "multipart/" in _kind_of(sent):
+            return
+        if found := changes(_bytes(recorded.body), _bytes(sent.body), self._ignore):
+            more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            self.stale.append(
+                f"{self.path.name}: {sent.method} {sent.path} is no longer the request that was recorded: "
+                f"{'; '.join(found[:_NAMED])}{more}"
+            )
 
     def _record(self, recorder: Recorder) -> Recorder:
         recorder.timed = recorder.timed and not self._late
@@ -491,6 +538,14 @@ def _vcr_response(take: Take) -> dict[str, Any]:
     }
 
 
+def _kind_of(request: Any) -> str:
+    return next((str(value) for name, value in dict(request.headers).items() if name.lower() == "content-type"), "")
+
+
+def _bytes(body: Any) -> bytes:
+    return body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else b""
+
+
 def _copied(request: Any) -> Any:
     from vcr.request import Request
 
@@ -513,6 +568,8 @@ def use_tape(
     faults: Fault | Iterable[Fault] | None = None,
     deltas: int | None = None,
     whole: bool | None = None,
+    strict: bool = False,
+    ignore: Iterable[str] = (),
     match_on: Iterable[str] = ("method", "scheme", "host", "port", "path", "query"),
 ) -> Iterator[Deck]:
     """Record or play a tape without pytest: within this, requests of httpx, httpx2 and aiohttp go to the tape.
@@ -526,6 +583,8 @@ def use_tape(
         faults: What goes wrong.
         deltas: The least number of pieces of text.
         whole: False if a stream is left early on purpose.
+        strict: As in `Deck`; so is `ignore`.
+        ignore: Paths in a request's JSON that may differ from the recorded one.
         match_on: vcrpy's names of what has to be equal in a request.
 
     Yields:
@@ -546,5 +605,7 @@ def use_tape(
     recorder.register_serializer("yaml", tape_yaml)
     recorder.register_persister(TapePersister())
     with recorder.use_cassette(str(path)) as cassette, Deck(cassette, scrubber) as deck:
-        yield deck(speed=speed, clock=clock, faults=faults, deltas=deltas, whole=whole)
+        yield deck(speed=speed, clock=clock, faults=faults, deltas=deltas, whole=whole, strict=strict, ignore=ignore)
         deck.verify()
+        for said in deck.warned:
+            warnings.warn(said, StaleCassette, stacklevel=3)

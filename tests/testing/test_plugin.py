@@ -116,7 +116,7 @@ def test_the_default_is_to_play_only(project: Project) -> None:
     project.module(ONE)
     project.server.always(sends(CHUNKS))
     out = project.run(failed=1)
-    assert "is not on the tape" in out or "Can't" in out
+    assert f"no cassette at {project.recorded()}: record it with --record-mode=once" in out
     assert not project.server.requests
     assert not project.recorded().exists()
 
@@ -547,3 +547,74 @@ def test_one(token, stream_cassette):
     assert text.count("method: POST") == 2
     assert "authorization" not in text.lower()
     assert "sk-abc" not in text
+
+
+BARE = """
+def stream():
+    client = wrap(instructor.from_openai(openai.OpenAI(), mode=instructor.Mode.JSON_SCHEMA))
+    return client.create_partial(model="m", messages="go", response_model=Person)
+"""
+
+
+def test_a_replay_needs_no_key_and_no_address(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    project.record(ONE)
+    project.module(BARE + ONE)
+    project.run("--strict-cassettes", passed=1)
+
+
+def test_a_request_that_has_changed_is_a_warning_or_a_failure(project: Project) -> None:
+    project.record(ONE)
+    changed = ONE.replace("stream()", "stream(messages='come')")
+    head = "def stream(url=URL, messages='go'):" + HEAD.partition("def stream(url=URL):")[2].replace('"go"', "messages")
+    head = head.format(url=f"{project.server.url}/v1")
+    project.module(head + changed)
+    said = 'messages[0].content: "go" was recorded, "come" is sent'
+    out = project.run("-W", "default", passed=1, warnings=1)
+    assert "StaleCassette: test_one.yaml: POST /v1/chat/completions is no longer the request that was recorded" in out
+    assert said in out
+    assert said in project.run("--strict-cassettes", failed=1)
+    for settings, outcome in (("strict=True", "failed"), ("strict=True, ignore=('messages[0].content',)", "passed")):
+        call = changed.replace("    assert", f"    stream_cassette({settings})\n    assert")
+        project.module(head + call)
+        project.run(**{outcome: 1})
+    project.module(head + changed.replace("def test", "@pytest.mark.stream_tape(ignore='messages')\ndef test"))
+    project.run("--strict-cassettes", passed=1)
+
+
+def test_a_request_that_is_not_on_the_tape_names_itself_and_is_sent_once(project: Project) -> None:
+    project.record(ONE)
+    retrying = BARE.replace("openai.OpenAI()", "openai.OpenAI(base_url=URL + '/other', api_key='k', max_retries=5)")
+    project.module(retrying + ONE)
+    out = project.run(failed=1)
+    assert "POST http://127.0.0.1" in out
+    assert "/v1/other/chat/completions is not on the tape, or was played already; the tape holds POST http" in out
+    assert out.count("is not on the tape") <= 2  # where it happened, and in the summary
+
+
+def test_hosts_that_the_user_allows_are_reached(project: Project) -> None:
+    project.record(ONE)
+    project.module(
+        """
+import socket
+
+@pytest.fixture
+def vcr_config():
+    return {"allowed_hosts": ["192\\\\.0\\\\.2\\\\..*"]}
+
+def reach(host):
+    with socket.socket() as one:
+        one.settimeout(0.01)
+        one.connect((host, 9))
+
+@pytest.mark.vcr
+def test_one(stream_cassette):
+    stream().get_final_response()
+    with pytest.raises(Exception, match="a test tried to connect"):  # said by the tests of this package
+        reach("192.0.2.1")
+    with pytest.raises(RuntimeError, match="(?i)network"):
+        reach("198.51.100.1")
+"""
+    )
+    project.run(passed=1)
