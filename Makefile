@@ -44,7 +44,7 @@ OLDEST := 'litellm==1.83.0' 'openai<3'
 	@.venv-newest/bin/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-.venv-oldest/.dev: $(INPUTS) Makefile
+.venv-oldest/.dev: pyproject.toml Makefile
 	@echo "installing litellm 1.83 and openai 2 into .venv-oldest ..."
 	@$(PYTHON) -m venv --clear .venv-oldest
 	@.venv-oldest/bin/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]' $(OLDEST)

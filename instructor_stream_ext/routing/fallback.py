@@ -7,7 +7,6 @@ is given one. What it does with a stream that breaks, having another model conti
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
@@ -32,10 +31,11 @@ from instructor_stream_ext.core.errors import (
     StreamTimeout,
 )
 from instructor_stream_ext.ports import Recovery
-from instructor_stream_ext.routing.client import RETRIES, split_arguments, wrap_link
+from instructor_stream_ext.routing.client import split_arguments, wrap_link
 from instructor_stream_ext.routing.cost import cost_of
 from instructor_stream_ext.routing.credentials import check_credentials
 from instructor_stream_ext.routing.modes import litellm_module, mode_for
+from instructor_stream_ext.routing.router import deployments_of, failed_deployment, made_router, router_arguments
 from instructor_stream_ext.sync_client import StreamClient
 from instructor_stream_ext.wire.reader import Reader
 
@@ -63,9 +63,6 @@ def _all_cool_down(error: Exception) -> bool:
 
 FALLBACK_ON: tuple[FallbackOn, ...] = (unavailable, StreamInterrupted, StreamTimeout, OutputTruncated)
 """After which errors another model is asked, unless told otherwise. `RetriesExhausted` may be added to it."""
-
-_UNDERWAY = "failed_deployment_id"
-"""Where an error that the Router raised keeps the id of its deployment; litellm 1.110 calls it so itself."""
 
 
 @overload
@@ -233,7 +230,7 @@ class RouteLink(Link):
         cls, entries: list[_Entry], policy: _Policy, mode: Mode | None, arguments: dict[str, Any], *, is_async: bool
     ) -> RouteLink:
         """The route for these models; `arguments` are the Router's and, for all models, litellm's."""
-        routers = set(inspect.signature(litellm_module().Router).parameters) - {"timeout"}
+        routers = router_arguments() - {"timeout"}
         for name in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks"):
             if name in arguments:
                 raise StreamMisuse(f"{name}: the models of a route are its fallbacks, in their order")
@@ -248,17 +245,19 @@ class RouteLink(Link):
         modes: dict[str, Mode] = {}
         listed = []
         for entry in entries:
-            params = dict.fromkeys(RETRIES, 0) | common | entry.params
+            # a `num_retries` of a deployment would stand above that of the Router
+            params = {"max_retries": 0} | common | entry.params
             modes.setdefault(entry.name, mode or mode_for(params["model"], **params).mode)
             listed.append({"model_name": entry.name, "litellm_params": params, "model_info": entry.info})
-        router = _router_class()(model_list=listed, **settings)
+        router = made_router(listed, settings)
         function = functools.partial(router.acompletion if is_async else router.completion, disable_fallbacks=True)
         links = {
             # the model is named for calls that pass the stream by: `create(None, stream=True)` gives litellm's own
             name: _OverRouter(over_litellm(function, each, is_async=is_async, model=name))
             for name, each in modes.items()
         }
-        return cls(router, [_station(router, name, link) for name, link in links.items()], policy)
+        stations = [Station(name, link, deployments_of(router, name)) for name, link in links.items()]
+        return cls(router, stations, policy)
 
     def for_call(self, kwargs: dict[str, Any]) -> Link:
         """This route; the model that the call names comes first, if it names one.
@@ -295,12 +294,7 @@ class RouteLink(Link):
 class _OverRouter(Link):
     """instructor's client over a Router."""
 
-    is_litellm = True  # which cannot be seen: the Router's class is of this module
-
-
-def _station(router: Any, name: str, link: Link) -> Station:
-    listed = router.registry().deployments(name) if hasattr(router, "registry") else router.get_model_list(name)
-    return Station(name, link, {each["model_info"]["id"]: each["litellm_params"] for each in listed})
+    is_litellm = True  # which cannot be seen where the Router's class is of ours
 
 
 class RouteSource(InstructorSource):
@@ -355,7 +349,7 @@ class RouteSource(InstructorSource):
 
     def _next(self, error: Exception) -> str | None:
         """What the Router is asked for next: another deployment of the same model, or the next model."""
-        self._tried.append(self._deployment or str(getattr(error, _UNDERWAY, "")))
+        self._tried.append(self._deployment or failed_deployment(error) or "")
         if len(self._tried) < len(self._station.params) and not _all_cool_down(error):
             other = self._other_deployment()
             if other is not None:
@@ -396,38 +390,3 @@ class RouteSource(InstructorSource):
 
 def _to(request: Request, address: str) -> Request:
     return request._replace(kwargs={**request.kwargs, "model": address})
-
-
-@functools.cache
-def _router_class() -> Any:
-    """litellm's Router, which hands out each stream as it is.
-
-    So does that of litellm 1.110, which cannot be subclassed. Before, its own wrapper catches what breaks a stream and
-    asks again, with the text so far as a text to continue, and what then comes is handed out as if it were the same
-    answer.
-    """
-    Router = litellm_module().Router  # noqa: N806
-    if hasattr(Router, "registry"):
-        return Router
-
-    class PlainRouter(Router):  # type: ignore[misc, valid-type]
-        def completion(self, model: str, messages: Any, **kwargs: Any) -> Any:
-            if kwargs.get("num_retries", self.num_retries):
-                return super().completion(model, messages, **kwargs)
-            # without retries there is nothing to be done in the event loop that it would run, within a running one in
-            # another thread, where nobody who keeps the time could reach the connection
-            kwargs.pop("disable_fallbacks", None)
-            self._update_kwargs_before_fallbacks(model=model, kwargs=kwargs)
-            return self._completion(model=model, messages=messages, **kwargs)
-
-        def _completion_streaming_iterator(self, model_response: Any, *_: Any, **__: Any) -> Any:
-            return model_response
-
-        async def _acompletion_streaming_iterator(self, model_response: Any, *_: Any, **__: Any) -> Any:
-            return model_response
-
-        def _set_deployment_num_retries_on_exception(self, exception: Exception, deployment: Any) -> None:
-            # called for each error of a deployment; no number of retries is wanted from it
-            setattr(exception, _UNDERWAY, deployment["model_info"]["id"])
-
-    return PlainRouter

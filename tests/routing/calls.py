@@ -50,7 +50,9 @@ DOCUMENT = '{"name": "Ann of the Fens", "age": 47}'
 FINAL = Person(name="Ann of the Fens", age=47)
 
 QUIET = pytest.mark.filterwarnings(
-    "ignore:Accessing the 'model_:DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+    "ignore:Accessing the 'model_:DeprecationWarning",
+    r"ignore:Exception ignored in. <(socket|ssl|function (ClientSession|BaseConnector|BaseEventLoop|_Selector))"
+    ":pytest.PytestUnraisableExceptionWarning",
 )
 """litellm asks its own chunks for what pydantic has moved, and leaves its aiohttp sessions to the garbage collector."""
 

@@ -167,14 +167,14 @@ async def test_an_unknown_provider_of_a_call(server: ScriptedServer) -> None:
         ("xai/grok-3", "XAI_API_KEY"),
     ],
 )
-def test_a_model_without_credentials(
+async def test_a_model_without_credentials(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, model: str, key: str, side: str
 ) -> None:
     client: Any = from_litellm(model, async_client=side == "async", api_base=server.url)
     with pytest.raises(StreamMisuse, match=f"{model} has no credentials: litellm misses .*{key}"):
         client.create_partial(Person, "go")
     monkeypatch.setenv(key, "key")
-    client.create_partial(Person, "go")
+    await settled(client.create_partial(Person, "go").close())
     assert server.exchanges == []
 
 

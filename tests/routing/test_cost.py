@@ -74,8 +74,9 @@ async def test_left_in_the_middle(server: ScriptedServer, provider: Any, side: s
     gate = Signal()
     server.add(reply(DOCUMENT, arrange=lambda chunks: [sends(chunks[:6]), Wait(gate)]))
     client = single(server, provider, is_async=side == "async")
-    assert client.create_partial(Person, "go").cost is None
-    async with entered(client.create_partial(Person, "go")) as stream:
+    unread = client.create_partial(Person, "go")
+    assert unread.cost is None
+    async with entered(unread) as stream:
         await first(stream)
         underway = stream.cost
     assert underway > 0

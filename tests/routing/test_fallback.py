@@ -30,10 +30,11 @@ from instructor_stream_ext import (
     Timeouts,
 )
 from instructor_stream_ext.routing import FALLBACK_ON, route, unavailable
+from instructor_stream_ext.routing.router import router_arguments
 from instructor_stream_ext.wire import closing
 from tests.playing import Played, play, still
 from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, litellm, routed
-from tests.server import Cut, Request, Reset, Script, ScriptedServer, Signal, Silent, Status, Wait, reply, sends
+from tests.server import Cut, Request, Reset, Script, ScriptedServer, Signal, Silent, Start, Status, Wait, reply, sends
 from tests.server.wire_format import chat_error, chat_tools
 from tests.sides import both_sides
 
@@ -166,9 +167,16 @@ async def test_a_server_that_is_not_there(server: ScriptedServer, side: str) -> 
 
 
 @both_sides
-@pytest.mark.parametrize("bounds", [Timeouts(first_delta=1.0), Timeouts(idle=1.0)])
-async def test_a_timeout_of_ours(server: ScriptedServer, bounds: Timeouts, side: str) -> None:
-    server.add(begun(Wait(Signal())) if bounds.idle else Silent()).add(reply(DOCUMENT))
+@pytest.mark.parametrize(
+    ("script", "bounds"),
+    [
+        pytest.param(Silent(), Timeouts(first_delta=1.0), id="silent"),
+        pytest.param([Start(), Silent()], Timeouts(first_delta=1.0), id="silent-after-headers"),
+        pytest.param(begun(Wait(Signal())), Timeouts(idle=1.0), id="idle"),
+    ],
+)
+async def test_a_timeout_of_ours(server: ScriptedServer, script: Any, bounds: Timeouts, side: str) -> None:
+    server.add(script).add(reply(DOCUMENT))
     client = routed(server, "openai", "anthropic", is_async=side == "async", timeouts=bounds)
     played = await play(client.create_partial(Person, "go"))
     assert played.final == FINAL
@@ -432,6 +440,54 @@ async def test_when_all_cool_down_the_next_model_is_asked(server: ScriptedServer
         assert (await play(client.create_partial(Person, "go"))).final == FINAL
     assert len(keys_of_gpt(server)) == 2
     assert len(server.exchanges) == 5
+
+
+@both_sides
+@pytest.mark.parametrize("script", [begun(), begun(Cut()), begun(Reset()), broken_by_an_error, Status(500)])
+async def test_each_failure_counts_once(server: ScriptedServer, script: Any, side: str) -> None:
+    """With `allowed_fails=1` the second failure has a deployment cool down, whoever tells the Router of it."""
+    server.add(script).add(reply(DOCUMENT)).add(script).always(reply(DOCUMENT))
+    nearly_always, other = deployment(server, "a", weight=1), deployment(server, "b", weight=1e-12)
+    client = routed(server, nearly_always, other, is_async=side == "async", allowed_fails=1, cooldown_time=600)
+    for _ in range(3):
+        assert (await play(client.create_partial(Person, "go"))).final == FINAL
+    assert keys(server) == ["a", "b", "a", "b", "b"]
+
+
+@both_sides
+async def test_a_limit_of_parallel_requests_is_of_those_underway(server: ScriptedServer, side: str) -> None:
+    server.always(reply(DOCUMENT))
+    client = routed(server, deployment(server, "a", max_parallel_requests=1), is_async=side == "async")
+    for _ in range(3):
+        assert (await play(client.create_partial(Person, "go"))).final == FINAL
+
+
+@both_sides
+async def test_the_routers_retries_if_asked_for(server: ScriptedServer, side: str) -> None:
+    server.add(Status(500)).add(Status(500)).add(reply(DOCUMENT))
+    client = routed(server, "openai", "anthropic", is_async=side == "async", num_retries=2)
+    played = await play(client.create_partial(Person, "go"))
+    assert played.final == FINAL
+    assert restarts(played) == []
+    assert len(server.exchanges) == 3
+
+
+OF_ITS_OWN = ("enable_mid_stream_fallback_continuation", "enable_weighted_failover")
+"""What later Routers can be told to do with what breaks."""
+
+
+@both_sides
+@pytest.mark.parametrize("after", [(), (Cut(),), (Reset(),)], ids=["cut", "connection-cut", "reset"])
+async def test_no_text_of_two_deployments_is_joined(server: ScriptedServer, after: tuple[Any, ...], side: str) -> None:
+    settings = {name: True for name in OF_ITS_OWN if name in router_arguments()}
+    two = [deployment(server, key) for key in ("a", "b")]
+    client = routed(server, *two, is_async=side == "async", **settings)
+    server.add(reply("Once upon a time", arrange=lambda chunks: [sends(chunks[:3]), *after]))
+    server.add(reply("It was a dark night."))
+    played = await play(client.stream_text("go"))
+    assert played.final == "It was a dark night."
+    assert [event.reason for event in played.of(StreamRestarted)] == ["fallback"]
+    assert "Once" not in str(server.exchanges[1].request.json["messages"])
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------
