@@ -632,7 +632,7 @@ class Script:
             if isinstance(error, NoOutput) and not is_over and machine.buffer.length:
                 raise machine.no_output() from None  # prose that just stopped may have been going to bring JSON
             if isinstance(error, NoOutput) and document is None:
-                raise _Rejected(machine.lost or machine.no_output()) from error
+                raise _Rejected(machine.no_output()) from error
             raise _Rejected(error) from error
         return (yield from self._check(result))
 

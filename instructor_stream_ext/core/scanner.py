@@ -84,6 +84,7 @@ class Scanner:
     Args:
         plan: The compiled response type.
         search: Look for the document in the text; else it is the text.
+        patient: A document that opens the text and is no JSON is a fault only when no other comes, as in prose.
         exact: Nothing else may follow the document in the text.
         max_depth: Open containers at most.
         max_items: Items in one array at most.
@@ -96,6 +97,7 @@ class Scanner:
         plan: Plan,
         *,
         search: bool = False,
+        patient: bool = False,
         exact: bool = False,
         max_depth: int = 128,
         max_items: int | None = None,
@@ -104,19 +106,19 @@ class Scanner:
     ) -> None:
         self.plan = plan
         self.search = search
+        self._patient = patient
         self._exact = exact
         self.json_start = 0
         self.begun = False
         self.complete = False
         self.error: StreamError | None = None
-        self.lost: InvalidJSON | None = None
         self.void_end = 0
         self.pending_chars = 0  # fed and not scanned yet; those of an incomplete token count as scanned
         self._max_depth = max_depth
         self._max_items = max_items
         self._events: list[FieldChanged | ItemDone] | None = [] if transitions else None
         self._finder = StartFinder(plan, tags) if search else None
-        self._in_prose = False
+        self.in_prose = False
         self._earlier: tuple[str, int] | None = None
         self._cache: dict[Any, Any] = {}
         self._base = 0  # offset in the text of what is scanned next, the tail included
@@ -127,7 +129,7 @@ class Scanner:
     def _fresh(self) -> None:
         """Nothing is known of a document."""
         self.begun = self.complete = False
-        self.lost = None
+        self._lost: InvalidJSON | None = None
         root = Frame(None, [], is_list=True, known=True, visible=True)
         root.slot = self.plan.root
         root.path = _ROOT_PATH
@@ -281,17 +283,20 @@ class Scanner:
         """Look for a document where none is open: before the first, and behind one that is closed or no JSON."""
         self._tail = ""
         while True:
-            found, pos = finder.find(text)
+            found, pos = finder.find(text, self._base)
             self._base += pos
             text = text[pos:]
             if found is Found.NOTHING:
                 self._tail = text
                 return
             if found is Found.START and not self.begun:
-                self._in_prose = finder.passed
+                self.in_prose = finder.passed
                 self._begin_document(text)
                 return
+            lost = None
             if found is Found.VOID:
+                if self._lost is not None and self._base <= self._lost.offset:
+                    lost = self._lost  # the tag stood in one of its strings, so it may still be what is wrong
                 self.void_end = self._base
                 self._earlier = None
                 finder.again = False
@@ -301,6 +306,7 @@ class Scanner:
             finder.passed = True
             if self.begun:
                 self._fresh()
+                self._lost = lost
                 self._pending.insert(0, text)
                 self.pending_chars += len(text)
                 raise Drafted
@@ -309,6 +315,7 @@ class Scanner:
         self._tail = ""
         self.json_start = self._base
         self.begun = True
+        self._lost = None
         self._state = VALUE
         if self.plan.kind != "any" and text[0] not in self.plan.openers:
             self._frame.visible = False  # of another kind than the type, which validation will say
@@ -316,19 +323,33 @@ class Scanner:
         self._scan_document(text)
 
     def _scan_document(self, text: str) -> None:
-        """Scan within the document; what is no JSON may be a draft's, whose end is still to come."""
+        """Scan within the document; what is no JSON may be a draft, whose end is still to come.
+
+        It is looked at once more from its beginning: the tag, or the fence, that ends a draft may stand in a string
+        that was never closed.
+        """
         try:
             self._scan(text, 0)
         except InvalidJSON as fault:
             opened_tag = self.plan.openers == "[" and fault.offset == self.json_start + 1
-            if self._finder is None or not (self._in_prose or opened_tag):
+            if self._finder is None or not (self.in_prose or self._patient or opened_tag):
                 raise
             self.error = None
-            self.lost = fault
+            self._lost = fault
             self._state = LOST
+            whole = self.json_text()
             self._kept.clear()
-            rest, self._tail = self._tail, ""
-            self._look(rest, self._finder)
+            self._base = self.json_start
+            if not whole.startswith("{{"):  # as in a template, where the inner brace begins the document
+                self._finder.lose()
+            self._look(whole, self._finder)
+
+    @property
+    def lost(self) -> InvalidJSON | None:
+        """What is wrong with a document that is no JSON, as long as no other has begun."""
+        if self._finder is not None and self._finder.reasoning and self._finder.reasoning[-1][0] == self.json_start:
+            return None  # it was no document but a tag, such as [THINK]
+        return self._lost
 
     def _close_document(self, end: int) -> None:
         self._state = DONE
@@ -351,12 +372,16 @@ class Scanner:
         self.pending_chars = len(document)
         return True
 
-    @property
-    def candidates(self) -> slice:
-        """Where in the text a document may stand that was not seen to begin: after reasoning, and not within it."""
-        if self._finder is not None and self._finder.thinking:
-            return slice(self.void_end, max(self.void_end, self._finder.opened_at))
-        return slice(self.void_end, None)
+    def candidates(self, text: str) -> str:
+        """Where a document may stand that was not seen to begin: behind what is void, and in no reasoning."""
+        parts, at = [], self.void_end
+        for begin, end in [] if self._finder is None else self._finder.reasoning:
+            if begin >= at:
+                parts.append(text[at:begin])
+                at = end
+        if self._finder is None or not self._finder.thinking:
+            parts.append(text[at:])
+        return "\n".join(parts)
 
     def _beyond(self, text: str) -> None:
         """Take what comes after the document, where the text is to be nothing else.
