@@ -674,6 +674,11 @@ class InstructorSource:
         return self._link.mode
 
     @property
+    def asks_in_words(self) -> bool:
+        """Whether only the prompt asks for JSON, so that instructor's `create` looks for it in the text, too."""
+        return self.mode is Mode.MD_JSON or (self._link.provider is Provider.ANTHROPIC and self.mode is Mode.JSON)
+
+    @property
     def create_kwargs(self) -> dict[str, Any]:
         """The request as last sent."""
         return self._sent or {}

@@ -462,6 +462,7 @@ class _ParserMaker:
         return PartialParser(
             self._plan,
             search=search,
+            patient=self._source.asks_in_words,
             max_depth=self._limits.max_depth,
             max_items=self._limits.max_items,
             tags=self._tags,

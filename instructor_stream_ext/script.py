@@ -654,14 +654,14 @@ class Script:
             )
             result = self._gate.open(document, machine.candidates if document is None else machine.text)
         except (ValidationError, NoOutput, InvalidJSON) as error:
-            repaired = yield from self._repaired(machine.lost or error, end)
+            repaired = yield from self._repaired(error, end)
             if repaired:
                 return (yield from self._check(repaired[0]))
             is_over = end is not None and end.kind is not EndKind.UNKNOWN
             if isinstance(error, NoOutput) and not is_over and machine.buffer.length:
                 raise machine.no_output() from None  # prose that just stopped may have been going to bring JSON
             if isinstance(error, NoOutput) and document is None:
-                raise _Rejected(machine.lost or machine.no_output()) from error
+                raise _Rejected(machine.no_output()) from error
             raise _Rejected(error) from error
         return (yield from self._check(result))
 

@@ -462,15 +462,10 @@ class StreamMachine:
         return self.fault is _DRAFTED
 
     @property
-    def lost(self) -> InvalidJSON | None:
-        """What was wrong with a document in prose after which no other came."""
-        return None if self._parser is None else self._parser.lost
-
-    @property
     def candidates(self) -> str:
         """The text in which a document may stand that was not seen to begin."""
         text = str(self.document_buffer)
-        return text if self._parser is None else text[self._parser.candidates]
+        return text if self._parser is None else self._parser.candidates(text)
 
     def feed_aside(self, text: str, now: float) -> list[StreamEvent] | tuple[StreamEvent, ...]:
         """Take answer text that is beside the document, such as prose next to a tool call."""
@@ -554,7 +549,7 @@ class StreamMachine:
                 self._waited += now - self._waiting_at
         self._waiting_at = None
 
-    def finish(
+    def finish(  # noqa: C901  one case per way in which the gate stays shut
         self, end: EndSignal | None, *, refusal: str = "", detail: str = "", has_called: bool = False
     ) -> str | None:
         """The provider's stream has ended: may the gate open?
@@ -592,7 +587,11 @@ class StreamMachine:
             if parser.lacks:
                 raise NoOutput(parser.lacks)
             return parser.json_text()
-        if parser.begun and parser.lost is None:
+        if parser.lost is not None:
+            if parser.in_prose and (end is None or kind is EndKind.UNKNOWN):
+                raise self.no_output()
+            raise parser.lost
+        if parser.begun:
             said = f"the provider said {end.word!r}" if end else "the stream just stopped"
             raise OutputTruncated(
                 f"the JSON was not closed after {self.document_buffer.length} characters: {said}",

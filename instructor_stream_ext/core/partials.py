@@ -53,6 +53,7 @@ class PartialParser(Scanner):
     Args:
         plan: The compiled response type.
         search: Look for the document in the text; else it is the text, as with tool arguments.
+        patient: A document that opens the text and is no JSON is a fault only when no other comes.
         tags: What ends reasoning in the text; the known families' if None.
         max_depth: Open containers at most.
         max_items: Items in one array at most.
@@ -72,6 +73,7 @@ class PartialParser(Scanner):
         plan: Any,
         *,
         search: bool = False,
+        patient: bool = False,
         max_depth: int = 128,
         max_items: int | None = None,
         transitions: bool = False,
@@ -80,6 +82,7 @@ class PartialParser(Scanner):
         super().__init__(
             plan,
             search=search,
+            patient=patient,
             exact=not search,
             max_depth=max_depth,
             max_items=max_items,

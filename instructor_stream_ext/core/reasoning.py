@@ -25,14 +25,20 @@ _CLOSING = (
     r"<\|inner_suffix\|>",  # Apertus
     r"<channel\|>",  # Gemma 4
     r"<\|close\|>think<\|sep\|>",  # Kimi K3
-    r"\[BEGIN FINAL RESPONSE\]",  # Apriel
     r"<\|channel\|>final(?: ?<\|constrain\|>json)?<\|message\|>",  # gpt-oss (harmony)
-    r"assistantfinal",  # the same where the server drops special tokens
 )
-_CLOSING_OPENED = (
-    r"<\|end\|>",  # harmony; Phi ends every answer with it
+_CLOSING_OPENED = (r"<\|end\|>",)  # harmony; Phi ends every answer with it
+_WORDS = (
+    r"assistantfinal",  # gpt-oss where the server drops special tokens
+    r"\[BEGIN FINAL RESPONSE\]",  # Apriel
     r"(?i:here(?:'s| is) my response:)",  # Granite 3.2
 )
+"""What closes reasoning but may be said in prose as well, so that it takes more than the words (`StartFinder`)."""
+_HEADS = (
+    r"(?i:here are my reasoning steps:)",  # Apriel
+    r"(?i:here(?:'s| is) my thought process:)",  # Granite 3.2
+)
+"""What such reasoning begins with; an answer in prose may begin so, too, and is no reasoning if nothing closes it."""
 _OPENING = (
     rf"(?i:<{_NAMES}>)",
     r"\[THINK\]",
@@ -43,8 +49,8 @@ _OPENING = (
     r"<\|channel>thought",
     r"<\|open\|>think<\|sep\|>",
     r"<\|channel\|>(?:analysis|commentary)",
-    r"(?i:here(?:'s| is) my thought process:)",
 )
+_BRACKETED = ("[/THINK]", "[THINK]", "[BEGIN FINAL RESPONSE]")
 _LONGEST = 64
 """No tag is longer, so that no more than this is looked at twice."""
 
@@ -54,13 +60,18 @@ class Tags:
     """What to look for in text.
 
     Attributes:
-        point: Finds a closing tag (group "close"), an opening one (group "open"), or what may open a document.
+        point: Finds a closing tag (group "close"), words that may be one ("words"), what such reasoning begins with
+            ("head"), an opening tag ("open"), or what may open a document.
+        broken: The same within JSON that is broken, whose brackets are counted; or a code fence ("fence").
         close: Finds what closes reasoning that was opened.
+        bracketed: The tags that begin as a document may.
         longest: Characters a tag has at most.
     """
 
     point: re.Pattern[str]
+    broken: re.Pattern[str]
     close: re.Pattern[str]
+    bracketed: tuple[str, ...]
     longest: int
 
 
@@ -85,8 +96,12 @@ def tags_from(more: ReasoningTags | None) -> Tags:
 def _compiled(more: tuple[tuple[str, str], ...]) -> Tags:
     closing = "|".join((*(re.escape(close) for _, close in more), *_CLOSING))
     opening = "|".join((*(re.escape(opened) for opened, _ in more if opened), *_OPENING))
+    tags = f"(?P<close>{closing})|(?P<words>{'|'.join(_WORDS)})|(?P<head>{'|'.join(_HEADS)})|(?P<open>{opening})"
+    given = tuple(part for tag in more for part in tag)
     return Tags(
-        point=re.compile(rf"(?P<close>{closing})|(?P<open>{opening})|[{{\[]"),
+        point=re.compile(rf"{tags}|[{{\[]"),
+        broken=re.compile(rf"{tags}|(?P<fence>```)|[{{\[}}\]]"),
         close=re.compile("|".join((closing, *_CLOSING_OPENED))),
-        longest=max(_LONGEST, *(len(part) for tag in more for part in tag), 0),
+        bracketed=(*_BRACKETED, *(part for part in given if part.startswith(("{", "[")))),
+        longest=max(_LONGEST, *map(len, given), 0),
     )

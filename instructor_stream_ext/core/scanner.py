@@ -89,6 +89,7 @@ class Scanner:
     Args:
         plan: The compiled response type.
         search: Look for the document in the text; else it is the text.
+        patient: A document that opens the text and is no JSON is a fault only when no other comes, as in prose.
         exact: Nothing else may follow the document in the text.
         max_depth: Open containers at most.
         max_items: Items in one array at most.
@@ -101,6 +102,7 @@ class Scanner:
         plan: Plan,
         *,
         search: bool = False,
+        patient: bool = False,
         exact: bool = False,
         max_depth: int = 128,
         max_items: int | None = None,
@@ -109,19 +111,19 @@ class Scanner:
     ) -> None:
         self.plan = plan
         self.search = search
+        self._patient = patient
         self._exact = exact
         self.json_start = 0
         self.begun = False
         self.complete = False
         self.error: StreamError | None = None
-        self.lost: InvalidJSON | None = None
         self.void_end = 0
         self.pending_chars = 0  # fed and not scanned yet; those of an incomplete token count as scanned
         self._max_depth = max_depth
         self._max_items = max_items
         self._events: list[FieldChanged | ItemDone] | None = [] if transitions else None
         self._finder = StartFinder(plan, tags) if search else None
-        self._in_prose = False
+        self.in_prose = False
         self._spoilt: InvalidJSON | None = None
         self._earlier: tuple[str, int] | None = None
         self._cache: dict[Any, Any] = {}
@@ -133,7 +135,7 @@ class Scanner:
     def _fresh(self) -> None:
         """Nothing is known of a document."""
         self.begun = self.complete = False
-        self.lost = None
+        self._lost: InvalidJSON | None = None
         root = Frame(None, [], is_list=True, known=True, visible=True)
         root.slot = self.plan.entry or self.plan.root
         root.path = _ROOT_PATH
@@ -342,7 +344,7 @@ class Scanner:
             return ""
         return self._begin_document(text[pos:])
 
-    def _look(self, text: str, finder: StartFinder) -> str:
+    def _look(self, text: str, finder: StartFinder) -> str:  # noqa: C901  one case per thing that can be found
         """Look for a document where none is open: before the first, and behind one that is closed or no JSON.
 
         Returns:
@@ -350,7 +352,7 @@ class Scanner:
         """
         self._tail = ""
         while True:
-            found, pos = finder.find(text)
+            found, pos = finder.find(text, self._base)
             self._base += pos
             if self._row is not None:
                 self._between = self._between[-2:] + text[:pos]
@@ -360,11 +362,14 @@ class Scanner:
                 self._tail = text
                 return ""
             if found is Found.START and not self.begun:
-                self._in_prose = finder.passed
+                self.in_prose = finder.passed
                 return self._begin_document(text)
             if found is Found.START and self._is_next_item(text):
                 return self._begin_item(text)
+            lost = None
             if found is Found.VOID:
+                if self._lost is not None and self._base <= self._lost.offset:
+                    lost = self._lost  # the tag stood in one of its strings, so it may still be what is wrong
                 self.void_end = self._base
                 self._earlier = None
                 finder.again = False
@@ -374,6 +379,7 @@ class Scanner:
             finder.passed = True
             if self.begun:
                 self._fresh()
+                self._lost = lost
                 if self._events:
                     self._events = []  # of the draft, which is void
                 self._pending.insert(0, text)
@@ -384,6 +390,7 @@ class Scanner:
         self._tail = ""
         self.json_start = self._base
         self.begun = True
+        self._lost = None
         self._state = VALUE
         envelope = None if self._is_bare else self.plan.envelope
         if text[0] not in self.plan.openers and not self._is_bare and (envelope or self.plan.kind != "any"):
@@ -393,23 +400,40 @@ class Scanner:
         return text
 
     def _scan_document(self, text: str) -> None:
-        """Scan within the document; what is no JSON may be a draft's, whose end is still to come."""
+        """Scan within the document; what is no JSON may be a draft, whose end is still to come.
+
+        It is looked at once more from its beginning: the tag, or the fence, that ends a draft may stand in a string
+        that was never closed.
+        """
         finder = self._finder
         while text:
             try:
                 self._scan(text, 0)
             except InvalidJSON as fault:
                 opened_tag = self.plan.openers[0] == "[" and fault.offset == self.json_start + 1
-                if finder is None or not (self._in_prose or opened_tag):
+                if finder is None or not (self.in_prose or self._patient or opened_tag):
                     raise
                 self.error = None
-                self.lost = fault
+                self._lost = fault
                 self._state = LOST
+                rest = self._tail
+                if self._row is None:  # else the items before it stand
+                    rest = self.around_text()
+                    self._base = self.json_start
                 self._kept.clear()
-                text, self._tail = self._look(self._tail, finder), self._tail
+                if not rest.startswith("{{"):  # as in a template, where the inner brace begins the document
+                    finder.lose()
+                text = self._look(rest, finder)
             else:
                 rest, self._rest = self._rest, ""
                 text = "" if not rest else self._beyond(rest) if finder is None else self._look(rest, finder)
+
+    @property
+    def lost(self) -> InvalidJSON | None:
+        """What is wrong with a document that is no JSON, as long as no other has begun."""
+        if self._finder is not None and self._finder.reasoning and self._finder.reasoning[-1][0] == self.json_start:
+            return None  # it was no document but a tag, such as [THINK]
+        return self._lost
 
     def _close_document(self, surplus: int) -> None:
         """The document ends where so many characters of the text are left."""
@@ -443,12 +467,16 @@ class Scanner:
         self.pending_chars = len(document)
         return True
 
-    @property
-    def candidates(self) -> slice:
-        """Where in the text a document may stand that was not seen to begin: after reasoning, and not within it."""
-        if self._finder is not None and self._finder.thinking:
-            return slice(self.void_end, max(self.void_end, self._finder.opened_at))
-        return slice(self.void_end, None)
+    def candidates(self, text: str) -> str:
+        """Where a document may stand that was not seen to begin: behind what is void, and in no reasoning."""
+        parts, at = [], self.void_end
+        for begin, end in [] if self._finder is None else self._finder.reasoning:
+            if begin >= at:
+                parts.append(text[at:begin])
+                at = end
+        if self._finder is None or not self._finder.thinking:
+            parts.append(text[at:])
+        return "\n".join(parts)
 
     def _beyond(self, text: str) -> str:
         """Take what comes after the document, where the text is to be nothing else.

@@ -29,6 +29,12 @@ _KEY_OPEN = re.compile(r'\{[ \t\n\r]*(?:"(?:[^"\\]|\\.)*(?:\\|"[ \t\n\r]*)?)?\Z'
 _BLANK = re.compile(r"[ \t\n\r]*").match
 _KINDS = {'"': "string", "-": "number", **dict.fromkeys("0123456789", "number")}
 _WORDS = ("true", "false", "null")
+_LINE_START = re.compile(r"(?:\A|\n)[ \t]*\Z").search
+_STRIPPED_HEAD = re.compile(r"(?:analysis|commentary)\w").match
+"""What gpt-oss's answer begins with where the server drops special tokens: the channel's name, and no space."""
+_STRIPPED_HEADS = ("analysis", "commentary")
+_FOLLOWS = 24
+"""Characters after words that may close reasoning, within which JSON must begin."""
 
 
 class Found(Enum):
@@ -44,7 +50,8 @@ class StartFinder:
 
     The first character that is no space may open it. Otherwise what stands between reasoning tags is passed over, and
     an opener followed by a key the type knows (in a list: by a value that fits) begins one. A closing tag that nothing
-    opened voids what stood before it.
+    opened voids what stood before it. Words that close the reasoning of some models, but may be said in prose as well,
+    do so at the beginning of a line, right before JSON, or where the answer has begun as those models' reasoning does.
     """
 
     def __init__(self, plan: Plan, tags: Tags | None = None) -> None:
@@ -52,58 +59,105 @@ class StartFinder:
         self._openers = plan.openers
         self._tags = tags or tags_from(None)
         self._before = ""
-        self._offset = 0
-        self.opened_at = 0
-        self.passed = False
         self._first = True
+        self._headed = False
+        self._depth: int | None = None
+        self.passed = False
         self.thinking = False
+        self.reasoning: list[tuple[int, int]] = []
+        """Where in the text tags enclose reasoning; the end of one that is open is its beginning."""
         self.again = False
         """Whether a document was found before: a value within some other JSON is none that comes after it."""
 
-    def find(self, text: str) -> tuple[Found, int]:
+    def lose(self) -> None:
+        """What was taken for a document is no JSON: the next begins behind its brackets, a fence or a closing tag."""
+        self._depth = 0
+        self.again = True
+
+    def find(self, text: str, at: int) -> tuple[Found, int]:
         """Look at `text`, which begins where the last look said.
+
+        Args:
+            text: What follows.
+            at: Where it begins in the whole text.
 
         Returns:
             What was found, and the offset: where the document begins, or where the closing tag ends. If nothing was,
             what stands from there on must be looked at again together with what follows.
         """
-        found, pos = self._find(text)
+        found, pos = self._find(text, at)
         self._before = (self._before + text[:pos])[-_BEHIND:]
-        self._offset += pos
         return found, pos
 
-    def _find(self, text: str) -> tuple[Found, int]:  # noqa: C901  one case per thing that can be found
-        pos, size, longest = 0, len(text), self._tags.longest
+    def _find(self, text: str, at: int) -> tuple[Found, int]:  # noqa: C901, PLR0911, PLR0912  one case per thing found
+        pos, size, tags = 0, len(text), self._tags
         if self._first:
             pos = _SPACE(text).end()  # type: ignore[union-attr]
-            if pos == size:
-                return Found.NOTHING, size
+            head = text[pos : pos + len(_STRIPPED_HEADS[1]) + 1]
+            if any(word.startswith(head) for word in _STRIPPED_HEADS):
+                return Found.NOTHING, pos
             self._first = False
             if text[pos] in self._openers:
                 return Found.START, pos
             self.passed = True
+            self._headed = _STRIPPED_HEAD(head) is not None
         while pos < size:
-            point = (self._tags.close if self.thinking else self._tags.point).search(text, pos)
+            if self.thinking:
+                if (point := tags.close.search(text, pos)) is None:
+                    break
+                pos = point.end()
+                self.thinking = False
+                self.reasoning[-1] = (self.reasoning[-1][0], at + pos)
+                continue
+            point = (tags.point if self._depth is None else tags.broken).search(text, pos)
             if point is None:
                 break
-            if self.thinking:
-                self.thinking = False
-                pos = point.end()
-            elif point.lastgroup == "close":
-                return Found.VOID, point.end()
-            elif point.lastgroup == "open":
+            kind, pos = point.lastgroup, point.end()
+            if kind == "words":
+                closes = self._headed or self._closes(text, point.start(), pos)
+                if closes is None:
+                    return Found.NOTHING, point.start()
+                if not closes:
+                    continue
+            if kind in ("close", "words"):
+                self._depth = None
+                return Found.VOID, pos
+            if kind == "head":
+                self._headed = True
+            elif kind == "open":
+                self._depth = None
                 self.thinking = True
-                self.opened_at = self._offset + point.start()
-                pos = point.end()
+                self.reasoning.append((at + point.start(), at + point.start()))
+            elif kind == "fence":
+                self._depth = None
             else:
                 pos = point.start()
-                verdict = _fits(self._root, text, pos)
-                if verdict is True and not self._is_within(text, pos):
-                    return Found.START, pos
-                if verdict is None and size - pos <= _HELD:
+                rest = text[pos : pos + tags.longest]
+                if any(len(rest) < len(tag) and tag.startswith(rest) for tag in tags.bracketed):
                     return Found.NOTHING, pos
+                if self._depth is not None:
+                    self._depth += 1 if text[pos] in "{[" else -1
+                    if self._depth <= 0:
+                        self._depth = None
+                else:
+                    verdict = _fits(self._root, text, pos)
+                    if verdict is True and not self._is_within(text, pos):
+                        return Found.START, pos
+                    if verdict is None and size - pos <= _HELD:
+                        return Found.NOTHING, pos
                 pos += 1
-        return Found.NOTHING, max(pos, size - longest + 1)
+        return Found.NOTHING, max(pos, size - tags.longest + 1)
+
+    def _closes(self, text: str, start: int, end: int) -> bool | None:
+        """Whether words between two offsets close reasoning; None if more text must tell."""
+        if _LINE_START((self._before + text[max(0, start - _BEHIND) : start])[-_BEHIND:]):
+            return True
+        follows = text[end : end + _FOLLOWS].lstrip()
+        if follows.startswith("json"):
+            follows = follows[len("json") :].lstrip()
+        if "json".startswith(follows):
+            return None if len(text) - end < _FOLLOWS else False
+        return follows[0] in "{[`"
 
     def _is_within(self, text: str, pos: int) -> bool:
         """Whether what begins here is part of a schema, or of JSON that is no document of the type."""
