@@ -13,6 +13,7 @@ import contextlib
 import functools
 import inspect
 import json
+import logging
 import math
 import re
 import time
@@ -25,6 +26,7 @@ from instructor.cache import BaseCache, load_cached_response, store_cached_respo
 from instructor.core.exceptions import (
     FailedAttempt,
     InstructorRetryException,
+    ResponseParsingError,
     TokenBudgetExceeded,
     TokenUsageUnavailableError,
 )
@@ -42,9 +44,10 @@ from instructor.v2.dsl.partial import Partial, PartialBase
 from instructor.v2.dsl.response_list import ListResponse
 from instructor.v2.dsl.simple_type import AdapterBase
 from instructor.v2.validation.async_validators import reject_async_validators
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, RootModel, ValidationError
+from pydantic_core import InitErrorDetails
 
-from instructor_stream_ext.core.errors import ClientNotSupported, StreamMisuse
+from instructor_stream_ext.core.errors import ClientNotSupported, InvalidJSON, NoOutput, StreamMisuse
 from instructor_stream_ext.core.events import Cost
 from instructor_stream_ext.hooks import refuse_coroutine
 from instructor_stream_ext.ports import Do, Recovery
@@ -78,6 +81,8 @@ __all__ = [
     "refuse_coroutines",
     "reject_async_validators",
 ]
+
+log = logging.getLogger("instructor_stream_ext")
 
 HOOK_NAMES = frozenset(name.value for name in HookName)
 """instructor's own hooks."""
@@ -653,6 +658,7 @@ class InstructorSource:
         self._request = request
         self._hooks = hooks
         self._max_attempts = max_attempts
+        self.for_create = request.for_create
         self._sent: dict[str, Any] | None = None
         self._leaves_usage_out = False
         self._reasked = False
@@ -932,6 +938,35 @@ class InstructorSource:
             told += self._wishes(
                 "completion:usage", _copied(self.usage_total), attempt_number=len(self.failed_attempts) + 1
             )
+        return told
+
+    def as_created(self, error: Exception, reader: Reader) -> Exception:
+        """What instructor's `create` raises for an answer that the gate refused with this error, which is its cause.
+
+        An answer without JSON, of which no validator is told, is given to instructor's own parser; where that finds
+        some, as in a draft, it is what instructor says of text that is no JSON.
+        """
+        link, request = self._link, self._request
+        if request.wire is None or not isinstance(error, NoOutput | InvalidJSON):
+            return error
+        handlers = mode_registry.get_handlers(link.provider, link.mode)
+        try:
+            handlers.response_parser(
+                response=reader.completion(),
+                response_model=request.wire,
+                validation_context=request.context,
+                strict=request.strict,
+                stream=False,
+                is_async=link.is_async,
+            )
+        except (ValidationError, ResponseParsingError, json.JSONDecodeError) as raised:
+            raised.__cause__ = error
+            return raised
+        except Exception as raised:
+            log.debug("instructor's parser of %s raised", link.mode.value, exc_info=raised)
+        fault = InitErrorDetails(type="json_invalid", input=error.text, ctx={"error": str(error)})
+        told = ValidationError.from_exception_data(request.wire.__name__, [fault])
+        told.__cause__ = error
         return told
 
     def rejected(self, reader: Reader, error: Exception, attempt: int) -> Iterable[Do]:

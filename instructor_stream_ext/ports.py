@@ -124,11 +124,13 @@ class Source(Protocol):
         usage_total: In the provider's own type, for errors.
         failed_attempts: Those that did not pass the gate.
         recalled_completion: What the caller's cache has as the provider's answer; None unless `recall` gave something.
+        for_create: Whether `create` asked, whose errors are those of instructor's own.
     """
 
     usage_total: Any
     failed_attempts: list[Any]
     recalled_completion: Any
+    for_create: bool
 
     @property
     def create_kwargs(self) -> dict[str, Any]:
@@ -176,6 +178,10 @@ class Source(Protocol):
 
     def answered(self, reader: Reader) -> Iterable[Do]:
         """The answer is whole: whom to tell."""
+        ...
+
+    def as_created(self, error: Exception, reader: Reader) -> Exception:
+        """What instructor's `create` raises for an answer that the gate refused with this error."""
         ...
 
     def rejected(self, reader: Reader, error: Exception, attempt: int) -> Iterable[Do]:

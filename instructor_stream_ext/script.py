@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from instructor_stream_ext.core.errors import (
     InvalidJSON,
     NoOutput,
+    OutputTruncated,
     RetriesExhausted,
     StreamError,
     StreamInterrupted,
@@ -85,7 +86,12 @@ _NOT_CONNECTED = frozenset({"ClientConnectorError", "ConnectError", "ConnectTime
 
 
 def _is_before_the_first_byte(error: Exception) -> bool:
-    """Whether an SDK that connects only when it is first read, as google-genai's, got no stream at all."""
+    """Whether an SDK that connects only when it is first read, as google-genai's, got no stream at all.
+
+    It refuses what it cannot send by a plain `ValueError`; what it cannot read is a kind of its own, or JSON's.
+    """
+    if type(error) is ValueError:
+        return True
     if isinstance(getattr(error, "status_code", getattr(error, "code", None)), int):
         return True
     return any(kind.__name__ in _NOT_CONNECTED for kind in type(error).__mro__)
@@ -248,6 +254,8 @@ class Script:
             yield from self._close()
             self._drop_internals(error)
             self.error = error
+            if isinstance(error, OutputTruncated) and self.reader is not None:
+                error.last_completion = self.reader.completion()
             yield from self._tell_end(machine.fail(self.clock(), error))
             raise
         else:
@@ -281,6 +289,8 @@ class Script:
                 yield from self._close()
                 machine.annotate(error, machine.newest_partial())
                 assert self.reader is not None  # noqa: S101
+                if source.for_create:
+                    error = source.as_created(error, self.reader)
                 yield from self._tell_all(source.rejected(self.reader, error, machine.attempt))
                 try:
                     if rejected.for_good:

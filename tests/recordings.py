@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, Field, create_model
 
-__all__ = ["CORPUS", "INDEX", "Recording", "recordings"]
+__all__ = ["CORPUS", "INDEX", "Recording", "kind_for", "list_of", "model_for", "recordings"]
 
 CORPUS = Path(__file__).parents[2] / "shared" / "wire"
 INDEX = CORPUS / "INDEX.tsv"
@@ -113,3 +114,39 @@ def _recording(row: dict[str, str]) -> Recording:
         finish=row["finish"],
         notes=row["notes"],
     )
+
+
+def model_for(name: str, value: dict[str, Any], *more: dict[str, Any]) -> type[BaseModel]:
+    """A model that has a place for everything in these objects."""
+    values = (value, *more)
+    fields: dict[str, Any] = {}
+    for number, key in enumerate(dict.fromkeys(key for one in values for key in one)):
+        present = [one[key] for one in values if key in one]
+        default = ... if len(present) == len(values) else None
+        fields[f"f{number}"] = (kind_for(f"{name}_{key}", present), Field(default, alias=key))
+    return create_model(name, **fields)
+
+
+def kind_for(name: str, values: list[Any]) -> Any:
+    """A type of all these values."""
+    kinds: Any = None
+    objects = [value for value in values if isinstance(value, dict)]
+    lists = [value for value in values if isinstance(value, list)]
+    if objects:
+        kinds = model_for(name, *objects)
+    if lists:
+        items = [item for value in lists for item in value]
+        kinds = _either(kinds, list_of(kind_for(name, items) if items else Any))
+    for value in values:
+        if not isinstance(value, dict | list):
+            kinds = _either(kinds, type(value))
+    return kinds
+
+
+def list_of(kind: Any) -> Any:
+    """The type of a list of them."""
+    return list[kind]
+
+
+def _either(one: Any, other: Any) -> Any:
+    return other if one is None else one | other

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from instructor import Mode
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from instructor_stream_ext import (
@@ -24,7 +24,7 @@ from instructor_stream_ext import (
     StreamRestarted,
 )
 from tests.playing import Played, arguments_for, client_for, play
-from tests.recordings import INDEX, Recording, recordings
+from tests.recordings import INDEX, Recording, kind_for, list_of, model_for, recordings
 from tests.server import Answer, ScriptedServer, Send, Start, Step, sends
 
 pytestmark = pytest.mark.skipif(not INDEX.exists(), reason="the collection of recordings is not beside this checkout")
@@ -85,40 +85,6 @@ def _ways(recording: Recording, body: bytes) -> list[list[Step]]:
 
 
 # -- what is asked for -----------------------------------------------------------------------------------------------
-
-
-def _model(name: str, value: dict[str, Any], *more: dict[str, Any]) -> type[BaseModel]:
-    """A model that has a place for everything in these objects."""
-    values = (value, *more)
-    fields: dict[str, Any] = {}
-    for number, key in enumerate(dict.fromkeys(key for one in values for key in one)):
-        present = [one[key] for one in values if key in one]
-        default = ... if len(present) == len(values) else None
-        fields[f"f{number}"] = (_kind(f"{name}_{key}", present), Field(default, alias=key))
-    return create_model(name, **fields)
-
-
-def _kind(name: str, values: list[Any]) -> Any:
-    kinds: Any = None
-    objects = [value for value in values if isinstance(value, dict)]
-    lists = [value for value in values if isinstance(value, list)]
-    if objects:
-        kinds = _model(name, *objects)
-    if lists:
-        items = [item for value in lists for item in value]
-        kinds = _either(kinds, _list_of(_kind(name, items) if items else Any))
-    for value in values:
-        if not isinstance(value, dict | list):
-            kinds = _either(kinds, type(value))
-    return kinds
-
-
-def _list_of(kind: Any) -> Any:
-    return list[kind]
-
-
-def _either(one: Any, other: Any) -> Any:
-    return other if one is None else one | other
 
 
 def _as_sent(model: BaseModel) -> Any:
@@ -187,7 +153,7 @@ async def test_a_call_becomes_its_object(server: ScriptedServer, recording: Reco
         value = json.loads(carried) if whole else {}
         if not whole and recording.file not in TWO_ANSWERS:
             value = from_json(carried, allow_partial="trailing-strings")
-        model = _model(name, value)
+        model = model_for(name, value)
 
         def make(client: Any, arguments: dict[str, Any], model: type[BaseModel] = model) -> Any:
             return client.create_partial(model, **arguments)
@@ -238,7 +204,7 @@ def _check_counts(recording: Recording, played: Played, place: int) -> None:
 async def test_json_as_text_becomes_its_object(server: ScriptedServer, recording: Recording) -> None:
     value = json.loads(recording.carried[0])
     is_list = isinstance(value, list)
-    model: Any = _list_of(_kind("Item", value)) if is_list else _model("Answer", value)
+    model: Any = list_of(kind_for("Item", value)) if is_list else model_for("Answer", value)
 
     if recording.api == "responses":  # instructor has no mode for JSON as text there
 
@@ -289,7 +255,7 @@ async def test_under_another_name_only_a_lone_call_is_the_answer(server: Scripte
     server.add(_at_events(recording.sse))
     client = client_for(server, CLIENTS[recording.api], _mode(recording), is_async=False)
     arguments = arguments_for(CLIENTS[recording.api])
-    played = await play(client.create_partial(_model("another_name", {"a": 1}), **arguments, max_retries=0))
+    played = await play(client.create_partial(model_for("another_name", {"a": 1}), **arguments, max_retries=0))
     assert isinstance(played.error, StreamError)
     if recording.finish in TRUNCATED:
         assert type(played.error) is OutputTruncated
@@ -308,7 +274,7 @@ async def test_an_array_in_place_of_events_is_told(server: ScriptedServer) -> No
     for is_async in (False, True):
         server.add(Answer(recording.raw, headers={"content-type": "application/json", "content-encoding": "gzip"}))
         client = client_for(server, "genai", Mode.JSON, is_async=is_async)
-        played = await play(client.create_partial(_list_of(_model("Dog", {"name": ""})), **arguments_for("genai")))
+        played = await play(client.create_partial(list_of(model_for("Dog", {"name": ""})), **arguments_for("genai")))
         assert type(played.error) is StreamInterrupted
         assert "Failed to parse" in str(played.error)
         assert type(played.error.__cause__).__name__ == "UnknownApiResponseError"
@@ -317,7 +283,7 @@ async def test_an_array_in_place_of_events_is_told(server: ScriptedServer) -> No
 @pytest.mark.parametrize("file", BROKEN)
 async def test_an_error_in_mid_stream_is_raised(server: ScriptedServer, file: str) -> None:
     recording = next(one for one in READ if one.file == file)
-    model = _model("get_something_by_name", {"name": "x"})
+    model = model_for("get_something_by_name", {"name": "x"})
     played = await _play_all(
         server, recording, recording.sse, lambda client, arguments: client.create_partial(model, **arguments)
     )

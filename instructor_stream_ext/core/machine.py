@@ -648,7 +648,8 @@ class StreamMachine:
             return NoOutput(f"the model sent no text{f': {detail}' if detail else ''}")
         if self.end is None or self.end.kind is EndKind.UNKNOWN:
             return OutputTruncated(f"the stream just stopped after {self.buffer.length} characters, before any JSON")
-        in_prose = NoOutput.in_prose(self.text, reasoning=not self.candidates.strip())
+        is_reasoning = bool(self.document_buffer.length) and not self.candidates.strip()
+        in_prose = NoOutput.in_prose(self.text, reasoning=is_reasoning)
         return NoOutput(f"{in_prose}; {detail}") if detail else in_prose
 
     def _finish_text(self, end: EndSignal | None, detail: str) -> str:

@@ -22,7 +22,7 @@ from instructor_stream_ext.testing.replay import Performance, httpx_response
 from instructor_stream_ext.testing.tape import Chunk
 from tests import test_recordings as known
 from tests.playing import Played, arguments_for, play, still
-from tests.recordings import Recording, recordings
+from tests.recordings import Recording, kind_for, list_of, model_for, recordings
 from tests.testing.tape_models import Card, Catalogue
 
 OTHERWISE_ASKED = (
@@ -239,7 +239,7 @@ async def test_a_recording_gives_what_stands_beside_it(recording: Recording) -> 
     is_whole = recording.texts[0].endswith(".json")
     value = json.loads(carried) if is_whole else {}
     is_list = isinstance(value, list)
-    model: Any = known._list_of(known._kind("Item", list(value))) if is_list else known._model(name, value)
+    model: Any = list_of(kind_for("Item", list(value))) if is_list else model_for(name, value)
     body = known._body(recording, name)
     provider = known.CLIENTS[recording.api]
     stage = Stage(provider, known._mode(recording))
@@ -294,5 +294,5 @@ def test_the_takes_of_a_stage_are_played() -> None:
     stage = Stage("openai", Mode.JSON)
     chunk = b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"{}"},"finish_reason":"stop"}]}\n\n'
     stage.take = replace(stage.take, headers=(("content-type", "text/event-stream"),), chunks=(Chunk(0.0, chunk),))
-    stream = stage.clients[0].create_partial(model="m", messages="go", response_model=known._model("Any", {}))
+    stream = stage.clients[0].create_partial(model="m", messages="go", response_model=model_for("Any", {}))
     assert stream.get_final_response().model_dump() == {}
