@@ -19,7 +19,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
 from instructor import AsyncInstructor, Instructor, Mode, Provider, from_litellm
 from instructor.cache import BaseCache, load_cached_response, store_cached_response
@@ -45,7 +45,7 @@ from instructor.v2.dsl.response_list import ListResponse
 from instructor.v2.dsl.simple_type import AdapterBase
 from instructor.v2.validation.async_validators import reject_async_validators
 from pydantic import BaseModel, RootModel, ValidationError
-from pydantic_core import InitErrorDetails
+from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from instructor_stream_ext.core.errors import ClientNotSupported, InvalidJSON, NoOutput, StreamMisuse
 from instructor_stream_ext.core.events import Cost
@@ -643,6 +643,26 @@ class InstructorConnection:
         return error if isinstance(error, Exception) else None
 
 
+_KINDS_OF_ERROR = frozenset(get_args(core_schema.ErrorType))
+
+
+def _in_wrapper(error: ValidationError, wire: type[BaseModel]) -> ValidationError:
+    """The error of a list or a scalar, as that of the object that instructor asks the model to put around it."""
+    (name,) = wire.model_fields
+    faults: list[InitErrorDetails] = []
+    for one in error.errors(include_url=False):
+        kind: Any = one["type"]
+        if kind not in _KINDS_OF_ERROR:
+            kind = PydanticCustomError(kind, one["msg"])
+        fault = InitErrorDetails(type=kind, loc=(name, *one["loc"]), input=one["input"])
+        if "ctx" in one and isinstance(kind, str):
+            fault["ctx"] = one["ctx"]
+        faults.append(fault)
+    told = ValidationError.from_exception_data(wire.__name__, faults)
+    told.__cause__ = error
+    return told
+
+
 class InstructorSource:
     """The attempts of one stream, through one instructor client; `script.Source` describes it.
 
@@ -944,16 +964,20 @@ class InstructorSource:
         """What instructor's `create` raises for an answer that the gate refused with this error, which is its cause.
 
         An answer without JSON, of which no validator is told, is given to instructor's own parser; where that finds
-        some, as in a draft, it is what instructor says of text that is no JSON.
+        some, as in a draft, it is what instructor says of text that is no JSON. Of a list or a scalar the model is told
+        with the places of the object that it was asked to put around it.
         """
         link, request = self._link, self._request
-        if request.wire is None or not isinstance(error, NoOutput | InvalidJSON):
+        wire = request.wire
+        if wire is not None and isinstance(error, ValidationError) and issubclass(wire, AdapterBase | IterableBase):
+            return _in_wrapper(error, wire)
+        if wire is None or not isinstance(error, NoOutput | InvalidJSON):
             return error
         handlers = mode_registry.get_handlers(link.provider, link.mode)
         try:
             handlers.response_parser(
                 response=reader.completion(),
-                response_model=request.wire,
+                response_model=wire,
                 validation_context=request.context,
                 strict=request.strict,
                 stream=False,
@@ -965,7 +989,7 @@ class InstructorSource:
         except Exception as raised:
             log.debug("instructor's parser of %s raised", link.mode.value, exc_info=raised)
         fault = InitErrorDetails(type="json_invalid", input=error.text, ctx={"error": str(error)})
-        told = ValidationError.from_exception_data(request.wire.__name__, [fault])
+        told = ValidationError.from_exception_data(wire.__name__, [fault])
         told.__cause__ = error
         return told
 

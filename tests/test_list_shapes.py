@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from instructor import Mode
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from instructor_stream_ext import (
     FieldState,
@@ -19,7 +20,7 @@ from instructor_stream_ext import (
     StreamMisuse,
 )
 from tests.server import ScriptedServer, reply
-from tests.twins import Twin, both
+from tests.twins import Twin, both, settled
 
 LISBON, PORTO = '{"name": "Lisbon", "people": 545, "tags": ["a", "b"]}', '{"name": "Porto", "people": 232}'
 ASK: dict[str, Any] = {"messages": "which?", "model": "m"}
@@ -229,3 +230,33 @@ async def test_a_broken_line_is_told_and_nothing_that_came_is_lost(server: Scrip
     with pytest.raises(InvalidJSON, match="expected ',' or '}', found 'o'") as caught:
         await twin.values(stream)
     assert caught.value.partial == BOTH
+
+
+class Odd(BaseModel):
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _odd(cls, name: str) -> str:
+        if name == "own":
+            raise PydanticCustomError("own_kind", "of {its} own: {name}", {"name": name})
+        if name == "value":
+            raise ValueError("no {such} value")
+        assert name != "assert", "not asserted"
+        return name
+
+
+@both
+@pytest.mark.parametrize("name", ["own", "value", "assert"])
+async def test_create_tells_the_model_the_place_within_the_object_that_it_was_asked_for(
+    server: ScriptedServer, twin: Twin, name: str
+) -> None:
+    for _ in range(2):
+        server.add(reply(f'{{"tasks": [{{"name": "{name}"}}]}}')).add(reply('{"tasks": [{"name": "good"}]}'))
+    made = [Odd(name="good")]
+    assert await settled(twin.client(server).create(list[Odd], **ASK, on_partial=lambda _: None)) == made
+    assert await twin.final(twin.client(server).create_partial(list[Odd], **ASK)) == made
+    with_hooks, stream = (server.requests[number].json["messages"][-1]["content"] for number in (1, 3))
+    assert "tasks.0.name" in with_hooks
+    assert "\n0.name" in stream
+    assert with_hooks.partition("0.name")[2] == stream.partition("0.name")[2]
