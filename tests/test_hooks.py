@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, get_args
 
 import openai
 import pytest
@@ -31,6 +31,7 @@ from instructor_stream_ext import (
     StreamCancelled,
     StreamCompleted,
     StreamEnded,
+    StreamEvent,
     StreamFailed,
     StreamInterrupted,
     StreamMisuse,
@@ -40,6 +41,7 @@ from instructor_stream_ext import (
     Throttle,
     wrap,
 )
+from instructor_stream_ext.hooks import _CALLS
 from tests.server import Cut, Request, ScriptedServer, Signal, Status, Wait, chunks_for, reply
 from tests.server.clients import openai_client
 from tests.server.wire_format import chat_tools
@@ -954,3 +956,8 @@ async def test_a_hook_that_goes_on_failing_is_counted(
     counted = [record.getMessage() for record in caplog.records if "in this stream" in record.getMessage()]
     assert len(with_traceback) == 1
     assert [int(re.search(r"raised (\d+) more times", said)[1]) for said in counted] == [15, 16]  # type: ignore[index]
+
+
+def test_every_event_has_its_hook() -> None:
+    events = {getattr(kind, "__origin__", kind) for kind in get_args(StreamEvent)}
+    assert events == {*_CALLS, StreamCancelled}  # of which `on_end` tells

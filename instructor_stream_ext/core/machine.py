@@ -62,9 +62,6 @@ SCAN_AT_LEAST_EVERY = 4096
 PIECES_AT_MOST = 512
 """Pieces a text buffer keeps apart: many small strings weigh ten times their text."""
 
-SHOWN_OF_PROSE = 200
-"""Characters of an answer without JSON that the error's message shows."""
-
 _DRAFTED = StreamError("what was shown was a draft")
 """Stands in `fault` while `begin_anew` is due, so that the hot path has one thing to look at."""
 

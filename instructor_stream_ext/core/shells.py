@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["dataclass_shell", "full_model", "is_partial", "model_shell", "named_tuple_shell", "partial_class"]
 
-Make = "Callable[[Any, Any, Any, Any], Any]"
-
 
 def full_model(cls: type) -> type:
     """The response model a class of partials belongs to; any other class itself."""

@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
@@ -23,6 +23,8 @@ from instructor_stream_ext.core.events import (
     FieldTransition,
     ItemCompleted,
     Outcome,
+    PartialEmitted,
+    StreamCancelled,
     StreamCompleted,
     StreamEnded,
     StreamEvent,
@@ -150,7 +152,7 @@ class _StreamLog:
         self._has_text = False
         self._lines = 0
 
-    def take(self, event: StreamEvent) -> None:
+    def take(self, event: StreamEvent) -> None:  # noqa: C901  one case per event
         """Log an event, if it is one of those that matter."""
         match event:
             case StreamStarted(model=model, provider=provider):
@@ -180,8 +182,10 @@ class _StreamLog:
                 self._failure(event, "failed", "failed", error)
             case StreamEnded(outcome=outcome):
                 self._end(event, outcome)
-            case _:
+            case DeltaReceived() | FieldTransition() | PartialEmitted() | StreamCancelled():
                 pass
+            case _:
+                assert_never(event)
 
     def _change(self, event: Change, kind: str, said: str, value: Any) -> None:
         log = self._log

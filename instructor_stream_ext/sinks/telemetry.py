@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from instructor_stream_ext.core.errors import MissingExtra
 from instructor_stream_ext.core.events import (
     DeltaReceived,
+    FieldTransition,
+    ItemCompleted,
     Outcome,
+    PartialEmitted,
+    StreamCancelled,
+    StreamCompleted,
     StreamEnded,
     StreamEvent,
     StreamFailed,
@@ -165,8 +170,10 @@ class _StreamSpan:
                 self._facts[NAMES["error"]] = type(error).__qualname__
             case StreamEnded():
                 self._end(event)
-            case _:
+            case FieldTransition() | ItemCompleted() | PartialEmitted() | StreamCompleted() | StreamCancelled():
                 pass
+            case _:
+                assert_never(event)
 
     def _name(self, model: str | None, provider: str | None) -> None:
         """Note who is asked."""

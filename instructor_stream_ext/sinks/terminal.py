@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, assert_never, get_args, overload
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import to_jsonable_python
@@ -22,9 +22,13 @@ from instructor_stream_ext.core.events import (
     FieldTransition,
     ItemCompleted,
     PartialEmitted,
+    StreamCancelled,
     StreamCompleted,
+    StreamEnded,
     StreamEvent,
+    StreamFailed,
     StreamRestarted,
+    StreamStarted,
     StreamStats,
 )
 from instructor_stream_ext.core.markers import Streamed
@@ -207,8 +211,10 @@ class _Board:
                 self._states = {}
             case StreamCompleted(result=result):
                 self.partial = result
-            case _:
+            case StreamStarted() | StreamFailed() | StreamCancelled() | StreamEnded():
                 pass
+            case _:
+                assert_never(event)
 
     def _count(self, path: Path) -> None:
         """The items of the outermost list are those that a progress bar counts."""

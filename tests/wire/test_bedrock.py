@@ -63,6 +63,13 @@ def test_blocks_are_told_apart() -> None:
     }
 
 
+def test_a_tool_that_was_only_begun_has_no_arguments() -> None:
+    reader = BedrockReader(frozenset({"Report"}))
+    assert joined(reader, [tool(0, "Report")]) == ""
+    assert reader.end is None
+    assert reader.has_called
+
+
 def test_a_tool_called_without_arguments_has_the_empty_object() -> None:
     reader = BedrockReader(frozenset({"Report"}))
     assert joined(reader, [tool(0, "Report"), delta(0, toolUse={"input": ""}), stop(0)]) == "{}"

@@ -85,6 +85,13 @@ def test_arguments_as_updates_stream_as_json() -> None:
     assert kept.args["name"] == 'Ada "L'
 
 
+def test_a_call_that_was_only_begun_has_no_arguments() -> None:
+    reader = GenAIReader(TOOLS)
+    assert joined(reader, [answer(call(name="Report", will_continue=True))]) == ""
+    assert reader.end is None
+    assert reader.has_called
+
+
 def test_updates_that_lead_back_are_a_failure() -> None:
     reader = GenAIReader(TOOLS)
     stream = [
