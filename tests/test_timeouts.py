@@ -171,7 +171,8 @@ async def test_first_delta(server: ScriptedServer, source: Source, side: str, wh
     assert (error.kind, error.seconds) == ("first_delta", BOUND)
     assert (error.text, error.partial, error.attempt) == ("", None, 1)
     assert BOUND <= failed_at(events) < BOUND + SLACK
-    assert await server.exchanges[0].disconnected.wait_async()
+    for exchange in server.exchanges:  # on a busy machine the bound may pass before the request has arrived
+        assert await exchange.disconnected.wait_async()
     assert len(server.exchanges) == 1
 
 
