@@ -173,7 +173,7 @@ async def test_first_delta(server: ScriptedServer, source: Source, side: str, wh
     assert BOUND <= failed_at(events) < BOUND + SLACK
     for exchange in server.exchanges:  # on a busy machine the bound may pass before the request has arrived
         assert await exchange.disconnected.wait_async()
-    assert len(server.exchanges) == 1
+    assert len(server.exchanges) <= 1
 
 
 @pytest.mark.parametrize(
