@@ -26,6 +26,8 @@ __all__ = ["ReplayServers", "replay_server", "stream_cassette", "stream_scrubber
 
 _LOOPBACK = [r"127\.", r"::1$", r"localhost$", r"/", r"\0", r"$"]
 """Loopback, and sockets that are files or have no name."""
+_OF_REQUESTS = frozenset({"strict", "ignore"})
+"""What the marks say of requests, which a server does not compare."""
 _ITEM = pytest.StashKey[pytest.Item]()
 _FOLDERS = pytest.StashKey[set[Path]]()
 _PART = pytest.StashKey[bool]()
@@ -94,20 +96,46 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test whose tape was not played as it states."""
     try:
         result = yield
+    except (Exception, pytest.fail.Exception) as error:
+        if (deck := item.stash.get(_DECK, None)) is not None:
+            deck.explain(error)
+        raise
     finally:
         if (deck := item.stash.get(_DECK, None)) is not None:
             deck.body_ended()
     problems = [] if deck is None else deck.problems(over=False)
-    for said in [] if deck is None else deck.warned:
-        from instructor_stream_ext.testing.staleness import StaleCassette
-
-        item.warn(StaleCassette(said))
+    _warn(item)
     if (servers := item.stash.get(_SERVERS, None)) is not None:
         problems += servers.problems()
     if problems:
         pytest.fail("; ".join(problems), pytrace=False)
     item.stash[_PASSED] = True
     return result
+
+
+def _warn(item: pytest.Item) -> None:
+    """Have pytest's summary name the requests that are no longer what was recorded."""
+    if (deck := item.stash.get(_DECK, None)) is None:
+        return
+    from instructor_stream_ext.testing.staleness import StaleCassette
+
+    for said in deck.untold():
+        item.warn(StaleCassette(said))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, object, object]:
+    """Once a cassette is there to be played, also fixtures that come before `stream_cassette` need no keys."""
+    cassette = yield
+    if fixturedef.argname == "vcr" and "stream_cassette" in getattr(request.node, "fixturenames", ()):
+        known = sys.modules.get("vcr.cassette")
+        if known is not None and isinstance(cassette, known.Cassette) and cassette.write_protected:
+            from instructor_stream_ext.testing.environment import playing
+
+            filled = contextlib.ExitStack()
+            filled.enter_context(playing(one.uri for one in cassette.requests))
+            request.addfinalizer(filled.close)
+    return cassette
 
 
 # ------------------------------------------------------------------ fixtures
@@ -227,13 +255,15 @@ class ReplayServers:
 @pytest.fixture
 def replay_server(request: pytest.FixtureRequest) -> Iterator[ReplayServers]:
     """Servers on loopback that play tapes to any client."""
-    settings = _settings(request)
+    settings = {name: value for name, value in _settings(request).items() if name not in _OF_REQUESTS}
+    allowed: Iterable[str] = ()
     folder, name = request.path.parent / "cassettes" / request.path.stem, request.node.name
     with contextlib.suppress(pytest.FixtureLookupError):
         folder = Path(request.getfixturevalue("vcr_cassette_dir"))
         name = request.getfixturevalue("default_cassette_name").removesuffix(".yaml")
+        allowed = request.getfixturevalue("allowed_hosts") or ()
     servers = ReplayServers(folder, name, settings)
-    with _loopback_only():
+    with _loopback_only(allowed):
         request.node.stash[_SERVERS] = servers
         try:
             yield servers
@@ -302,6 +332,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
         PLAYED.add(Path(cassette.path).resolve())
     result = yield
     deck = item.stash.get(_DECK, None)
+    _warn(item)
     if deck is not None and item.stash.get(_PASSED, False) and (problems := deck.problems()):
         pytest.fail("; ".join(problems), pytrace=False)
     return result

@@ -45,6 +45,8 @@ __all__ = ["PLAYED", "Deck", "TapePersister", "use_tape"]
 
 _NAMED = 5
 """Places of a changed request that a message names."""
+_BODIES = frozenset({"body", "raw_body"})
+"""vcrpy's names of those parts of a request that are compared place by place."""
 
 PLAYED: set[Path] = set()
 """The tapes that were played by this process."""
@@ -156,6 +158,7 @@ class Deck:
         self._strict = False
         self._ignore: tuple[str, ...] = ()
         self.stale: list[str] = []
+        self._told = 0
         self.fails: Callable[[str], BaseException] | None = None
         """Makes what is raised for a request that cannot be answered, in place of vcrpy's exception."""
         self._requests = self._faulty_from = 0
@@ -221,6 +224,7 @@ class Deck:
         if self.cassette.write_protected:
             self._check()
             self._stack.enter_context(playing(request.uri for request, _ in self.cassette.data))
+        self._patch_vcrpy()
         for name in ("httpx", "httpx2"):
             with contextlib.suppress(ImportError):
                 self._patch_httpx(importlib.import_module(name))
@@ -339,7 +343,6 @@ class Deck:
         return self._faults[-1].refuse(number)
 
     def _perform(self, request: Any, response: dict[str, Any]) -> Performance:
-        self._compare(request, response)
         recorded = _take(request, response)
         take = self._faults[-1](recorded)
         if len(take.body) != len(recorded.body):
@@ -362,31 +365,76 @@ class Deck:
         if not self.cassette.data and not self.path.is_file():
             return f"no cassette at {self.path}: record it with --record-mode=once"
         asked = f"{request.method} {self._scrubber.url(request.uri)}"
-        held = dict.fromkeys(f"{one.method} {one.uri}" for one, _ in self.cassette.data)
-        return f"{asked} is not on the tape, or was played already; the tape holds {', '.join(held) or 'nothing'}"
+        nearest = self.cassette.find_requests_with_most_matches(request)
+        if not nearest:
+            return f"{asked} is not on the tape, which holds nothing like it"
+        if not (differing := [name for name, _ in nearest[0][2]]):
+            times = "once" if len(nearest) == 1 else f"{len(nearest)} times"
+            return f"{asked} was played already: the tape holds it {times}"
+        closest = nearest[0][0]
+        places = self._changes(closest, request) if _BODIES & set(differing) else ""
+        return (
+            f"{asked} is not on the tape; the nearest there is {closest.method} {self._scrubber.url(closest.uri)}, "
+            f"which differs in {' and '.join(differing)}{places and f' ({places})'}"
+        )
 
-    @property
-    def warned(self) -> list[str]:
-        """The requests that are not what was recorded, where that is no failure."""
-        return [] if self._strict else self.stale
+    def untold(self) -> list[str]:
+        """The requests that are not what was recorded, where that is no failure, since this was last asked."""
+        fresh, self._told = self.stale[self._told :], len(self.stale)
+        return [] if self._strict else fresh
+
+    def explain(self, error: BaseException) -> None:
+        """Note on an error of the test what may be its cause, and what clients hide: requests missed or changed."""
+        self._told = len(self.stale)
+        for said in (*(f"{self.path.name}: {miss}" for miss in self.misses), *self.stale):
+            if said not in str(error):
+                error.add_note(said)
 
     def _compare(self, request: Any, response: dict[str, Any]) -> None:
         """Note where a request's body differs from that of the interaction that answers it."""
         recorded = next((one for one, held in self.cassette.data if held is response), None)
-        sent = self.cassette.filter_request(_copied(request))
-        if recorded is None or not sent or "multipart/" in _kind_of(sent):
-            return
-        if found := changes(_bytes(recorded.body), _bytes(sent.body), self._ignore):
-            more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        if recorded is not None and (found := self._changes(recorded, request)):
+            path = urlsplit(self._scrubber.url(request.uri)).path
             self.stale.append(
-                f"{self.path.name}: {sent.method} {sent.path} is no longer the request that was recorded: "
-                f"{'; '.join(found[:_NAMED])}{more}"
+                f"{self.path.name}: {request.method} {path} is no longer the request that was recorded: {found}"
             )
+
+    def _changes(self, recorded: Any, request: Any) -> str:
+        """Where the bodies differ, in words, with all that is kept off tapes masked; nothing for forms with files."""
+        sent = self.cassette.filter_request(_copied(request))
+        if not sent or "multipart/" in _kind_of(sent):
+            return ""
+        before, now = (self._scrubber.body(_content(one) or b"") for one in (recorded, sent))
+        found = changes(before, now, self._ignore)
+        more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        return f"{'; '.join(found[:_NAMED])}{more}"
 
     def _record(self, recorder: Recorder) -> Recorder:
         recorder.timed = recorder.timed and not self._late
         self._recorders.append((len(self.cassette.data), recorder))
         return recorder
+
+    # ------------------------------------------------------------------ vcrpy, for every library
+
+    def _patch_vcrpy(self) -> None:
+        """Compare whatever is played, and name whatever is missed, by libraries that the deck leaves to vcrpy, too."""
+        from vcr import stubs
+
+        cassette, play = self.cassette, self.cassette.play_response
+        usual = stubs.CannotOverwriteExistingCassetteException
+
+        def play_response(request: Any) -> Any:
+            response = play(request)
+            self._compare(request, response)
+            return response
+
+        def missed(**given: Any) -> Exception:
+            is_ours = given["cassette"] is cassette
+            error: Exception = self._miss(given["failed_request"]) if is_ours else usual(**given)
+            return error
+
+        self._stack.enter_context(mock.patch.object(cassette, "play_response", play_response))
+        self._stack.enter_context(mock.patch.object(stubs, "CannotOverwriteExistingCassetteException", missed))
 
     # ------------------------------------------------------------------ httpx and httpx2
 
@@ -542,14 +590,20 @@ def _kind_of(request: Any) -> str:
     return next((str(value) for name, value in dict(request.headers).items() if name.lower() == "content-type"), "")
 
 
-def _bytes(body: Any) -> bytes:
-    return body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else b""
+def _content(request: Any) -> Any:
+    """A request's body, as bytes also where it was a file or an iterator."""
+    body = request.body
+    if hasattr(body, "read"):
+        return body.read()
+    if isinstance(body, Iterator):
+        return b"".join(part.encode() if isinstance(part, str) else bytes(part) for part in body)
+    return body
 
 
 def _copied(request: Any) -> Any:
     from vcr.request import Request
 
-    return Request(request.method, request.uri, request.body, dict(request.headers))
+    return Request(request.method, request.uri, _content(request), dict(request.headers))
 
 
 def _then(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -605,7 +659,12 @@ def use_tape(
     recorder.register_serializer("yaml", tape_yaml)
     recorder.register_persister(TapePersister())
     with recorder.use_cassette(str(path)) as cassette, Deck(cassette, scrubber) as deck:
-        yield deck(speed=speed, clock=clock, faults=faults, deltas=deltas, whole=whole, strict=strict, ignore=ignore)
+        deck(speed=speed, clock=clock, faults=faults, deltas=deltas, whole=whole, strict=strict, ignore=ignore)
+        try:
+            yield deck
+        except Exception as error:
+            deck.explain(error)
+            raise
         deck.verify()
-        for said in deck.warned:
+        for said in deck.untold():
             warnings.warn(said, StaleCassette, stacklevel=3)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from unittest import mock
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 __all__ = ["playing"]
 
@@ -30,39 +31,46 @@ _KEYS = (
 )
 _GEMINI = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 """Either will do, and google-genai warns of both."""
+_REGIONS = ("AWS_DEFAULT_REGION", "AWS_REGION")
 _NO_KEY = "no-key-is-needed-to-replay"
 _BASES = (
-    ("OPENAI_BASE_URL", "https://api.openai.com/v1", ("/chat/completions", "/responses", "/completions")),
-    ("ANTHROPIC_BASE_URL", "https://api.anthropic.com", ("/v1/messages",)),
+    (
+        "OPENAI_BASE_URL",
+        "https://api.openai.com/v1",
+        re.compile(r"((?!.*/openai/deployments/).*?)/(?:chat/completions|responses|completions)"),
+    ),
+    ("AZURE_OPENAI_ENDPOINT", "", re.compile(r"(.*)/openai/deployments/.+")),
+    ("ANTHROPIC_BASE_URL", "https://api.anthropic.com", re.compile(r"(.*)/v1/messages")),
+    (
+        "GOOGLE_GEMINI_BASE_URL",
+        "https://generativelanguage.googleapis.com",
+        re.compile(r"(.*)/v1\w*/models/[^/]+:\w+"),
+    ),
 )
-"""The variable in which an SDK looks for its address, the address without it, and how its requests' paths end."""
+"""The variable in which an SDK looks for its address, the address without it, and its requests' paths behind that."""
+_AZURE_VERSION = "OPENAI_API_VERSION"
 
 
 @contextlib.contextmanager
 def playing(urls: Iterable[str]) -> Iterator[None]:
-    """Fill in what the environment lacks, for as long as a cassette is played.
+    """Fill in what the environment lacks or has empty, for as long as a cassette is played.
 
     Args:
         urls: Of the recorded requests: where all of an SDK's went to one other address, such as a gateway's or a local
             server's, its clients get that.
     """
-    made = {name: _NO_KEY for name in _KEYS if name not in os.environ}
-    if not any(name in os.environ for name in _GEMINI):
+    made = {name: _NO_KEY for name in _KEYS if not os.environ.get(name)}
+    if not any(map(os.environ.get, _GEMINI)):
         made[_GEMINI[0]] = _NO_KEY
-    if not any(name in os.environ for name in ("AWS_DEFAULT_REGION", "AWS_REGION")):
-        made["AWS_DEFAULT_REGION"] = "us-east-1"
-    recorded = list(urls)
-    for name, usual, ends in _BASES:
-        bases = {base for url in recorded if (base := _base(url, ends)) is not None}
-        if name not in os.environ and len(bases) == 1 and bases != {usual}:
-            made[name] = bases.pop()
+    if not any(map(os.environ.get, _REGIONS)):
+        made[_REGIONS[0]] = "us-east-1"
+    recorded = [urlsplit(url) for url in urls]
+    for name, usual, path in _BASES:
+        found = {f"{url.scheme}://{url.netloc}{match[1]}" for url in recorded if (match := path.fullmatch(url.path))}
+        if not os.environ.get(name) and len(found) == 1 and found != {usual}:
+            made[name] = found.pop()
+    versions = {version for url in recorded for name, version in parse_qsl(url.query) if name == "api-version"}
+    if not os.environ.get(_AZURE_VERSION) and len(versions) == 1:
+        made[_AZURE_VERSION] = versions.pop()
     with mock.patch.dict(os.environ, made):
         yield
-
-
-def _base(url: str, ends: tuple[str, ...]) -> str | None:
-    parts = urlsplit(url)
-    for end in ends:
-        if parts.path.endswith(end):
-            return f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix(end)}"
-    return None

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 from instructor_stream_ext.testing.encoding import decoded
 from instructor_stream_ext.testing.spread import hidden, unspread
 
-__all__ = ["PATTERNS", "REQUEST_HEADERS", "RESPONSE_HEADERS", "Finding", "Scrubber", "masked"]
+__all__ = ["MASK", "PATTERNS", "REQUEST_HEADERS", "RESPONSE_HEADERS", "Finding", "Scrubber", "masked"]
 
 REQUEST_HEADERS = frozenset({
     "api-key",
@@ -64,6 +64,8 @@ PATTERNS: Mapping[str, re.Pattern[bytes]] = {
 """What a secret looks like, by the name it is reported under."""
 
 _WORD = b"REDACTED"
+MASK = re.compile(_WORD.decode() + r"\**")
+"""What stands in the place of a secret."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from instructor_stream_ext.core.text import visible
+from instructor_stream_ext.testing.scrub import MASK
 
 __all__ = ["StaleCassette", "changes"]
 
 _SHOWN = 60
 """Characters of a value that a message shows."""
+_BEFORE = 20
+"""Of those, the characters before the first one that differs."""
 _NOTHING: Any = object()
 
 
@@ -28,15 +32,17 @@ def changes(recorded: bytes, sent: bytes, ignore: Iterable[str] = ()) -> list[st
         sent: The body of the request.
         ignore: Paths that may differ, and all below them; `[*]` is any index.
     """
+    if recorded == sent:
+        return []
     try:
         pair = json.loads(recorded or b"null"), json.loads(sent or b"null")
     except ValueError:
-        found: Iterable[tuple[str, Any, Any]] = () if recorded == sent else [("body", recorded, sent)]
+        found: Iterable[tuple[str, Any, Any]] = [("body", recorded, sent)]
     else:
         found = _different("", *pair)
     ignored = [re.compile(re.escape(path).replace(r"\[\*\]", r"\[\d+\]") + r"(?![^.\[])").match for path in ignore]
     return [
-        f"{visible(path or 'body', lines=False)}: {_said(was)} was recorded, {_said(now)} is sent"
+        "{}: {} was recorded, {} is sent".format(visible(path or "body", lines=False), *_shown(was, now))
         for path, was, now in found
         if not any(match(path or "body") for match in ignored)
     ]
@@ -54,12 +60,30 @@ def _different(path: str, was: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
                 was[number] if number < len(was) else _NOTHING,
                 now[number] if number < len(now) else _NOTHING,
             )
-    elif type(was) is not type(now) or was != now:
+    elif not _equal(was, now):
         yield path, was, now
 
 
-def _said(value: Any) -> str:
+def _equal(was: Any, now: Any) -> bool:
+    """Whether two values say the same: 0 and 0.0 do, but not 0 and false; and two masks, of whatever length."""
+    if isinstance(was, str) and isinstance(now, str):
+        return MASK.sub("*", was) == MASK.sub("*", now)
+    return bool(was == now) and isinstance(was, bool) == isinstance(now, bool)
+
+
+def _shown(was: Any, now: Any) -> list[str]:
+    """Both values on a line each, from shortly before the place where they differ."""
+    texts = [_text(was), _text(now)]
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
+    start = max(0, same - _BEFORE) if max(map(len, texts)) > _SHOWN else 0
+    return [("..." if start else "") + _cut(text[start:]) for text in texts]
+
+
+def _text(value: Any) -> str:
     if value is _NOTHING:
         return "nothing"
-    said = visible(repr(value) if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False), lines=False)
-    return said if len(said) <= _SHOWN else f"{said[:_SHOWN]}..."
+    return visible(repr(value) if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False), lines=False)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -13,7 +13,16 @@ from instructor_stream_ext.testing import use_tape
 from instructor_stream_ext.testing.environment import playing
 from tests.server import ScriptedServer, reply
 
-VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "GEMINI_API_KEY")
+VARIABLES = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "GEMINI_API_KEY",
+    "GOOGLE_GEMINI_BASE_URL",
+    "AZURE_OPENAI_ENDPOINT",
+    "OPENAI_API_VERSION",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +84,30 @@ def test_a_recording_of_a_local_server_plays_without_its_address(server: Scripte
         recorded = ask(base_url=f"{server.url}/v1", api_key="key")
     with use_tape(tape, strict=True):
         assert ask() == recorded == "hello"
+
+
+def test_what_is_empty_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a CI's secret is in a fork."""
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    monkeypatch.setenv("OPENAI_BASE_URL", "")
+    monkeypatch.setenv("GOOGLE_API_KEY", "")
+    with playing(["http://127.0.0.1:1/v1/responses"]):
+        assert os.environ["OPENAI_API_KEY"]
+        assert os.environ["OPENAI_BASE_URL"] == "http://127.0.0.1:1/v1"
+        assert os.environ["GEMINI_API_KEY"]
+    assert os.environ["OPENAI_API_KEY"] == ""
+
+
+def test_azures_endpoint_and_version_are_those_of_the_tape() -> None:
+    with playing(["https://us.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21"]):
+        assert str(openai.AzureOpenAI().base_url) == "https://us.openai.azure.com/openai/"
+        assert os.environ["OPENAI_API_VERSION"] == "2024-10-21"
+        assert "OPENAI_BASE_URL" not in os.environ
+
+
+def test_googles_gateway_is_that_of_the_tape() -> None:
+    path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+    with playing([f"https://gateway.test/google{path}"]):
+        assert os.environ["GOOGLE_GEMINI_BASE_URL"] == "https://gateway.test/google"
+    with playing([f"https://generativelanguage.googleapis.com{path}"]):
+        assert "GOOGLE_GEMINI_BASE_URL" not in os.environ

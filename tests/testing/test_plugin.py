@@ -191,7 +191,7 @@ def test_two(stream_cassette):
         ("stream_cassette(faults=Resplit(at=(900,)))\n    with stream() as s: next(s)", "was left at byte"),
         (
             "stream().get_final_response()\n    try: stream().get_final_response()\n    except Exception: pass",
-            "is not on the tape, or was played already",
+            "was played already: the tape holds it once",
         ),
     ],
 )
@@ -589,7 +589,8 @@ def test_a_request_that_is_not_on_the_tape_names_itself_and_is_sent_once(project
     project.module(retrying + ONE)
     out = project.run(failed=1)
     assert "POST http://127.0.0.1" in out
-    assert "/v1/other/chat/completions is not on the tape, or was played already; the tape holds POST http" in out
+    assert "/v1/other/chat/completions is not on the tape; the nearest there is POST http" in out
+    assert "which differs in path" in out
     assert out.count("is not on the tape") <= 2  # where it happened, and in the summary
 
 
@@ -618,3 +619,133 @@ def test_one(stream_cassette):
 """
     )
     project.run(passed=1)
+
+
+MISSED = {
+    "requests": "requests.post(URL, json={})",
+    "urllib": "urllib.request.urlopen(URL, b'{}')",
+    "boto3": "boto3.client('bedrock-runtime', endpoint_url=URL).converse(modelId='m', messages=[])",
+    "httpx": "httpx.post(URL, json={})",
+    "async": "asyncio.run(ask())",
+}
+
+
+@pytest.mark.parametrize("library", MISSED)
+def test_a_missing_cassette_is_said_once_whatever_asks(project: Project, library: str) -> None:
+    """boto3 would try three times, openai six."""
+    project.module(
+        f"""
+import asyncio, boto3, httpx, requests, urllib.request
+
+async def ask():
+    async with openai.AsyncOpenAI(base_url=URL, max_retries=5) as client:
+        await client.models.list()
+
+@pytest.mark.vcr
+def test_one(stream_cassette):
+    with pytest.raises(pytest.fail.Exception, match="no cassette at .*one.yaml: record it with --record-mode=once"):
+        {MISSED[library]}
+    assert len(stream_cassette.misses) == 1
+"""
+    )
+    assert "no cassette at" in project.run(failed=1)  # also where the client, or the test, has hidden it
+    assert not project.server.requests
+
+
+def test_a_miss_that_is_hidden_stands_below_the_error_of_the_test(project: Project) -> None:
+    project.record(ONE)
+    project.module(
+        """
+import httpx, threading
+
+@pytest.mark.vcr
+def test_one(stream_cassette):
+    stream().get_final_response()
+    answers = []
+    def ask():
+        try:
+            answers.append(httpx.post(URL + "/other?key=abc", json={}))
+        except BaseException:
+            pass
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join()
+    assert answers, "nobody knows why"
+"""
+    )
+    out = project.run(failed=1)
+    assert "nobody knows why" in out
+    assert "/v1/other?key=REDACTED is not on the tape; the nearest there is POST" in out
+
+
+def test_a_changed_request_stands_below_the_error_of_the_test(project: Project) -> None:
+    project.record(ONE)
+    project.module(ONE.replace('"Ada Lovelace"', '"Ada"').replace("    assert", CHANGED))
+    out = project.run(failed=1)
+    assert 'messages[0].content: "go" was recorded, "come" is sent' in out
+
+
+CHANGED = """    bare = openai.OpenAI(base_url=URL)
+    client = wrap(instructor.from_openai(bare, mode=instructor.Mode.JSON_SCHEMA))
+    stream = lambda: client.create_partial(model="m", messages="come", response_model=Person)
+    assert"""
+
+
+def test_a_client_of_a_fixture_that_comes_first_needs_no_key(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    project.record(ONE)
+    project.module(
+        BARE
+        + """
+import os
+
+@pytest.fixture
+def client():
+    return openai.OpenAI()
+
+@pytest.mark.vcr
+def test_one(client, stream_cassette):
+    assert str(client.base_url).rstrip("/") == URL
+    assert stream().get_final_response().name == "Ada Lovelace"
+
+def test_two():
+    assert "OPENAI_API_KEY" not in os.environ
+"""
+    )
+    project.run("--strict-cassettes", passed=2)
+
+
+@pytest.mark.parametrize("way", ["mark", "option"])
+def test_hosts_are_allowed_in_each_way_that_pytest_recording_knows(project: Project, way: str) -> None:
+    project.record(ONE)
+    mark = "@pytest.mark.block_network(allowed_hosts=['127.*', '192[.]0[.]2[.].*'])" if way == "mark" else ""
+    project.module(
+        f"""
+import socket
+
+def reach(host):
+    with socket.socket() as one:
+        one.settimeout(0.01)
+        one.connect((host, 9))
+
+def reaches():
+    with pytest.raises(Exception, match="a test tried to connect"):  # said by the tests of this package
+        reach("192.0.2.1")
+    with pytest.raises(RuntimeError, match="(?i)network is disabled"):
+        reach("198.51.100.1")
+
+{mark}
+@pytest.mark.vcr
+def test_one(stream_cassette):
+    stream().get_final_response()
+    reaches()
+
+{mark}
+@pytest.mark.stream_tape(strict=True, ignore="messages")
+def test_two(replay_server):
+    assert stream(replay_server("test_one.yaml").base_url).get_final_response().age == 36
+    reaches()
+"""
+    )
+    project.run(*(["--allowed-hosts=127.*,192[.]0[.]2[.].*"] if way == "option" else []), passed=2)

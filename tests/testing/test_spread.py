@@ -7,18 +7,22 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from instructor_stream_ext.testing import Scrubber
+from instructor_stream_ext.testing import Scrubber, load_tape, use_tape
 from instructor_stream_ext.testing.payload import text_of
+from tests.server import ScriptedServer
+from tests.server.script import Start, sends
 from tests.server.wire_anthropic import anthropic_text
 from tests.server.wire_bedrock import bedrock_text, bedrock_tools
 from tests.server.wire_chat import chat_content, chat_tools
 from tests.server.wire_gemini import gemini_text
 from tests.server.wire_ollama import ollama_text
 from tests.server.wire_responses import responses_text
+from tests.testing.carriers import Carrier
 
 KEY = "sk-proj-Ab3Cd5Ef7Gh9Ij1Kl3Mn5Op7Qr9St1Uv3"
 SAID = f"It is {KEY}, keep it."
@@ -120,3 +124,19 @@ def test_two_tools_that_come_side_by_side_are_not_joined() -> None:
     assert KEY[half:].encode() not in clean
     assert b"and " in clean
     assert b"more" in clean
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("name", FORMATS)
+async def test_no_tape_holds_it(server: ScriptedServer, tmp_path: Path, name: str, is_async: bool) -> None:
+    chunks, kind = FORMATS[name]
+    server.add(Start(headers={"content-type": kind}), sends(chunks))
+    tape, carrier = tmp_path / "tape.yaml", Carrier("httpx2", is_async=is_async)
+    with use_tape(tape, record_mode="once"):
+        assert b"".join((await carrier.read(server.url))[1]) == b"".join(chunks)
+    (take,) = load_tape(tape, sidecar=True).takes
+    assert len(take.body) == len(b"".join(chunks))
+    assert KEY not in text_of(take.body, kind)
+    assert not Scrubber().hidden(take.body)
+    with use_tape(tape):
+        assert b"".join((await carrier.read(take.url))[1]) == take.body

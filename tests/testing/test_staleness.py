@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import requests
+import vcr
 
 from instructor_stream_ext.testing import StaleCassette, use_tape
 from instructor_stream_ext.testing.staleness import changes
@@ -41,6 +47,18 @@ OTHER = changed(messages=[{"role": "user", "content": "Hello"}, {"role": "user",
         (ASKED, changed(model="n"), ['model: "m" was recorded, "n" is sent']),
         (ASKED, changed(seed=1), ["seed: nothing was recorded, 1 is sent"]),
         (changed(seed=1), ASKED, ["seed: 1 was recorded, nothing is sent"]),
+        ({"a": 1, "b": 0.0}, {"a": 1.0, "b": 0}, []),
+        ({"a": "of REDACTED** here"}, {"a": "of REDACTED***** here"}, []),
+        (
+            {"a": "of REDACTED** here"},
+            {"a": "of nobody here"},
+            ['a: "of REDACTED** here" was recorded, "of nobody here" is sent'],
+        ),
+        (
+            {"a": "x" * 400 + "Monday" + "y" * 90},
+            {"a": "x" * 400 + "Tuesday" + "y" * 90},
+            [f"a: ...{'x' * 20}Monday{'y' * 34}... was recorded, ...{'x' * 20}Tuesday{'y' * 33}... is sent"],
+        ),
         ({"a": 1}, {"a": True}, ["a: 1 was recorded, true is sent"]),
         ({"a": [1, 2]}, {"a": [1]}, ["a[1]: 2 was recorded, nothing is sent"]),
         ({"a": {"b": None}}, {"a": 5}, ['a: {"b": null} was recorded, 5 is sent']),
@@ -107,8 +125,6 @@ async def test_each_request_is_held_against_the_one_that_answers_it(
 
 
 def test_secrets_are_masked_on_both_sides(server: ScriptedServer, tmp_path: Path) -> None:
-    import httpx
-
     server.always(sends(CHUNKS))
     tape, url = tmp_path / "tape.yaml", f"{server.url}/v1/chat/completions"
     keys = [f"sk-{letter * 40}" for letter in "ab"]
@@ -119,10 +135,55 @@ def test_secrets_are_masked_on_both_sides(server: ScriptedServer, tmp_path: Path
 
 
 def test_a_form_with_a_boundary_of_its_own_is_left_alone(server: ScriptedServer, tmp_path: Path) -> None:
-    import httpx
-
     server.always(sends(CHUNKS))
     tape = tmp_path / "tape.yaml"
     for mode in ("once", "none"):
         with use_tape(tape, record_mode=mode, strict=True):
             httpx.post(f"{server.url}/upload", files={"file": b"data"})
+
+
+def by_requests(url: str, sent: bytes) -> None:
+    requests.post(url, data=sent, timeout=30)
+
+
+def by_urllib(url: str, sent: bytes) -> None:
+    urllib.request.urlopen(url, sent).read()
+
+
+@pytest.mark.parametrize("ask", [by_requests, by_urllib])
+def test_requests_of_other_libraries_are_compared_too(
+    server: ScriptedServer, tmp_path: Path, ask: Callable[[str, bytes], None]
+) -> None:
+    server.always(sends(CHUNKS))
+    tape, url = tmp_path / "tape.yaml", f"{server.url}/v1/chat/completions"
+    with use_tape(tape, record_mode="once"):
+        ask(url, body(ASKED))
+    with use_tape(tape, strict=True):
+        ask(url, body(ASKED))
+    said = r'messages\[0\].content: "Hi" was recorded, "Hello" is sent'
+    with pytest.raises(AssertionError, match=said), use_tape(tape, strict=True):
+        ask(url, body(OTHER))
+
+
+def test_a_body_from_a_file_is_scrubbed_and_compared(server: ScriptedServer, tmp_path: Path) -> None:
+    server.always(sends(CHUNKS))
+    tape, url, key = tmp_path / "tape.yaml", f"{server.url}/v1/x", "sk-" + "a1" * 12
+    for mode in ("once", "none"):
+        with use_tape(tape, record_mode=mode, strict=True):
+            requests.post(url, data=io.BytesIO(body(changed(user=key))), timeout=30)
+    assert key not in tape.read_text(encoding="utf-8")
+    assert "REDACTED" in tape.read_text(encoding="utf-8")
+
+
+def test_a_secret_that_stands_on_an_old_cassette_is_not_shown(server: ScriptedServer, tmp_path: Path) -> None:
+    server.always(sends(CHUNKS))
+    tape, url, key = tmp_path / "tape.yaml", f"{server.url}/v1/x", "sk-" + "a1" * 12
+    with vcr.use_cassette(str(tape)):
+        httpx.post(url, json={"user": key, "n": f"of {key}"})
+    assert key in tape.read_text(encoding="utf-8")
+    with use_tape(tape) as deck:
+        httpx.post(url, json={"user": key, "n": "of nobody"})
+        (said,) = deck.untold()
+    assert "n: " in said
+    assert "user: " not in said
+    assert key not in said
