@@ -612,6 +612,7 @@ class Script:
             raise rejected from rejected.error
 
     def _raise_fault(self) -> None:
+        """Raise the text's fault; where the caller repairs what is no JSON, read on instead, for all of it."""
         fault = self.machine.fault
         if not isinstance(fault, InvalidJSON):
             assert fault is not None  # noqa: S101

@@ -41,6 +41,7 @@ from instructor_stream_ext import (
 from instructor_stream_ext.core.events import Event
 from tests.server import Cut, Request, ScriptedServer, chunks_for, reply, sends
 from tests.server.wire_format import chat_content, chat_refusal, chat_tools
+from tests.sides import each
 from tests.twins import ASYNC, SYNC, StillClock, Twin, both, settled
 
 
@@ -265,12 +266,8 @@ async def test_transitions_move_forward_only_and_agree_with_state(server: Script
             assert stream.state(path) is state, path
         return len(where)
 
-    if twin.is_async:
-        async for event in events:
-            checked += check(event)
-    else:
-        for event in events:
-            checked += check(event)
+    async for event in each(events):
+        checked += check(event)
     assert checked > 50
     assert set(where.values()) == {FieldState.COMPLETE}
 

@@ -20,6 +20,7 @@ from instructor_stream_ext import (
     StreamMisuse,
 )
 from tests.server import ScriptedServer, reply
+from tests.sides import each
 from tests.twins import Twin, both, settled
 
 LISBON, PORTO = '{"name": "Lisbon", "people": 545, "tags": ["a", "b"]}', '{"name": "Porto", "people": 232}'
@@ -174,17 +175,10 @@ async def test_states_while_it_comes(server: ScriptedServer, twin: Twin, shape: 
     seen: list[tuple[Any, ...]] = []
     stream = twin.client(server).create_partial(list[City], **ASK)
 
-    def look(_: Any) -> None:
+    async for _ in each(stream):
         row = tuple(stream.state(path) for path in ("", "[0]", "[0].name", "[1]", "[1].name"))
         if not seen or seen[-1] != row:
             seen.append(row)
-
-    if twin.is_async:
-        async for partial in stream:
-            look(partial)
-    else:
-        for partial in stream:
-            look(partial)
     missing, streaming, complete = FieldState.MISSING, FieldState.STREAMING, FieldState.COMPLETE
     wanted = [
         (streaming, streaming, streaming, missing, missing),

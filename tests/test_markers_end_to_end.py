@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from instructor_stream_ext import Done, FieldState, FieldTransition, NotNull, Streamed, StreamMisuse, WithState
 from tests.server import ScriptedServer, reply
+from tests.sides import each
 from tests.twins import Twin, both
 
 MISSING, STREAMING, COMPLETE = FieldState
@@ -142,17 +143,10 @@ class Report(BaseModel):
 async def test_states_as_they_change(server: ScriptedServer, twin: Twin) -> None:
     server.add(reply('{"title": "ab", "owner": "me", "total": 5}', 1))
     stream = twin.client(server).create_partial(Report, **ASK)
-    seen: list[Any] = []
-
-    def note(partial: Any) -> None:
-        seen.append((partial.title, partial.owner, stream.state("title"), stream.state(("owner",))))
-
-    if twin.is_async:
-        async for partial in stream:
-            note(partial)
-    else:
-        for partial in stream:
-            note(partial)
+    seen = [
+        (partial.title, partial.owner, stream.state("title"), stream.state(("owner",)))
+        async for partial in each(stream)
+    ]
     assert seen == [
         (Streamed(None, MISSING), "nobody", MISSING, MISSING),
         (Streamed("", STREAMING), "nobody", STREAMING, MISSING),

@@ -156,9 +156,7 @@ class Scanner:
         self._again = 0
         self._rest = ""  # what came behind the document in the text that closed it
         self._starts = [0]  # where in the JSON the document begins, after each key that it came under
-        self._is_inner = False  # the document within the envelope has begun
         self._is_named = False  # under its own key
-        self._is_blank = False  # the envelope is empty, which stands for an empty list
         self._is_bare = False  # the text is the document, without an envelope
         self._is_followed = False  # other keys of the envelope came behind it
         self._others: list[str] = []  # its other keys
@@ -285,6 +283,19 @@ class Scanner:
         if self._is_followed:
             return whole[begin : _VALUE_IN(whole, begin)[1]]
         return whole[begin:-1].rstrip(_SPACE)
+
+    @property
+    def _is_inner(self) -> bool:
+        """Whether the document within the envelope has begun."""
+        return len(self._starts) > 1
+
+    @property
+    def _is_blank(self) -> bool:
+        """Whether the envelope is empty and closed, which stands for an empty list."""
+        envelope = self.plan.envelope
+        if envelope is None or not envelope.optional or not self.complete:
+            return False
+        return not (self._is_inner or self._others or self._row) and self.around_text()[0] == "{"
 
     @property
     def listing(self) -> tuple[str, list[int]]:
@@ -442,9 +453,6 @@ class Scanner:
         self._between, self._is_fenced = "", False
         last = self.around_text() if self._row is None else self._kept[-1]  # many items are not joined for each
         self._kept[-1] = last[: len(last) - surplus]
-        envelope = self.plan.envelope
-        if envelope is not None and envelope.optional and not (self._is_inner or self._others or self._row):
-            self._is_blank = last[0] == "{"
 
     def expect_document(self) -> None:
         """Say that the text will be as `json_text` gave it, without an object around it. Before the first text."""
@@ -1022,7 +1030,7 @@ class Scanner:
     def _begin_inner(self) -> None:
         """What comes next is the document."""
         self._starts.append(self._value_at - self.json_start)
-        self._is_inner, self._is_followed = True, False
+        self._is_followed = False
 
     def _take_list(self, frame: Frame) -> None:
         """A list under a key that nobody knows is the list, unless there was one already that has items."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from unittest import mock
 from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["playing"]
+__all__ = ["OPENAI_PATHS", "playing"]
 
 _KEYS = (
     "ANTHROPIC_API_KEY",
@@ -33,11 +33,13 @@ _GEMINI = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 """Either will do, and google-genai warns of both."""
 _REGIONS = ("AWS_DEFAULT_REGION", "AWS_REGION")
 _NO_KEY = "no-key-is-needed-to-replay"
+OPENAI_PATHS = ("/chat/completions", "/responses", "/completions")
+"""What follows the address in those of the requests that OpenAI's clients send."""
 _BASES = (
     (
         "OPENAI_BASE_URL",
         "https://api.openai.com/v1",
-        re.compile(r"((?!.*/openai/deployments/).*?)/(?:chat/completions|responses|completions)"),
+        re.compile(rf"((?!.*/openai/deployments/).*?)(?:{'|'.join(OPENAI_PATHS)})"),
     ),
     ("AZURE_OPENAI_ENDPOINT", "", re.compile(r"(.*)/openai/deployments/.+")),
     ("ANTHROPIC_BASE_URL", "https://api.anthropic.com", re.compile(r"(.*)/v1/messages")),

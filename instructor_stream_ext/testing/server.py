@@ -16,6 +16,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from instructor_stream_ext.testing.clock import FakeClock, Pace
+from instructor_stream_ext.testing.environment import OPENAI_PATHS
 from instructor_stream_ext.testing.faults import Fault, FaultsInUse
 from instructor_stream_ext.testing.tape import End, Take, Tape, load_tape
 
@@ -63,7 +64,7 @@ class ReplayServer:
     def base_url(self) -> str:
         """The address with the path before the method's, as OpenAI's client takes its `base_url`."""
         path = urlsplit(self.takes[0].url).path if self.takes else ""
-        for tail in ("/chat/completions", "/responses", "/completions"):
+        for tail in OPENAI_PATHS:
             if path.endswith(tail):
                 return self.url + path.removesuffix(tail)
         return f"{self.url}/v1"

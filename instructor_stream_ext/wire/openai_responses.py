@@ -93,11 +93,10 @@ class OpenAIResponsesReader(Reading):
     def _rest_of_text(self, key: tuple[Any, Any], whole: Any) -> str:
         """Take a text that is said to be whole: what no delta brought of it is new."""
         part = self._part(key)
-        have = part.getvalue()
-        if not isinstance(whole, str) or not whole.startswith(have) or len(whole) == len(have):
-            return ""  # what came as deltas is never taken again, also where the two differ
-        part.write(whole[len(have) :])
-        return self._text(whole[len(have) :])
+        if not (new := _new_in(whole, part.getvalue())):
+            return ""
+        part.write(new)
+        return self._text(new)
 
     def _met(self, fields: dict[str, Any], kind: str) -> Any:
         """The place of an event's item, noted with its id and in the order of its kind."""
@@ -126,11 +125,10 @@ class OpenAIResponsesReader(Reading):
 
     def _rest_of_args(self, call: Call, whole: Any) -> str:
         """Take arguments that are said to be whole: what no delta brought of them is new."""
-        have = call.args
-        if not isinstance(whole, str) or not whole.startswith(have) or len(whole) == len(have):
-            return ""  # as with text; a server may also write the same object with other spaces
+        if not (new := _new_in(whole, call.args)):
+            return ""
         self.alive = self._began = True
-        return self._calls.write(call, whole[len(have) :])
+        return self._calls.write(call, new)
 
     def _call(self, fields: dict[str, Any]) -> Call:
         """The call an event is about: by its place in the output, else by its item's id."""
@@ -250,3 +248,11 @@ class OpenAIResponsesReader(Reading):
             message = {"type": "message", "id": "", "role": "assistant", "status": "completed", "content": content}
             output.insert(0, message)
         return output
+
+
+def _new_in(whole: Any, have: str) -> str:
+    """What a text that is said to be whole has behind the deltas; they are never taken again where the two differ.
+
+    A server may write the same object with other spaces, or say what is no text at all.
+    """
+    return whole[len(have) :] if isinstance(whole, str) and whole.startswith(have) else ""

@@ -42,14 +42,16 @@ def stream(url=URL):
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, server: ScriptedServer) -> Project:
-    return Project(pytester, server)
+def project(pytester: pytest.Pytester, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return Project(pytester, server, monkeypatch)
 
 
 class Project:
     """A user's project: one test module, and pytest over it."""
 
-    def __init__(self, pytester: pytest.Pytester, server: ScriptedServer) -> None:
+    def __init__(self, pytester: pytest.Pytester, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("CI", "BUILD_NUMBER"):  # pytest then prints each reason a second time, whole, in its summary
+            monkeypatch.delenv(name, raising=False)
         self.pytester = pytester
         self.server = server
 
