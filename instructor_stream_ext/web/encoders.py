@@ -34,16 +34,17 @@ class Encoder(Protocol):
 
     Events are those of :mod:`instructor_stream_ext.core.events`; partials come as :class:`Shown`, and items and results
     as JSON-ready data. Some partials may be left out (a slow client gets the newest one), nothing else is.
-
-    Attributes:
-        content_type: The response's `Content-Type`.
-        headers: Further headers of the response.
     """
 
     @property
-    def content_type(self) -> str: ...
+    def content_type(self) -> str:
+        """The response's `Content-Type`."""
+        ...
+
     @property
-    def headers(self) -> Mapping[str, str]: ...
+    def headers(self) -> Mapping[str, str]:
+        """Further headers of the response."""
+        ...
 
     def start(self, *, run_id: str, request: Mapping[str, Any] | None = None) -> bytes:
         """The bytes before the first event.
