@@ -34,7 +34,7 @@ test: $(DEV) ## Run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # What an SDK can change: its chunks, its errors, its Router.
-OF_THE_SDKS := tests/routing tests/wire $(wildcard tests/test_*.py)
+OF_THE_SDKS := tests/routing tests/providers $(wildcard tests/test_*.py)
 # litellm 1.83 is the oldest that `[litellm]` takes; the others have openai 3.
 OLDEST := 'litellm==1.83.0' 'openai<3'
 

@@ -21,16 +21,16 @@ from typing import Any
 from pydantic import TypeAdapter
 from shapes import MODELS, text_of
 
+from instructor_stream_ext.client.views import PartialStream
+from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.gate import ModelGate
 from instructor_stream_ext.core.machine import StreamMachine
-from instructor_stream_ext.core.partials import PartialParser
-from instructor_stream_ext.core.plans import compile_plan
-from instructor_stream_ext.hooks import Dispatch, HookErrors, Hooks
-from instructor_stream_ext.retries import Retries
-from instructor_stream_ext.script import Script
-from instructor_stream_ext.streams import PartialStream
-from instructor_stream_ext.wire import reader_for
-from instructor_stream_ext.wire.reader import namespace
+from instructor_stream_ext.core.types.compile import compile_plan
+from instructor_stream_ext.providers import reader_for
+from instructor_stream_ext.providers.reader import namespace
+from instructor_stream_ext.session.attempts import Script
+from instructor_stream_ext.session.hooks import Dispatch, HookErrors, Hooks
+from instructor_stream_ext.session.retries import Retries
 
 BARE = "import instructor, openai"
 OURS = "import instructor, openai; from instructor_stream_ext import wrap"

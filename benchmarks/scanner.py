@@ -16,8 +16,9 @@ from typing import Any
 
 from shapes import MODELS, text_of
 
-from instructor_stream_ext.core.partials import PartialParser
-from instructor_stream_ext.core.plans import Plan, compile_plan
+from instructor_stream_ext.core.document.snapshots import PartialParser
+from instructor_stream_ext.core.types.compile import compile_plan
+from instructor_stream_ext.core.types.response import Plan
 
 
 def run(plan: Plan, chunks: list[str], every: int, *, transitions: bool = False) -> float:

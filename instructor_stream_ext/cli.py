@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from instructor_stream_ext.client.response_model import shape_of
 from instructor_stream_ext.core.errors import MissingExtra, StreamError
 from instructor_stream_ext.core.text import visible
-from instructor_stream_ext.shape import shape_of
 from instructor_stream_ext.testing.checks import check_tape, scrub_tape
+from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.payload import pieces
-from instructor_stream_ext.testing.tape import CassetteError, Take, load_tape, sidecar_of
+from instructor_stream_ext.testing.tape import Take, load_tape, sidecar_of
 
 if TYPE_CHECKING:
     from instructor_stream_ext.testing.payload import Piece

@@ -29,7 +29,7 @@ from instructor_stream_ext import (
     Timeouts,
     TransitionLog,
 )
-from instructor_stream_ext.script import _is_read_timeout
+from instructor_stream_ext.session.attempts import _is_read_timeout
 from tests.playing import arguments_for, client_for
 from tests.server import Forever, ScriptedServer, Signal, Wait, sends
 from tests.server.wire_format import chat_chunk, chat_content

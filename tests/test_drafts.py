@@ -11,11 +11,11 @@ from instructor.core.exceptions import InstructorRetryException
 from pydantic import BaseModel
 
 from instructor_stream_ext import Hooks, InvalidJSON, NoOutput
+from instructor_stream_ext.core.document.reasoning import tags_from
+from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.events import EndKind, EndSignal, PartialEmitted, StreamEvent, StreamRestarted
 from instructor_stream_ext.core.machine import StreamMachine
-from instructor_stream_ext.core.partials import PartialParser
-from instructor_stream_ext.core.plans import compile_plan
-from instructor_stream_ext.core.reasoning import tags_from
+from instructor_stream_ext.core.types.compile import compile_plan
 from tests.server import ScriptedServer, reply
 from tests.twins import Recorder, Twin, both, settled
 

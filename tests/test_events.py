@@ -38,7 +38,7 @@ from instructor_stream_ext import (
     Usage,
     is_partial,
 )
-from instructor_stream_ext.core.events import Event
+from instructor_stream_ext.core.events import Event, RestartReason
 from tests.server import Cut, Request, ScriptedServer, chunks_for, reply, sends
 from tests.server.wire_format import chat_content, chat_refusal, chat_tools
 from tests.sides import each
@@ -391,8 +391,6 @@ async def test_the_end_carries_what_arrived_for_a_client_wide_hook(
 
 
 def test_reasons_and_outcomes_are_text() -> None:
-    restarted = StreamRestarted(
-        at=0, attempt=2, reason=instructor_stream_ext.core.events.RestartReason.REASK, error=None
-    )
+    restarted = StreamRestarted(at=0, attempt=2, reason=RestartReason.REASK, error=None)
     assert restarted.reason == "reask"
     assert json.dumps([restarted.reason, instructor_stream_ext.Outcome.FAILED]) == '["reask", "failed"]'

@@ -25,7 +25,7 @@ from instructor_stream_ext import (
     wrap,
 )
 from instructor_stream_ext.core import gate
-from instructor_stream_ext.core.scanner import Scanner
+from instructor_stream_ext.core.document.scanner import Scanner
 from tests.playing import arguments_for, client_for
 from tests.server import ScriptedServer, Signal, Wait, reply, sends
 from tests.server.clients import close_litellm

@@ -22,7 +22,7 @@ from instructor_stream_ext import (
     StreamRestarted,
     WithState,
 )
-from instructor_stream_ext.core.pieces import By, Pieces
+from instructor_stream_ext.core.text_splitter import By, Pieces
 from tests.server import Cut, ScriptedServer, Signal, Wait, reply, sends
 from tests.server.wire_format import chat_content
 from tests.twins import Recorder, Twin, both, settled

@@ -20,12 +20,11 @@ Each carries what had arrived: `partial`, `text`, `usage`, `attempt`, `stats`; t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from instructor.core.exceptions import IncompleteOutputException, InstructorRetryException
 
-if TYPE_CHECKING:
-    from instructor_stream_ext.core.events import StreamStats, Usage
+from instructor_stream_ext.core.events import StreamStats, Usage
 
 __all__ = [
     "ClientNotSupported",
@@ -36,7 +35,6 @@ __all__ = [
     "OutputFiltered",
     "OutputRefused",
     "OutputTruncated",
-    "Path",
     "RetriesExhausted",
     "StreamError",
     "StreamInterrupted",
@@ -47,8 +45,6 @@ __all__ = [
 
 SHOWN_OF_PROSE = 200
 """Characters of an answer without JSON that the error's message shows."""
-
-Path: TypeAlias = tuple[str | int, ...]
 
 
 class StreamError(Exception):

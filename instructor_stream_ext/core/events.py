@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias
+from typing import Any, Generic, TypeAlias
 
 from typing_extensions import TypeVar
-
-if TYPE_CHECKING:
-    from instructor_stream_ext.core.errors import Path
 
 __all__ = [
     "Cost",
@@ -26,6 +23,7 @@ __all__ = [
     "ItemCompleted",
     "Outcome",
     "PartialEmitted",
+    "Path",
     "RestartReason",
     "SkippedItem",
     "StreamCancelled",
@@ -38,6 +36,9 @@ __all__ = [
     "StreamStats",
     "Usage",
 ]
+
+Path: TypeAlias = tuple[str | int, ...]
+"""A place in the document: attribute names, keys and indices from its root."""
 
 T = TypeVar("T", default=Any)
 T_co = TypeVar("T_co", covariant=True, default=Any)

@@ -9,10 +9,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from instructor_stream_ext.core.errors import InvalidJSON, NoOutput, Path, StreamMisuse
-from instructor_stream_ext.core.events import SkippedItem
-from instructor_stream_ext.core.items import ItemCutter
-from instructor_stream_ext.core.partials import last_values
+from instructor_stream_ext.core.document.items import ItemCutter
+from instructor_stream_ext.core.document.snapshots import last_values
+from instructor_stream_ext.core.errors import InvalidJSON, NoOutput, StreamMisuse
+from instructor_stream_ext.core.events import Path, SkippedItem
 from instructor_stream_ext.core.text import SURROGATE, joined
 
 __all__ = ["ItemGate", "ModelGate", "OnBadItem", "TextGate", "validate_document"]

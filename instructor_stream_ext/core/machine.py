@@ -15,6 +15,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+from instructor_stream_ext.core.document.scanner import Drafted
+from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.errors import (
     InvalidJSON,
     LimitExceeded,
@@ -22,7 +24,6 @@ from instructor_stream_ext.core.errors import (
     OutputFiltered,
     OutputRefused,
     OutputTruncated,
-    Path,
     StreamError,
     StreamMisuse,
     StreamTimeout,
@@ -37,6 +38,7 @@ from instructor_stream_ext.core.events import (
     ItemCompleted,
     Outcome,
     PartialEmitted,
+    Path,
     RestartReason,
     StreamCancelled,
     StreamCompleted,
@@ -49,9 +51,7 @@ from instructor_stream_ext.core.events import (
     Usage,
 )
 from instructor_stream_ext.core.options import Limits, Timeouts
-from instructor_stream_ext.core.partials import PartialParser
 from instructor_stream_ext.core.policies import EmissionPolicy, Pending
-from instructor_stream_ext.core.scanner import Drafted
 from instructor_stream_ext.core.text import SurrogateJoiner
 
 __all__ = ["State", "StreamMachine", "TextBuffer"]

@@ -7,13 +7,13 @@ import inspect
 from typing import Any, Literal, cast, overload
 
 from instructor_stream_ext._instructor import Link, Mode, over_litellm
-from instructor_stream_ext.async_client import AsyncStreamClient
-from instructor_stream_ext.client import wrap
+from instructor_stream_ext.client.aio import AsyncStreamClient
+from instructor_stream_ext.client.sync import StreamClient
+from instructor_stream_ext.client.wrap import wrap
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.routing.cost import cost_of
 from instructor_stream_ext.routing.credentials import check_credentials
 from instructor_stream_ext.routing.modes import litellm_module, mode_for, provider_of
-from instructor_stream_ext.sync_client import StreamClient
 
 __all__ = ["ModelLink", "from_litellm", "split_arguments", "wrap_link"]
 

@@ -20,7 +20,8 @@ from instructor_stream_ext._instructor import (
     Request,
     over_litellm,
 )
-from instructor_stream_ext.async_client import AsyncStreamClient
+from instructor_stream_ext.client.aio import AsyncStreamClient
+from instructor_stream_ext.client.sync import StreamClient
 from instructor_stream_ext.core.errors import (
     InvalidJSON,
     NoOutput,
@@ -30,14 +31,13 @@ from instructor_stream_ext.core.errors import (
     StreamMisuse,
     StreamTimeout,
 )
-from instructor_stream_ext.ports import Recovery
+from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.routing.client import split_arguments, wrap_link
 from instructor_stream_ext.routing.cost import cost_of
 from instructor_stream_ext.routing.credentials import check_credentials
 from instructor_stream_ext.routing.modes import litellm_module, mode_for
 from instructor_stream_ext.routing.router import deployments_of, failed_deployment, made_router, router_arguments
-from instructor_stream_ext.sync_client import StreamClient
-from instructor_stream_ext.wire.reader import Reader
+from instructor_stream_ext.session.effects import Recovery
 
 __all__ = ["FALLBACK_ON", "FallbackOn", "route", "unavailable"]
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, assert_never
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
-from instructor_stream_ext.core.errors import Path, StreamMisuse
+from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import (
     DeltaReceived,
     FieldState,
@@ -24,6 +24,7 @@ from instructor_stream_ext.core.events import (
     ItemCompleted,
     Outcome,
     PartialEmitted,
+    Path,
     StreamCancelled,
     StreamCompleted,
     StreamEnded,

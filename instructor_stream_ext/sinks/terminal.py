@@ -15,13 +15,22 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, 
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import to_jsonable_python
 
-from instructor_stream_ext.core.errors import Path, StreamMisuse
+from instructor_stream_ext.client.views import (
+    AsyncItemStream,
+    AsyncPartialStream,
+    AsyncTextStream,
+    ItemStream,
+    PartialStream,
+    TextStream,
+)
+from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import (
     DeltaReceived,
     FieldState,
     FieldTransition,
     ItemCompleted,
     PartialEmitted,
+    Path,
     StreamCancelled,
     StreamCompleted,
     StreamEnded,
@@ -33,14 +42,6 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.core.markers import Streamed
 from instructor_stream_ext.core.text import visible
-from instructor_stream_ext.streams import (
-    AsyncItemStream,
-    AsyncPartialStream,
-    AsyncTextStream,
-    ItemStream,
-    PartialStream,
-    TextStream,
-)
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult

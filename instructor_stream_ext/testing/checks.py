@@ -10,16 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from instructor_stream_ext.testing import yaml as tape_yaml
+from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.payload import has_end_signal, is_stream
 from instructor_stream_ext.testing.scrub import Finding, Scrubber
-from instructor_stream_ext.testing.tape import (
-    CassetteError,
-    End,
-    Take,
-    body_of,
-    load_tape,
-    sidecar_of,
-)
+from instructor_stream_ext.testing.tape import End, Take, body_of, load_tape, sidecar_of
 
 __all__ = ["check_tape", "scrub_tape"]
 

@@ -22,6 +22,7 @@ from instructor_stream_ext.core.errors import MissingExtra
 from instructor_stream_ext.testing import yaml as tape_yaml
 from instructor_stream_ext.testing.clock import FakeClock, Pace
 from instructor_stream_ext.testing.environment import playing
+from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.faults import Fault, FaultsInUse
 from instructor_stream_ext.testing.recording import Recorder, recorded_aiohttp, recorded_stream
 from instructor_stream_ext.testing.replay import Performance, httpx_response, played_aiohttp
@@ -29,7 +30,6 @@ from instructor_stream_ext.testing.scrub import Scrubber
 from instructor_stream_ext.testing.staleness import StaleCassette, changes
 from instructor_stream_ext.testing.tape import (
     TIMING,
-    CassetteError,
     End,
     Take,
     Timing,

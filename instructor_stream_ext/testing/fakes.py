@@ -18,11 +18,9 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from instructor_stream_ext._instructor import Mode, instructor_over
-from instructor_stream_ext.async_client import AsyncStreamClient
-from instructor_stream_ext.client import wrap
-from instructor_stream_ext.core.errors import StreamMisuse
-from instructor_stream_ext.core.events import StreamEvent, Usage
-from instructor_stream_ext.streams import (
+from instructor_stream_ext.client.aio import AsyncStreamClient
+from instructor_stream_ext.client.sync import StreamClient
+from instructor_stream_ext.client.views import (
     AsyncItemStream,
     AsyncPartialStream,
     AsyncTextStream,
@@ -30,7 +28,9 @@ from instructor_stream_ext.streams import (
     PartialStream,
     TextStream,
 )
-from instructor_stream_ext.sync_client import StreamClient
+from instructor_stream_ext.client.wrap import wrap
+from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.core.events import StreamEvent, Usage
 from instructor_stream_ext.testing.clock import FakeClock
 
 __all__ = ["FakeAnswer", "chat_chunk", "fake_client", "record_events"]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from instructor_stream_ext._instructor import Mode, instructor_over
-from instructor_stream_ext.client import wrap
-from instructor_stream_ext.sync_client import StreamClient
+from instructor_stream_ext.client.sync import StreamClient
+from instructor_stream_ext.client.wrap import wrap
 from instructor_stream_ext.testing.clock import Pace
 from instructor_stream_ext.testing.fakes import chat_chunk
 from instructor_stream_ext.testing.payload import Piece, pieces

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from instructor_stream_ext.testing.clock import Pace
+from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.payload import has_end_signal, pieces
-from instructor_stream_ext.testing.tape import CassetteError, End, Take
+from instructor_stream_ext.testing.tape import End, Take
 
 __all__ = ["Performance", "httpx_response", "played_aiohttp"]
 

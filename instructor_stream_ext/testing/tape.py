@@ -31,10 +31,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from instructor_stream_ext.testing.errors import RECORD, RESTORE, CassetteError
+
 __all__ = [
     "SIDECAR",
     "TIMING",
-    "CassetteError",
     "Chunk",
     "End",
     "Take",
@@ -51,39 +52,8 @@ SIDECAR = ".timing.json"
 TIMING = "timing"
 """Under this key a timing travels within vcrpy's response; it is never written into the cassette."""
 
-_RECORD = "record the tape again with --record-mode=rewrite"
 _OWN = b"interactions:\n- request:\n    method:"
 """How a cassette begins that was written with a sidecar; vcrpy's own has the keys of a request in another order."""
-_RESTORE = f"restore the file from version control, or {_RECORD}"
-
-
-class CassetteError(Exception):
-    """A tape cannot be used.
-
-    Args:
-        path: Of the file at fault.
-        line: Where in it, from 1.
-        problem: What is wrong.
-        advice: What to do.
-    """
-
-    def __init__(self, path: Path | str, line: int, problem: str, advice: str = _RECORD) -> None:
-        super().__init__(f"{_shown(Path(path))}:{line}: {problem}; {advice}")
-        self.path = Path(path)
-        self.line = line
-        self.problem = problem
-        self.advice = advice
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.path, self.line, self.problem, self.advice))
-
-
-def _shown(path: Path) -> Path:
-    """The path as one would type it here."""
-    try:
-        return path.absolute().relative_to(Path.cwd())
-    except ValueError:
-        return path
 
 
 class End(StrEnum):
@@ -268,7 +238,7 @@ def load_tape(path: Path | str, *, sidecar: bool = False) -> Tape:
         raise CassetteError(path, 1, f"cannot be read ({error.strerror or error})", "check the path") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise CassetteError(path, line, "the file is no UTF-8 text", _RESTORE) from error
+        raise CassetteError(path, line, "the file is no UTF-8 text", RESTORE) from error
     interactions = read_cassette(path, text)
     bodies = [(body_of(interaction["response"]), interaction["line"]) for interaction in interactions]
     timings = read_sidecar(path, bodies, required=sidecar)
@@ -296,24 +266,24 @@ def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: b
     except FileNotFoundError:
         if required and path.read_bytes().startswith(_OWN):
             raise CassetteError(
-                path, 1, f"has no sidecar {beside.name}, so nobody knows when what came", _RECORD
+                path, 1, f"has no sidecar {beside.name}, so nobody knows when what came", RECORD
             ) from None
         return [None] * len(bodies)
     except (OSError, UnicodeDecodeError) as error:
-        raise CassetteError(beside, 1, f"cannot be read ({error})", _RESTORE) from error
+        raise CassetteError(beside, 1, f"cannot be read ({error})", RESTORE) from error
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise CassetteError(beside, error.lineno, f"is no JSON ({error.msg})", _RESTORE) from error
+        raise CassetteError(beside, error.lineno, f"is no JSON ({error.msg})", RESTORE) from error
     if not isinstance(content, dict) or not isinstance(content.get("streams"), list):
-        raise CassetteError(beside, 1, "is no sidecar of a tape", _RESTORE)
+        raise CassetteError(beside, 1, "is no sidecar of a tape", RESTORE)
     if content.get("format") != FORMAT:
         problem = f"is of format {content.get('format')!r}, and this version knows format {FORMAT}"
-        raise CassetteError(beside, 1, problem, f"upgrade instructor_stream_ext, or {_RECORD}")
+        raise CassetteError(beside, 1, problem, f"upgrade instructor_stream_ext, or {RECORD}")
     entries = content["streams"]
     if len(entries) != len(bodies):
         problem = f"describes {len(entries)} interactions, the tape holds {len(bodies)}"
-        raise CassetteError(beside, 1, problem, _RESTORE)
+        raise CassetteError(beside, 1, problem, RESTORE)
     lines = _entry_lines(text, len(entries))
     return [
         None if entry is None else _fitting(beside, line, entry, body, path, place)
@@ -326,10 +296,10 @@ def _fitting(beside: Path, line: int, entry: Any, body: bytes, path: Path, place
         timing = Timing.from_json(entry)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         said = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise CassetteError(beside, line, f"an entry cannot be used: {said}", _RESTORE) from error
+        raise CassetteError(beside, line, f"an entry cannot be used: {said}", RESTORE) from error
     if timing.size != len(body):
         problem = f"the body has {len(body)} bytes, its sidecar (line {line}) says {timing.size}"
-        raise CassetteError(path, place, f"{problem}: the tape was cut short or edited", _RESTORE)
+        raise CassetteError(path, place, f"{problem}: the tape was cut short or edited", RESTORE)
     return timing
 
 

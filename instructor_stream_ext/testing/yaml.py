@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from instructor_stream_ext.core.errors import MissingExtra
-from instructor_stream_ext.testing.tape import CassetteError
+from instructor_stream_ext.testing.errors import RESTORE, CassetteError
 
 __all__ = ["deserialize", "read_cassette", "serialize"]
 
@@ -24,7 +24,6 @@ _CRLF = "crlf"
 _UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f]")
 _ORDER = ("method", "uri", "status", "headers", "body", "encoding", "string", _NEWLINE)
-_RESTORE = "restore the file from version control, or record the tape again with --record-mode=rewrite"
 
 
 def _yaml() -> Any:
@@ -197,15 +196,15 @@ def read_cassette(path: Path, text: str) -> list[dict[str, Any]]:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         line = mark.line + 1 if mark is not None else 1
         problem = getattr(error, "problem", None) or "cannot be parsed"
-        raise CassetteError(path, line, f"is no whole YAML: {problem}", _RESTORE) from error
+        raise CassetteError(path, line, f"is no whole YAML: {problem}", RESTORE) from error
     except (ValueError, AttributeError, TypeError) as error:
-        raise CassetteError(path, 1, f"is no cassette: {error}", _RESTORE) from error
+        raise CassetteError(path, 1, f"is no cassette: {error}", RESTORE) from error
     if not isinstance(content, dict) or not isinstance(content.get("interactions"), list):
-        raise CassetteError(path, 1, "is no cassette: it has no list of interactions", _RESTORE)
+        raise CassetteError(path, 1, "is no cassette: it has no list of interactions", RESTORE)
     if "version" not in content:
         # it is the last line, so a file that was cut between two interactions lacks it
         problem = "has no version: it is cut off or no cassette"
-        raise CassetteError(path, text.count("\n") + 1, problem, _RESTORE)
+        raise CassetteError(path, text.count("\n") + 1, problem, RESTORE)
     if content["version"] != VERSION:
         line = next((number for number, row in enumerate(text.splitlines(), 1) if row.startswith("version:")), 1)
         problem = f"is of version {content['version']!r}, and only version {VERSION} is known"
@@ -216,14 +215,14 @@ def read_cassette(path: Path, text: str) -> list[dict[str, Any]]:
         if not isinstance(interaction, dict) or not all(
             isinstance(interaction.get(side), dict) for side in ("request", "response")
         ):
-            raise CassetteError(path, line, "an interaction lacks its request or its response", _RESTORE)
+            raise CassetteError(path, line, "an interaction lacks its request or its response", RESTORE)
         status = interaction["response"].get("status")
         if (
             not isinstance(status, dict)
             or not isinstance(status.get("code"), int)
             or "uri" not in interaction["request"]
         ):
-            raise CassetteError(path, line, "an interaction lacks its address or its status", _RESTORE)
+            raise CassetteError(path, line, "an interaction lacks its address or its status", RESTORE)
         found.append({**interaction, "line": line})
     return found
 

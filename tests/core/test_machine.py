@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.errors import (
     InvalidJSON,
     LimitExceeded,
@@ -38,8 +39,6 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.core.machine import SCAN_AT_LEAST_EVERY, State, StreamMachine, TextBuffer
 from instructor_stream_ext.core.options import Limits, Timeouts
-from instructor_stream_ext.core.partials import PartialParser
-from instructor_stream_ext.core.plans import compile_plan
 from instructor_stream_ext.core.policies import (
     Debounce,
     EmissionPolicy,
@@ -52,6 +51,7 @@ from instructor_stream_ext.core.policies import (
     Pending,
     Throttle,
 )
+from instructor_stream_ext.core.types.compile import compile_plan
 
 STOP = EndSignal(EndKind.COMPLETE, "stop")
 

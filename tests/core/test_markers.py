@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, RootModel
 
+from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.markers import Done, NotNull, Streamed, WithState
-from instructor_stream_ext.core.partials import PartialParser
-from instructor_stream_ext.core.plans import compile_plan
+from instructor_stream_ext.core.types.compile import compile_plan
 
 MISSING, STREAMING, COMPLETE = FieldState
 

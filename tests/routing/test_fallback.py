@@ -29,9 +29,9 @@ from instructor_stream_ext import (
     StreamTimeout,
     Timeouts,
 )
+from instructor_stream_ext._instructor import closing
 from instructor_stream_ext.routing import FALLBACK_ON, route, unavailable
 from instructor_stream_ext.routing.router import router_arguments
-from instructor_stream_ext.wire import closing
 from tests.playing import Played, play, still
 from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, litellm, routed
 from tests.server import Cut, Request, Reset, Script, ScriptedServer, Signal, Silent, Start, Status, Wait, reply, sends

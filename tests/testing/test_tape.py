@@ -10,14 +10,8 @@ from pathlib import Path
 import pytest
 
 from instructor_stream_ext.testing import yaml
-from instructor_stream_ext.testing.tape import (
-    CassetteError,
-    End,
-    Timing,
-    load_tape,
-    sidecar_of,
-    sidecar_text,
-)
+from instructor_stream_ext.testing.errors import CassetteError
+from instructor_stream_ext.testing.tape import End, Timing, load_tape, sidecar_of, sidecar_text
 
 BODY = "data: one\n\ndata: two\n\n"
 TIMING = Timing(request="POST /x", size=len(BODY), chunks=((0, 1.5), (11, 20.3)), ended_at=21.0, deltas=2)

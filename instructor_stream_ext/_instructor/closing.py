@@ -1,0 +1,198 @@
+"""Closing a provider's stream so that its connection ends at once, and finding the socket below it.
+
+Closing what an SDK hands out is not enough everywhere: a generator may hold its response only through generators of
+its own, and some wrappers have no `close`. So the HTTP responses below a stream are sought where the SDKs are known
+to keep them, and are closed as well; closing twice does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+from collections.abc import Iterable, Iterator
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any
+
+from instructor_stream_ext._instructor.sockets import OwnSocket, connection_under
+
+__all__ = ["aclose", "close", "error_under", "generators_under", "innermost", "own_socket", "responses_under"]
+
+# Which attributes of a package's own objects lead nearer to the response.
+_HOLDERS: dict[str, tuple[str, ...]] = {
+    "anthropic": ("response", "_raw_stream", "_iterator"),
+    "botocore": ("_raw_stream",),
+    "cerebras": ("response", "_iterator"),
+    "google": ("response_stream", "segment_iterator"),
+    "groq": ("response", "_iterator"),
+    "litellm": ("completion_stream", "streaming_response", "response_iterator", "response"),
+    "mistralai": ("response",),
+    "openai": ("response", "_iterator"),
+    "writerai": ("response", "_iterator"),
+}
+_CLOSED_BY_READER = "ClientConnectionError"
+"""aiohttp's error in a response that its reader closed; where the network failed it is one derived from it."""
+_RESPONSES = {("httpx", "Response"), ("httpx2", "Response"), ("aiohttp", "ClientResponse")}
+
+
+def close(stream: Any) -> None:
+    """Close a sync stream and the connection below it.
+
+    Args:
+        stream: What the SDK handed out; anything without a way to be closed is left alone.
+    """
+    below = list(_below(stream))
+    for held in below:
+        if _is_response(held):
+            held.close()
+    for held in below:
+        if isinstance(held, GeneratorType) and not held.gi_running:  # another thread may be reading
+            held.close()
+    closing = getattr(stream, "close", None)
+    if callable(closing) and not isinstance(stream, GeneratorType):
+        closing()
+
+
+def generators_under(stream: Any) -> list[AsyncGeneratorType[Any, Any]]:
+    """The async generators a stream reads through; to be asked between two reads, as `own_socket`.
+
+    openai drops some of them half read when the answer ends. The loop then closes each in a task of its own, which is
+    never done if the loop stops first. Whoever holds them can close them.
+
+    Args:
+        stream: What the SDK handed out.
+    """
+    return [held for held in _below(stream) if isinstance(held, AsyncGeneratorType)]
+
+
+async def aclose(stream: Any, noted: Iterable[Any] = (), *, is_left: bool = False) -> None:
+    """Close an async stream and the connection below it.
+
+    httpcore 1, on which openai 2 stands, begins to close a connection when a read is cancelled. If the task is
+    cancelled once more meanwhile, it takes the response for closed and leaves the connection open: so that is closed
+    itself. Its answer is not at its end, so nobody else can have it by now.
+
+    Args:
+        stream: What the SDK handed out; a sync stream that an async client gave is closed as well.
+        noted: From `generators_under` and `responses_under`; a read that was cancelled leaves no way to them.
+        is_left: Whether the stream was not read to its end.
+    """
+    below = [*_below(stream), *noted]
+    for held in below:
+        if _is_response(held):
+            await _ended(held.aclose() if hasattr(held, "aclose") else held.close())
+            if is_left and hasattr(connection := connection_under(held), "aclose"):
+                await connection.aclose()
+    for held in below:
+        if isinstance(held, AsyncGeneratorType):
+            if not held.ag_running:  # another task may be reading
+                await held.aclose()
+        elif isinstance(held, GeneratorType):
+            held.close()
+    closing = getattr(stream, "aclose", None) or getattr(stream, "close", None)
+    if callable(closing) and not isinstance(stream, GeneratorType | AsyncGeneratorType):
+        await _ended(closing())
+    # A transport lets go of its socket in the loop's next turn. litellm drops a generator with each chunk, which the
+    # loop begins to close in one turn and has closed in the next. Both must be over even if the loop stops now.
+    for _ in range(2):
+        await asyncio.sleep(0)
+
+
+def own_socket(stream: Any, own: OwnSocket) -> None:
+    """Note the socket a sync stream reads from; to be asked between two reads.
+
+    A generator that is running does not show what it reads from, and one that has not begun has no connection yet.
+
+    Args:
+        stream: What the SDK handed out; of a transport that is neither of httpx nor of urllib3 nothing is noted.
+        own: Where to note it.
+    """
+    for held in _below(stream):
+        if _is_response(held) or _package(held) == "urllib3":
+            own.take(held)
+
+
+def responses_under(stream: Any) -> list[Any]:
+    """The HTTP responses a stream reads from; to be asked between two reads, as `own_socket`.
+
+    Args:
+        stream: What the SDK handed out.
+    """
+    return [held for held in _below(stream) if _is_response(held)]
+
+
+def innermost(stream: Any, attribute: str) -> Any:
+    """Of a stream and those it reads from, the last one with this attribute; the stream itself if none has it.
+
+    Args:
+        stream: What the SDK handed out; to be asked between two reads.
+        attribute: Its name.
+    """
+    return [stream, *(held for held in _below(stream) if attribute in getattr(held, "__dict__", {}))][-1]
+
+
+def error_under(responses: list[Any]) -> BaseException | None:
+    """The network error that ended one of these responses although who read it saw a proper end.
+
+    litellm's async transport, which puts aiohttp under httpx, takes a connection that broke for one that ended.
+
+    Args:
+        responses: From `responses_under`.
+    """
+    for response in responses:
+        held = getattr(response, "stream", None)
+        for _ in range(4):  # httpx wraps a transport's stream once, and an event hook may once more
+            if held is None or hasattr(held, "_aiohttp_response"):
+                break
+            held = getattr(held, "_stream", None)
+        content = getattr(getattr(held, "_aiohttp_response", None), "content", None)
+        error = content.exception() if content is not None else None
+        if error is not None and type(error).__name__ != _CLOSED_BY_READER:
+            return error  # type: ignore[no-any-return]
+    return None
+
+
+async def _ended(result: Any) -> None:
+    """Wait for what an async close returned; a sync one returned nothing to wait for."""
+    if inspect.isawaitable(result):
+        await result
+
+
+def _below(stream: Any) -> Iterator[Any]:
+    """A stream, the streams it reads from, and their responses, from the outside in."""
+    seen: set[int] = set()
+    waiting = [stream]
+    while waiting:
+        held = waiting.pop(0)
+        if held is None or id(held) in seen:
+            continue
+        seen.add(id(held))
+        yield held
+        if not _is_response(held):
+            waiting.extend(_held_by(held))
+
+
+def _held_by(stream: Any) -> list[Any]:
+    """What a stream reads from, where it is of a kind whose insides are known.
+
+    The stream a generator loops over is no variable of it; the garbage collector knows it, as long as it is suspended.
+    """
+    if isinstance(stream, GeneratorType | AsyncGeneratorType):
+        return [held for held in gc.get_referents(stream) if _may_hold(held)]
+    insides = getattr(stream, "__dict__", {})
+    return [insides.get(name) for name in _HOLDERS.get(_package(stream), ())]
+
+
+def _may_hold(value: Any) -> bool:
+    """Whether what a generator holds may lead to a response."""
+    return isinstance(value, GeneratorType | AsyncGeneratorType) or _is_response(value) or _package(value) in _HOLDERS
+
+
+def _is_response(held: Any) -> bool:
+    """Whether this is an HTTP response of a library the SDKs stand on."""
+    return any((_package(held), kind.__name__) in _RESPONSES for kind in type(held).__mro__[:2])
+
+
+def _package(held: Any) -> str:
+    """The top-level package an object's type is from."""
+    return type(held).__module__.partition(".")[0]

@@ -1,0 +1,186 @@
+"""What instructor asks the model for, and how to get from there to what the caller asked for.
+
+instructor sends every response model as one object schema: a scalar, union or list travels inside a `content` or
+`tasks` field. What the caller asked for is the document within it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Union, cast, get_args, get_origin
+
+from pydantic import BaseModel, PydanticUserError, RootModel, TypeAdapter, create_model
+from pydantic.errors import PydanticSchemaGenerationError
+
+from instructor_stream_ext._instructor import AdapterBase, PartialBase, ResponseSchema, prepare_response_model
+from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.core.types.compile import compile_plan
+from instructor_stream_ext.core.types.response import Plan, enveloped
+
+__all__ = ["Shape", "UnsupportedResponseModel", "item_shape", "shape_of"]
+
+
+class UnsupportedResponseModel(StreamMisuse, TypeError):
+    """A response model that cannot work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A response model on its way to the model and back.
+
+    Attributes:
+        wire: The model class whose schema instructor sends.
+        adapter: What the document is validated as.
+        plan: How its partials are built.
+        item: What an item is validated as, for item streams; None otherwise.
+    """
+
+    wire: type[BaseModel]
+    adapter: TypeAdapter[Any]
+    plan: Plan
+    item: TypeAdapter[Any] | None = None
+
+
+def shape_of(response_model: Any) -> Shape:
+    """The shape of a response model, worked out once per type.
+
+    Args:
+        response_model: All that `create` takes, and dataclasses, unions and containers, which it does not.
+
+    Raises:
+        UnsupportedResponseModel: It cannot work; the message names the type.
+    """
+    return _guarded(_shape_cached, _shape, response_model)
+
+
+def item_shape(item: Any) -> Shape:
+    """The shape of a list of items that are validated one by one.
+
+    Args:
+        item: The type of one item; `Iterable[X]` counts as `X`.
+
+    Raises:
+        UnsupportedResponseModel: It cannot work; the message names the type.
+    """
+    return _guarded(_items_cached, _item_shape, item)
+
+
+def _guarded(cached: Callable[[Any], Shape], plain: Callable[[Any], Shape], response_model: Any) -> Shape:
+    try:
+        hash(response_model)
+    except TypeError:  # an Annotated with metadata that cannot be hashed
+        cached = plain
+    try:
+        return cached(response_model)
+    except (PydanticSchemaGenerationError, PydanticUserError, TypeError, ValueError, AssertionError) as error:
+        if isinstance(error, StreamMisuse):
+            raise
+        name = getattr(response_model, "__name__", None) or repr(response_model)
+        raise UnsupportedResponseModel(f"{name} cannot be a response model: {error}") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _shape_cached(response_model: Any) -> Shape:
+    return _sendable(_shape(response_model))
+
+
+@functools.lru_cache(maxsize=1024)
+def _items_cached(item: Any) -> Shape:
+    return _sendable(_item_shape(item))
+
+
+def _sendable(shape: Shape) -> Shape:
+    """The shape, if its type has a JSON schema at all; pydantic's error otherwise, before anything is sent."""
+    shape.wire.model_json_schema()
+    return shape
+
+
+def _shape(response_model: Any) -> Shape:
+    if isinstance(response_model, type) and not get_args(response_model):
+        if issubclass(response_model, PartialBase):
+            response_model = _complete(response_model)
+        if issubclass(response_model, BaseModel):
+            return Shape(
+                wire=prepare_response_model(response_model),
+                adapter=TypeAdapter(response_model),
+                plan=compile_plan(response_model),
+            )
+        if dataclasses.is_dataclass(response_model):
+            return _dataclass_shape(cast("type[Any]", response_model))
+    return _wrapped(_wire(response_model))
+
+
+def _complete(partial: type[Any]) -> type[BaseModel]:
+    """The model under instructor's `Partial[Model]`."""
+    for base in partial.__mro__:
+        if issubclass(base, BaseModel) and not issubclass(base, PartialBase):
+            return base
+    raise UnsupportedResponseModel(f"{partial.__name__} is no Partial of a model")
+
+
+def _dataclass_shape(cls: type[Any]) -> Shape:
+    root: Any = RootModel.__class_getitem__(cls)
+
+    def inlined(_: type[Any], core_schema: Any, handler: Any) -> Any:
+        """The fields themselves: providers want an object at the root, not a reference to one."""
+        return handler.resolve_ref_schema(handler(core_schema))
+
+    says_nothing = (cls.__doc__ or "").startswith(f"{cls.__name__}(")  # the dataclass decorator's own words
+    namespace = {
+        "__doc__": None if says_nothing else cls.__doc__,
+        "__module__": cls.__module__,
+        "__get_pydantic_json_schema__": classmethod(inlined),
+    }
+    wire = type(cls.__name__, (root,), namespace)
+    return Shape(wire=prepare_response_model(wire), adapter=TypeAdapter(cls), plan=compile_plan(cls))
+
+
+def _wire(response_model: Any) -> type[BaseModel]:
+    """The class instructor would send; a `content` field around what it does not know."""
+    origin = get_origin(response_model)
+    if origin is types.UnionType:
+        response_model = Union[get_args(response_model)]  # noqa: UP007  instructor knows only typing.Union
+    if origin is Iterable or response_model is list or response_model is Iterable:
+        return cast("type[BaseModel]", prepare_response_model(response_model))
+    known = (origin in (list, Union)) or isinstance(response_model, type) or origin is not None
+    if known:
+        try:
+            prepared: Any = prepare_response_model(response_model)
+        except TypeError:
+            pass
+        else:
+            if isinstance(prepared, type) and issubclass(prepared, BaseModel):
+                return prepared
+    if not known and not hasattr(response_model, "__value__") and not hasattr(response_model, "__supertype__"):
+        raise UnsupportedResponseModel(f"{response_model!r} cannot be a response model: it is no type")
+    return create_model(
+        "Response",
+        __base__=(AdapterBase, ResponseSchema),
+        __doc__="Correctly Formatted and Extracted Response.",
+        content=(response_model, ...),
+    )
+
+
+def _wrapped(wire: type[BaseModel]) -> Shape:
+    """The shape of a class that instructor made: its one field is what the caller wants, or it is itself."""
+    name = "content" if issubclass(wire, AdapterBase) else "tasks" if hasattr(wire, "task_type") else None
+    if name is None:
+        return Shape(wire=wire, adapter=TypeAdapter(wire), plan=compile_plan(wire))
+    field = wire.model_fields[name]
+    inner: Any = field.annotation
+    if field.metadata or field.discriminator:
+        inner = Annotated[inner, field]
+    return Shape(wire=wire, adapter=TypeAdapter(inner), plan=enveloped(compile_plan(wire), name))
+
+
+def _item_shape(item: Any) -> Shape:
+    if get_origin(item) is Iterable:
+        (item,) = get_args(item)
+    element = Union[get_args(item)] if get_origin(item) is types.UnionType else item  # noqa: UP007
+    of_elements: Any = Iterable
+    wire = prepare_response_model(of_elements[element])
+    return replace(_wrapped(wire), item=TypeAdapter(wire.task_type))

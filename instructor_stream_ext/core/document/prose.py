@@ -1,0 +1,87 @@
+"""The JSON values that stand in a text, for an answer in which no document was found to begin."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from instructor_stream_ext.core.document.scanner import Scanner
+from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded
+from instructor_stream_ext.core.types.compile import compile_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from instructor_stream_ext.core.types.response import Plan
+
+__all__ = ["document_in", "last_values"]
+
+_OBJECT = r'\{[ \t\n\r]*["}]'
+_ARRAY = r'\[[ \t\n\r]*(?:["\[{\]0-9-]|true|false|null|NaN|Infinity)'
+_OPENERS = {
+    "object": re.compile(_OBJECT).search,
+    "array": re.compile(_ARRAY).search,
+    "any": re.compile(f"{_OBJECT}|{_ARRAY}").search,
+}
+_FIRST_LOOK = 64
+_EACH = 32
+"""What a try costs beside its characters, in characters."""
+
+
+def last_values(text: str, kind: Literal["object", "array", "any"]) -> Iterator[str]:
+    """The whole JSON values of a kind that stand in a text, the last first; values within values are not given.
+
+    Args:
+        text: Prose, with or without JSON in it.
+        kind: What the values are to be.
+
+    The work is bounded by a multiple of the length: a text made to be slow is searched only as far as that goes.
+    """
+    opener = _OPENERS[kind]
+    found: list[tuple[int, int]] = []
+    budget = 2 * len(text) + 65536
+    pos = 0
+    while budget > 0:
+        begin = opener(text, pos)
+        if begin is None:
+            break
+        start = begin.start()
+        size, looked_at = _value_at(text, start)
+        if size:
+            found.append((start, start + size))
+            pos = start + size
+        else:
+            budget -= looked_at + _EACH
+            pos = start + 1
+    return (text[start:end] for start, end in reversed(found))
+
+
+def document_in(plan: Plan, value: str) -> str | None:
+    """The document in a JSON value, which may be an object around it; None if there is none.
+
+    Args:
+        plan: Of the document.
+        value: The JSON.
+    """
+    if plan.envelope is None:
+        return value
+    scanner = Scanner(plan)
+    scanner.feed(value)
+    return scanner.json_text() if scanner.finish() and not scanner.lacks else None
+
+
+def _value_at(text: str, start: int) -> tuple[int, int]:
+    """How long the value at `start` is, 0 if it is none; and how much was looked at to know."""
+    scanner = Scanner(compile_plan(Any))
+    pos, step = start, _FIRST_LOOK
+    while pos < len(text) and not scanner.complete:
+        scanner.feed(text[pos : pos + step])
+        pos += step
+        step *= 2
+        try:
+            scanner.advance()
+        except InvalidJSON as fault:
+            return 0, fault.offset
+        except LimitExceeded:
+            return 0, pos - start
+    return len(scanner.json_text()) if scanner.complete else 0, pos - start

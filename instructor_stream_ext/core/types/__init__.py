@@ -1,0 +1,1 @@
+"""Response types, compiled once into what their partials are built by."""

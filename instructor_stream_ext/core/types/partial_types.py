@@ -1,0 +1,302 @@
+"""The classes of partials: for each model one subclass, whose instances are made without running anything of a user's.
+
+A partial is an instance of its model (`isinstance(p, M)`), so whatever takes an `M` shows it; but printing, dumping,
+comparing, copying and pickling it never fail, although required values may be missing.
+"""
+
+from __future__ import annotations
+
+from abc import ABCMeta
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ClassVar, TypeAlias
+
+import pydantic_core
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from instructor_stream_ext.core.types.partial_dump import dumped_by_field
+
+__all__ = ["dataclass_shell", "filled", "full_model", "is_partial", "model_shell", "named_tuple_shell"]
+
+Restore: TypeAlias = Callable[[type, Any], Any]
+"""From a model and the state of one of its partials to that partial; a function that can be pickled."""
+
+
+def full_model(cls: type) -> type:
+    """The response model a class of partials belongs to; any other class itself."""
+    return getattr(cls, "__full_model__", cls)
+
+
+def is_partial(value: object) -> bool:
+    """Whether a value is, or holds, a partial: not validated, and perhaps not whole.
+
+    A partial is an instance of its model, so `isinstance` cannot tell it from a final. pydantic takes an instance of
+    the model for valid, so `Model.model_validate(partial)` returns the partial itself.
+
+    Args:
+        value: A model, dataclass or named tuple. A list, tuple, set, frozenset or dict is partial if one of its items
+            or values is. For scalars, and for containers of scalars only, ask `stream.is_final` instead: False here.
+    """
+    if hasattr(type(value), "__full_model__"):
+        return True
+    if isinstance(value, dict):
+        return any(map(is_partial, value.values()))
+    return isinstance(value, list | tuple | set | frozenset) and any(map(is_partial, value))
+
+
+def filled(cls: type, state: Any) -> Any:
+    """An instance of a class of partials with this state, made without running anything of a user's."""
+    shown: Any = object.__new__(cls)
+    if isinstance(shown, BaseModel):
+        shown.__setstate__(state)
+    else:
+        for name, value in state.items():
+            object.__setattr__(shown, name, value)
+    return shown
+
+
+class _Shield:
+    """Stands before the model in the bases of its partials, so that what a user overrode cannot fail.
+
+    Its `__init_subclass__` ends the chain: a model's own hook, such as a registry, does not see the partial class.
+    """
+
+    __slots__ = ()
+    __restore__: ClassVar[Restore]
+
+    def __init_subclass__(cls, **_kwargs: Any) -> None:
+        """See nothing, tell nobody."""
+
+    def __str__(self) -> str:
+        try:
+            return str(super().__str__())
+        except Exception:  # noqa: BLE001  user code that met a missing value
+            return repr(self)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:  # model_copy(deep=True) gives none
+        import copy
+
+        return filled(type(self), copy.deepcopy(self.__reduce__()[1][1], memo))
+
+
+class _PartialModel(_Shield):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        try:
+            return super().__repr__()
+        except Exception:  # noqa: BLE001  a user's repr that met a missing value
+            return f"{type(self).__name__}({_shown(self)})"
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, BaseModel):
+            return NotImplemented
+        if full_model(type(self)) is not full_model(type(other)):
+            return False
+        try:
+            return _content(self) == _content(other)  # type: ignore[arg-type]
+        except Exception:  # noqa: BLE001  a value whose own comparison fails is not known to be equal
+            return False
+
+    __hash__ = None  # type: ignore[assignment]  # each class of partials has its model's
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).__restore__, (full_model(type(self)), BaseModel.__getstate__(self))  # type: ignore[arg-type]
+
+    def model_dump(self, **options: Any) -> Any:
+        options["warnings"] = False
+        try:
+            return super().model_dump(**options)  # type: ignore[misc]
+        except Exception:  # noqa: BLE001  a user's serialiser met a missing value
+            return dumped_by_field(self, options)
+
+    def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
+        options["warnings"] = False
+        try:
+            return super().model_dump_json(indent=indent, **options)  # type: ignore[misc, no-any-return]
+        except Exception:  # noqa: BLE001  a user's serialiser met a missing value
+            options.pop("ensure_ascii", None)
+            plain = dumped_by_field(self, {**options, "mode": "json"})
+            return pydantic_core.to_json(plain, indent=indent, serialize_unknown=True).decode()
+
+
+def _content(model: BaseModel) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What makes two partials equal: their fields and extras; not what a cached property left behind."""
+    fields = type(model).__pydantic_fields__
+    return {k: v for k, v in model.__dict__.items() if k in fields}, model.__pydantic_extra__ or {}
+
+
+def _shown(model: Any) -> str:
+    parts = []
+    fields = type(model).__pydantic_fields__
+    for name, value in {**model.__dict__, **(model.__pydantic_extra__ or {})}.items():
+        field = fields.get(name)
+        if field is not None and not field.repr:
+            continue
+        with suppress(Exception):  # a value that cannot be printed is left out
+            parts.append(f"{name}={value!r}")
+    return ", ".join(parts)
+
+
+def model_shell(model: type[BaseModel], restore: Restore) -> type[BaseModel]:
+    """Make the class of a model's partials: no schema is built, and no hook of the model runs.
+
+    Args:
+        model: The model.
+        restore: Makes a partial out of a pickle.
+    """
+    namespace: dict[str, Any] = {
+        "__module__": model.__module__,
+        "__qualname__": f"Partial{model.__qualname__.rpartition('.')[2]}",
+        "__doc__": model.__doc__,
+        "__full_model__": model,
+        "__restore__": staticmethod(restore),
+        "__hash__": model.__hash__,
+        "__slots__": (),
+    }
+    if not _may_hold_more(model):
+        namespace |= {"__pydantic_extra__": _ALWAYS_NONE, "__pydantic_private__": _ALWAYS_NONE}
+    # Not through pydantic's metaclass, which would build a schema and tell the model's hooks; the abstract base class
+    # part is needed, since without it isinstance() would spoil the model's own cache of subclasses.
+    return ABCMeta.__new__(type(model), f"Partial{model.__name__}", (_PartialModel, model), namespace)
+
+
+_ALWAYS_NONE = property(lambda _: None, lambda _, value: None)  # noqa: ARG005
+"""In place of two of pydantic's slots, for partials that have nothing to put there, so that none is set each time."""
+
+
+def _may_hold_more(model: type[BaseModel]) -> bool:
+    """Whether objects of a model have extra fields or private attributes."""
+    return model.model_config.get("extra") == "allow" or bool(model.__private_attributes__)
+
+
+def _setter(cls: type, name: str) -> Callable[[Any, Any], None]:
+    """How to set one of pydantic's slots: by its descriptor, or where the class hides that, as pydantic itself does."""
+    found = next(base.__dict__[name] for base in cls.__mro__ if name in base.__dict__)
+    setter = getattr(found, "__set__", None)
+    if setter is not None:
+        return setter  # type: ignore[no-any-return]
+
+    def set_it(instance: Any, value: Any) -> None:
+        object.__setattr__(instance, name, value)
+
+    return set_it
+
+
+def model_maker(cls: type[BaseModel]) -> Callable[[Any, Any, Any, Any], Any]:
+    """What makes one partial of the class `cls` around its fields, in a third of the time of `model_construct`."""
+    new = object.__new__
+    set_dict, set_fields_set = _setter(cls, "__dict__"), _setter(cls, "__pydantic_fields_set__")
+    set_extra, set_private = _setter(cls, "__pydantic_extra__"), _setter(cls, "__pydantic_private__")
+
+    def make_plain(fields: Any, fields_set: Any, _extra: Any, _private: Any) -> Any:
+        made = new(cls)
+        set_dict(made, fields)
+        set_fields_set(made, fields_set)
+        return made
+
+    if cls.__dict__.get("__pydantic_extra__") is _ALWAYS_NONE:
+        return make_plain
+
+    def make(fields: Any, fields_set: Any, extra: Any, private: Any) -> Any:
+        made = new(cls)
+        set_dict(made, fields)
+        set_fields_set(made, fields_set)
+        set_extra(made, extra)
+        set_private(made, private)
+        return made
+
+    return make
+
+
+def private_maker(model: type[BaseModel]) -> Callable[[], dict[str, Any]] | None:
+    """What makes the private attributes of one object with their defaults; None if the model has none."""
+    attributes = model.__private_attributes__
+    if not attributes:
+        return None
+
+    def make() -> dict[str, Any]:
+        private = {}
+        for name, attribute in attributes.items():
+            factory: Any = attribute.default_factory
+            value: Any = PydanticUndefined
+            with suppress(Exception):  # a user's factory
+                value = attribute.get_default() if factory is None else factory()
+            if value is not PydanticUndefined:
+                private[name] = value
+        return private
+
+    return make
+
+
+class _PartialDataclass(_Shield):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        try:
+            return super().__repr__()
+        except Exception:  # noqa: BLE001  a user's repr that met a missing value
+            return f"{type(self).__name__}(...)"
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if full_model(type(self)) is not full_model(type(other)):
+            return NotImplemented
+        try:
+            return all(_same(self, other, name) for name in type(self).__dataclass_fields__)  # type: ignore[attr-defined]
+        except Exception:  # noqa: BLE001  a value whose own comparison fails is not known to be equal
+            return False
+
+    __hash__ = None  # type: ignore[assignment]  # each class of partials has its model's
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = (*type(self).__dataclass_fields__, "__arrived__")  # type: ignore[attr-defined]
+        return type(self).__restore__, (
+            full_model(type(self)),
+            {n: getattr(self, n) for n in names if hasattr(self, n)},
+        )
+
+
+def _same(one: Any, other: Any, name: str) -> bool:
+    missing = object()
+    return bool(getattr(one, name, missing) == getattr(other, name, missing))
+
+
+def dataclass_shell(model: type, restore: Restore) -> type:
+    """Make the class of a dataclass's partials, as `model_shell`. It notes in `__arrived__` which fields have come."""
+    namespace = {
+        "__module__": model.__module__,
+        "__qualname__": f"Partial{model.__qualname__.rpartition('.')[2]}",
+        "__doc__": model.__doc__,
+        "__full_model__": model,
+        "__restore__": staticmethod(restore),
+        "__hash__": model.__hash__,
+        "__slots__": ("__arrived__",),
+    }
+    meta = type(model)
+    make = ABCMeta.__new__ if issubclass(meta, ABCMeta) else type.__new__
+    return make(meta, f"Partial{model.__name__}", (_PartialDataclass, model), namespace)
+
+
+def dataclass_maker(cls: type) -> Callable[[Any, Any, Any, Any], Any]:
+    """What makes one partial of a dataclass, slots or not, frozen or not."""
+    new, put = object.__new__, object.__setattr__
+
+    def make(fields: Any, fields_set: Any, _extra: Any, _private: Any) -> Any:
+        made: Any = new(cls)
+        for name, value in fields.items():
+            put(made, name, value)
+        put(made, "__arrived__", fields_set)
+        return made
+
+    return make
+
+
+def named_tuple_shell(model: type) -> type:
+    """Make the class of a named tuple's partials."""
+    namespace = {"__module__": model.__module__, "__slots__": (), "__full_model__": model, "__doc__": model.__doc__}
+    return type.__new__(type(model), f"Partial{model.__name__}", (model,), namespace)

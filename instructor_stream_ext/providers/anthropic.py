@@ -1,0 +1,187 @@
+"""Anthropic's message events, from its own API, Bedrock or Vertex."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+from instructor_stream_ext.core.events import Usage
+from instructor_stream_ext.providers.reader import Call, Reading, error_in, insides, message_of, object_of, plain
+
+__all__ = ["AnthropicReader"]
+
+_INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+class AnthropicReader(Reading):
+    """Reads raw message events, as objects or as mappings.
+
+    Args:
+        tools: Names of the tools in the request; None when the document is the text blocks.
+    """
+
+    def __init__(self, tools: frozenset[str] | None = None) -> None:
+        super().__init__(tools)
+        self._module = ""
+        self._blocks: dict[Any, _Block] = {}
+        self._counted: dict[str, int] = {}
+        self._stop_sequence: str | None = None
+
+    def read(self, chunk: Any) -> str:
+        """The new text of the document in this event, "" if none."""
+        self.alive = False
+        if self.switched is not None:
+            self.switched = None
+        if chunk is None:
+            self._fail("error", "the provider sent null in place of an event")
+            return ""
+        fields = insides(chunk)
+        kind = fields.get("type")
+        if kind != "content_block_delta":
+            return self._other(kind, fields, chunk)
+        delta = insides(fields.get("delta"))
+        what = delta.get("type")
+        block = self._blocks.get(fields.get("index"))
+        if block is None:
+            block = self._open(fields.get("index"), {"type": _BLOCK_OF.get(str(what), "text")})
+        if what == "input_json_delta":
+            if not (text := delta.get("partial_json")) or block.call is None:
+                return ""
+            self.alive = self._began = True
+            return self._calls.write(block.call, text)
+        if what == "text_delta" and (text := delta.get("text")):
+            block.text.write(text)
+            return self._text(text)
+        if what == "thinking_delta" and (text := delta.get("thinking")):
+            block.text.write(text)
+            self._reason(text)
+        elif what == "signature_delta" and (text := delta.get("signature")):
+            block.start["signature"] = block.start.get("signature", "") + text
+        return ""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, cached input included; None if the provider has not said."""
+        if not self._counted:
+            return None
+        came = sum(self._counted.get(name, 0) for name in _INPUT)
+        went = self._counted.get("output_tokens", 0)
+        return Usage(came, went, came + went)
+
+    def finish(self) -> str:
+        """The input of a tool block that never closed and came without deltas: it counts once the message has ended.
+
+        The start event brings an empty input, or in some gateways the whole; a stream that just stops behind it has not
+        said which.
+        """
+        whole = self._blocks.values() if self.has_ended else ()
+        return "".join(self._closed(block) for block in whole) + super().finish()
+
+    def completion(self) -> Any:
+        """The answer so far as anthropic's `Message` (`BetaMessage` if the events were of the beta)."""
+        from anthropic.types import Message
+        from anthropic.types.beta import BetaMessage
+
+        whole: Any = BetaMessage if ".beta." in self._module else Message
+        return whole.construct(
+            id=self.response_id or "",
+            type="message",
+            role="assistant",
+            model=self.model or "",
+            content=[block.whole() for block in self._blocks.values()],
+            stop_reason=self.end.word if self.end else None,
+            stop_sequence=self._stop_sequence,
+            usage={"input_tokens": 0, "output_tokens": 0, **self._counted},
+        )
+
+    def _other(self, kind: Any, fields: dict[str, Any], chunk: Any) -> str:
+        """Take any event but a delta."""
+        if kind == "content_block_start":
+            return self._started(fields)
+        if kind == "content_block_stop":
+            block = self._blocks.get(fields.get("index"))
+            return "" if block is None else self._closed(block)
+        if kind == "message_start":
+            self._module = type(chunk).__module__
+            message = insides(fields.get("message"))
+            self._start_over(message.get("id"), message.get("model"))
+            self._count(message.get("usage"))
+        elif kind == "message_delta":
+            self._count(fields.get("usage"))
+            self._ended(insides(fields.get("delta")))
+        elif kind == "error":
+            error = fields.get("error")
+            word = insides(error).get("type") if error is not None and not isinstance(error, str) else None
+            self._fail(str(word or "error"), message_of(fields if error is None else error))
+        elif kind is None and (said := error_in(fields)) is not None:
+            self._fail("error", said)
+        return ""
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._blocks = {}
+
+    def _started(self, fields: dict[str, Any]) -> str:
+        """Open a block; text it brings along is text like any other."""
+        start = plain(fields.get("content_block"))
+        block = self._open(fields.get("index"), start)
+        if start.get("type") != "text" or not start.get("text"):
+            return ""
+        block.text.write(start["text"])
+        return self._text(start["text"])
+
+    def _open(self, index: Any, start: dict[str, Any]) -> _Block:
+        """A new block under its index."""
+        block = self._blocks[index] = _Block(dict(start))
+        if start.get("type") == "tool_use":
+            block.call = self._calls.open(start.get("id") or "", start.get("name") or "", index)
+        return block
+
+    def _closed(self, block: _Block) -> str:
+        """Take the end of a block: a tool's input that came without deltas was whole at its start."""
+        call = block.call
+        if call is None or call.started:
+            return ""
+        self.alive = self._began = True
+        return self._calls.write(call, json.dumps(block.start.get("input") or {}, ensure_ascii=False))
+
+    def _count(self, usage: Any) -> None:
+        """Take token figures: those of the start and the running ones of the end are of one answer."""
+        if usage is not None:
+            told = plain(usage)
+            self._counted.update((name, told[name]) for name in told if isinstance(told[name], int))
+
+    def _ended(self, delta: dict[str, Any]) -> None:
+        """Take the stop reason."""
+        self._stop_sequence = delta.get("stop_sequence")
+        if not (reason := delta.get("stop_reason")):
+            return
+        details = delta.get("stop_details")
+        said = str(plain(details).get("explanation") or "") if details is not None else ""
+        if reason == "refusal":
+            self.refusal = said or self._content.getvalue()
+        self._close(reason, said)
+
+
+class _Block:
+    """One content block as it arrives."""
+
+    __slots__ = ("call", "start", "text")
+
+    def __init__(self, start: dict[str, Any]) -> None:
+        self.start = start
+        self.call: Call | None = None
+        self.text = StringIO()
+
+    def whole(self) -> dict[str, Any]:
+        """The block as plain data."""
+        kind = self.start.get("type")
+        if self.call is not None:
+            return {**self.start, "input": object_of(self.call.args)}
+        if kind in ("text", "thinking"):
+            return {**self.start, kind: self.text.getvalue()}
+        return self.start
+
+
+_BLOCK_OF = {"input_json_delta": "unknown", "thinking_delta": "thinking", "signature_delta": "thinking"}

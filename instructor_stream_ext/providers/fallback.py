@@ -1,0 +1,33 @@
+"""Chunks nothing is known of, read with instructor's own stream extractor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from instructor_stream_ext.providers.reader import Reading
+
+__all__ = ["FallbackReader"]
+
+
+class FallbackReader(Reading):
+    """Reads each chunk by a fresh call of an extractor, so it serves sync and async streams alike.
+
+    Only the document is known: no end signal, usage, id or reasoning.
+
+    Args:
+        extractor: Takes chunks and gives their text.
+    """
+
+    def __init__(self, extractor: Callable[[Iterable[Any]], Iterable[str]]) -> None:
+        super().__init__(None)
+        self._extractor = extractor
+
+    def read(self, chunk: Any) -> str:
+        """The new text of the document in this chunk, "" if none."""
+        text = "".join(piece for piece in self._extractor([chunk]) if piece)
+        self.alive = bool(text)
+        return text
+
+    def completion(self) -> None:
+        """Unknown; instructor's re-ask handlers take None for a stream."""

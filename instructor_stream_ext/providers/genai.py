@@ -1,0 +1,197 @@
+"""Chunks of the google-genai SDK: responses whose parts are new text, thoughts and function calls."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from instructor_stream_ext.core.events import Usage
+from instructor_stream_ext.providers.paths import OutOfOrderError, PathWriter
+from instructor_stream_ext.providers.reader import Call, EndKind, EndSignal, Reading, namespace, object_of, plain
+
+__all__ = ["GenAIReader"]
+
+
+class GenAIReader(Reading):
+    """Reads generate-content responses, as objects of the SDK or as mappings with its attribute names.
+
+    Args:
+        tools: Names of the tools in the request; None when the document is the text.
+    """
+
+    def __init__(self, tools: frozenset[str] | None = None) -> None:
+        super().__init__(tools)
+        self._parts: list[_Part] = []
+        self._open: tuple[Call, PathWriter] | None = None
+
+    def read(self, chunk: Any) -> str:
+        """The new text of the document in this response, "" if none."""
+        self.alive = False
+        self.switched = None
+        if chunk.__class__ is dict:
+            chunk = namespace(chunk)
+        fields = chunk.__dict__
+        if (usage := fields.get("usage_metadata")) is not None:
+            self._usage = usage
+        self._identify(fields.get("response_id"), fields.get("model_version"))
+        candidates = fields.get("candidates")
+        if not candidates:
+            self._blocked(fields.get("prompt_feedback"))
+            return ""
+        candidate = candidates[0].__dict__
+        content = candidate.get("content")
+        text = ""
+        if content is not None:
+            for part in content.__dict__.get("parts") or ():
+                text += self._part(part.__dict__)
+        if (reason := candidate.get("finish_reason")) is not None:
+            self._reasoned_end(reason, candidate.get("finish_message") or "")
+        return text
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, thoughts counted as output; None if the provider has not said."""
+        if self._usage is None:
+            return None
+        told = self._usage.__dict__
+        came = (told.get("prompt_token_count") or 0) + (told.get("tool_use_prompt_token_count") or 0)
+        went = (told.get("candidates_token_count") or 0) + (told.get("thoughts_token_count") or 0)
+        return Usage(came, went, told.get("total_token_count") or came + went)
+
+    def completion(self) -> Any:
+        """The answer so far as google-genai's `GenerateContentResponse`."""
+        from google.genai import types
+
+        candidate: dict[str, Any] = {
+            "index": 0,
+            "content": {"role": "model", "parts": [part.whole() for part in self._parts if part.says]},
+        }
+        if self.end is not None and self.end.word in types.FinishReason.__members__:
+            candidate["finish_reason"] = self.end.word
+        whole: dict[str, Any] = {"candidates": [candidate]}
+        if self._usage is not None:
+            whole["usage_metadata"] = plain(self._usage)
+        return types.GenerateContentResponse.model_validate(
+            {**whole, "response_id": self.response_id, "model_version": self.model}
+        )
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._parts = []
+        self._open = None
+
+    def _part(self, part: dict[str, Any]) -> str:
+        """Take one part."""
+        if (call := part.get("function_call")) is not None:
+            return self._called(call.__dict__, part.get("thought_signature"))
+        text, thought = part.get("text"), bool(part.get("thought"))
+        if text is None:
+            return ""
+        if not self._parts or self._parts[-1].call is not None or self._parts[-1].thought is not thought:
+            self._parts.append(_Part(thought=thought))
+        self._parts[-1].add(text, part.get("thought_signature"))
+        if not text:
+            return ""
+        if thought:
+            self._reason(text)
+            return ""
+        return self._text(text)
+
+    def _called(self, fields: dict[str, Any], signature: Any) -> str:
+        """Take a function call: whole, or the next updates of the one under way."""
+        if self._open is not None and not fields.get("name"):
+            return self._updated(fields)
+        call = self._calls.open(fields.get("id") or "", fields.get("name") or "", len(self._calls.all))
+        part = _Part(call=call)
+        part.add("", signature)
+        self._parts.append(part)
+        self.alive = self._began = True
+        if fields.get("will_continue") or fields.get("partial_args"):
+            self._open = (call, PathWriter())
+            return self._updated(fields)
+        return self._calls.write(call, json.dumps(fields.get("args") or {}, ensure_ascii=False))
+
+    def _updated(self, fields: dict[str, Any]) -> str:
+        """Take updates of the call under way, each a value under a JSONPath."""
+        if self._open is None:
+            return ""
+        call, writer = self._open
+        text = ""
+        try:
+            for update in fields.get("partial_args") or ():
+                path, value, more = _value_of(update.__dict__)
+                text += writer.write(path, value, more=more)
+        except OutOfOrderError as error:
+            self._fail("error", str(error))
+        if not fields.get("will_continue"):
+            text += writer.close()
+            self._open = None
+        self.alive = self._began = True
+        return self._calls.write(call, text) if text else ""
+
+    def _blocked(self, feedback: Any) -> None:
+        """Take word that the prompt was blocked."""
+        reason = feedback.__dict__.get("block_reason") if feedback is not None else None
+        if reason is not None:
+            word = getattr(reason, "name", str(reason))
+            self.end = EndSignal(EndKind.FILTERED, word, feedback.__dict__.get("block_reason_message") or "")
+
+    def _reasoned_end(self, reason: Any, message: str) -> None:
+        """Take the finish reason; "unspecified" is none."""
+        word = getattr(reason, "name", str(reason))
+        if word != "FINISH_REASON_UNSPECIFIED":
+            self._close(word, message)
+
+
+_PIECES = 256
+
+
+class _Part:
+    """One part of the answer: text that adjacent chunks share, or a function call."""
+
+    __slots__ = ("call", "pieces", "signature", "thought")
+
+    def __init__(self, *, call: Call | None = None, thought: bool = False) -> None:
+        self.call = call
+        self.thought = thought
+        self.signature: Any = None
+        self.pieces: list[str] = []
+
+    def add(self, text: str, signature: Any) -> None:
+        """Take more text, and the signature of the part if it came."""
+        self.signature = signature or self.signature
+        if text:
+            self.pieces.append(text)
+        if len(self.pieces) > _PIECES:
+            self.pieces = ["".join(self.pieces)]
+
+    @property
+    def says(self) -> bool:
+        """Whether there is anything in it; Gemini refuses a conversation with an empty text in it."""
+        return self.call is not None or bool(self.pieces) or bool(self.signature)
+
+    def whole(self) -> dict[str, Any]:
+        """The part as plain data."""
+        part: dict[str, Any] = {}
+        if self.call is not None:
+            part["function_call"] = {"name": self.call.called, "args": object_of(self.call.arguments)}
+            if self.call.id:
+                part["function_call"]["id"] = self.call.id
+        else:
+            part["text"] = "".join(self.pieces)
+        if self.thought:
+            part["thought"] = True
+        if self.signature:
+            part["thought_signature"] = self.signature
+        return part
+
+
+def _value_of(update: dict[str, Any]) -> tuple[str, Any, bool]:
+    """The path, the value, and whether more of that value follows."""
+    path = update.get("json_path") or "$"
+    if (text := update.get("string_value")) is not None:
+        return path, text, bool(update.get("will_continue"))
+    if (number := update.get("number_value")) is not None:
+        whole = isinstance(number, float) and number.is_integer() and abs(number) < 2**53
+        return path, int(number) if whole else number, False
+    return path, update.get("bool_value"), False

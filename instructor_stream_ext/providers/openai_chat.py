@@ -1,0 +1,242 @@
+"""Chat-completion chunks: OpenAI, the many that speak like it, litellm, and Mistral's envelope around the same."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from instructor_stream_ext.providers.reader import Call, EndKind, Reading, error_in, insides, message_of, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MistralReader", "OpenAIChatReader"]
+
+# Where each SDK keeps its type of a whole answer; OpenAI's stands in for the others.
+_COMPLETIONS = {
+    "cerebras": ("cerebras.cloud.sdk.types.chat.chat_completion", "ChatCompletionResponse"),
+    "groq": ("groq.types.chat", "ChatCompletion"),
+    "litellm": ("litellm", "ModelResponse"),
+    "writerai": ("writerai.types", "ChatCompletion"),
+}
+
+
+class OpenAIChatReader(Reading):
+    """Reads chat-completion chunks, as objects of any SDK or as the JSON that came.
+
+    Of several choices only the one with index 0 counts. Attributes are read from where pydantic keeps them: a missing
+    one costs nothing there, while asking the object would raise and catch an error per chunk.
+
+    Args:
+        tools: Names of the tools in the request; None when the document is the content.
+    """
+
+    def __init__(self, tools: frozenset[str] | None = None) -> None:
+        super().__init__(tools)
+        self._kind: type | None = None
+        self._open: Callable[[Any], dict[str, Any]] = insides
+        self.several = False
+        """Whether more than one choice was asked for; else a lone choice is the choice, whatever its index."""
+        self.begins_another: Callable[[Any], bool] | None = None
+        """Under litellm, whose Router can put another answer into the stream: whether a chunk begins one."""
+        self._others: set[Any] = set()
+
+    def read(self, chunk: Any) -> str:
+        """The new text of the document in this chunk, "" if none."""
+        self.alive = False
+        self.switched = None
+        if chunk is None:
+            self._fail("error", "the provider sent null in place of a chunk")
+            return ""
+        if chunk.__class__ is not self._kind:
+            self._meet(chunk)
+        open_ = self._open
+        fields = open_(chunk)
+        usage = fields.get("usage")
+        if usage is not None:
+            self._usage = usage
+        choices = fields.get("choices")
+        if not choices:
+            if (said := error_in(_with_extra(chunk))) is not None:
+                self._fail("error", said)
+            return ""
+        if self.begins_another is not None and self.begins_another(chunk):
+            self._begin_another(fields)
+        choice = open_(choices[0])
+        if choice.get("index"):
+            choice = self._choice([open_(one) for one in choices])
+        delta = choice.get("delta")
+        text = "" if delta is None else self._delta(fields, delta)
+        if finish := choice.get("finish_reason"):
+            self._finished(finish, chunk, choice)
+        return text
+
+    def completion(self) -> Any:
+        """The answer so far: the SDK's own type where it has one, else OpenAI's `ChatCompletion`."""
+        package = (self._kind.__module__ if self._kind else "").partition(".")[0]
+        module, name = _COMPLETIONS.get(package, ("openai.types.chat", "ChatCompletion"))
+        answer = {
+            "id": self.response_id or "",
+            "object": "chat.completion",
+            "created": self._created,
+            "model": self.model or "",
+            "choices": [{"index": 0, "finish_reason": self.end.word if self.end else None, "message": self._message()}],
+        }
+        if self._usage is not None:
+            answer["usage"] = plain(self._usage)
+        whole = getattr(import_module(module), name)
+        return whole(**answer) if package == "litellm" else whole.construct(**answer)
+
+    _created = 0
+
+    def _meet(self, chunk: Any) -> None:
+        """Learn where a kind of chunk not seen before keeps its attributes."""
+        fields = insides(chunk)
+        self._created = fields.get("created") or self._created
+        choices = fields.get("choices")
+        if choices:  # else the next one tells
+            self._kind = type(chunk)
+            self._open = insides if "delta" in insides(choices[0]) else _with_extra
+
+    def _delta(self, fields: dict[str, Any], delta: Any) -> str:
+        """Take the delta of a chunk with these fields."""
+        said = self._open(delta)
+        content, calls = said.get("content"), said.get("tool_calls")
+        if not self._began:
+            self._identify(fields.get("id"), fields.get("model"))
+        if content:
+            text = self._text(content if content.__class__ is str else self._parts(content))
+            return text + self._fragments(calls) if calls else text
+        if calls:
+            return self._fragments(calls)
+        self._quiet(delta)
+        return ""
+
+    def _choice(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        """The choice that counts, of those in a chunk whose first one has an index that is not 0; {} if none does.
+
+        Some servers give a lone choice the index 1, others one that counts tokens. A choice that introduces itself
+        with its role, after another has begun, is a second one, though it was not asked for.
+        """
+        if self.several or len(choices) > 1:
+            return next((one for one in choices if not one.get("index")), {})
+        (choice,) = choices
+        index, delta = choice["index"], choice.get("delta")
+        said = {} if delta is None else self._open(delta)
+        is_introduced = said.get("role") and not (said.get("content") or said.get("tool_calls"))
+        if is_introduced and not choice.get("finish_reason") and self.response_id and index != self._first:
+            self._others.add(index)
+        if self._first is None and not self.response_id:
+            self._first = index
+        return {} if index in self._others else choice
+
+    _first: Any = None
+    """The index of the first choice, where it is not 0."""
+
+    def _begin_another(self, fields: dict[str, Any]) -> None:
+        """Begin another answer with the chunk that has these fields."""
+        if self._began:
+            self._switch(fields.get("model"))
+        else:
+            self._forget()
+        self.response_id = None
+
+    def _fragments(self, fragments: list[Any]) -> str:
+        """Take fragments of tool calls; returns those of the document."""
+        calls = self._calls
+        text = ""
+        for fragment in fragments:
+            fields = insides(fragment)
+            function = fields.get("function")
+            function = {} if function is None else insides(function)
+            given, name = fields.get("id"), function.get("name")
+            if given or name:
+                call = self._headed(given or "", name or "", fields.get("index"))
+                if name:
+                    text += calls.name(call, name)
+            else:
+                call = calls.newest.get(fields.get("index")) or calls.open(index=fields.get("index"))
+            if args := function.get("arguments"):
+                self.alive = self._began = True
+                text += calls.write(call, args if args.__class__ is str else _dumped(args))
+        return text
+
+    def _headed(self, call_id: str, name: str, index: Any) -> Call:
+        """The call a fragment with an id or a name is of."""
+        # Mistral's SDK fills in the word "null" for an absent id.
+        return self._calls.find("" if call_id == "null" else call_id, name, index)
+
+    def _parts(self, content: Any) -> str:
+        """The text of content that comes as a list of parts; thinking among them is reasoning."""
+        text = ""
+        for part in content:
+            fields = insides(part)
+            if isinstance(fields.get("text"), str):
+                text += fields["text"]
+            elif isinstance(fields.get("thinking"), str):
+                self._reason(fields["thinking"])
+            elif fields.get("thinking"):
+                self._reason("".join(insides(inner).get("text") or "" for inner in fields["thinking"]))
+        return text
+
+    def _quiet(self, delta: Any) -> None:
+        """Take what a delta without text and calls may carry: a refusal or reasoning."""
+        fields = _with_extra(delta)
+        if refusal := fields.get("refusal"):
+            self._refuse(refusal)
+            return
+        thought = fields.get("reasoning_content") or fields.get("reasoning")
+        if isinstance(thought, str) and thought:
+            self._reason(thought)
+        elif details := fields.get("reasoning_details"):
+            self._reason("".join(str(plain(detail).get("text") or "") for detail in details))
+
+    def _finished(self, word: Any, chunk: Any, choice: dict[str, Any]) -> None:
+        """Take the finish reason, and what some providers send along with it."""
+        self._close(word)
+        groq = _with_extra(chunk).get("x_groq")
+        if groq is not None:
+            told = plain(groq)
+            self._usage = told.get("usage") or self._usage
+            if told.get("error"):
+                self._fail("error", message_of(told["error"]))
+        if self.end is not None and self.end.kind is EndKind.FAILED and choice.get("error"):
+            self._fail(self.end.word, message_of(choice["error"]))
+
+    def _message(self) -> dict[str, Any]:
+        """The answer's message as plain data."""
+        message: dict[str, Any] = {"role": "assistant", "content": self._content.getvalue() or None}
+        if self.refusal:
+            message["refusal"] = self.refusal
+        if thought := self._thought.getvalue():
+            message["reasoning_content"] = thought
+        if self._calls.all:
+            message["tool_calls"] = [
+                {
+                    "id": call.id or f"call_{number}",
+                    "type": "function",
+                    "function": {"name": call.called, "arguments": call.arguments},
+                }
+                for number, call in enumerate(self._calls.all)
+            ]
+        return message
+
+
+class MistralReader(OpenAIChatReader):
+    """Reads Mistral's events, which carry a chat-completion chunk as `data`."""
+
+    def read(self, chunk: Any) -> str:
+        """The new text of the document in this event, "" if none."""
+        return super().read(chunk["data"] if isinstance(chunk, dict) else chunk.data)
+
+
+def _with_extra(thing: Any) -> dict[str, Any]:
+    """The attributes of an SDK's object, those its type does not know included."""
+    extra = getattr(thing, "__pydantic_extra__", None)
+    return {**thing.__dict__, **extra} if extra else insides(thing)
+
+
+def _dumped(args: Any) -> str:
+    """Arguments that came as an object, as JSON text."""
+    return json.dumps(plain(args), ensure_ascii=False)

@@ -1,0 +1,307 @@
+"""Callbacks: who listens to what, and what happens when a listener fails."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Iterable
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+    runtime_checkable,
+)
+from weakref import WeakValueDictionary
+
+from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.core.events import (
+    DeltaReceived,
+    Event,
+    FieldTransition,
+    ItemCompleted,
+    PartialEmitted,
+    Path,
+    StreamCompleted,
+    StreamEnded,
+    StreamEvent,
+    StreamFailed,
+    StreamRestarted,
+    StreamStarted,
+    T,
+)
+
+__all__ = ["HOOK_NAMES", "Dispatch", "HookArguments", "HookErrors", "HookFailures", "Hooks", "Sink"]
+
+log = logging.getLogger("instructor_stream_ext")
+
+Handler: TypeAlias = Callable[..., object]
+"""What can be registered: a plain function, or on async streams also an `async def`."""
+
+KEPT_AT_MOST = 256
+"""Callbacks without weak references of which it is remembered that they failed."""
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """An `on_event` callback that keeps something per stream: it is asked for a fresh consumer for each."""
+
+    def for_stream(self) -> Callable[[StreamEvent], object]:
+        """A consumer of the events of one stream."""
+        ...
+
+
+A = TypeVar("A")
+_One: TypeAlias = Callable[[A], object] | Iterable[Callable[[A], object]] | None
+"""One callback, or several; on async streams also `async def`s."""
+
+
+class HookArguments(TypedDict, Generic[T], total=False):
+    """The `on_...=` arguments, for streams whose final is a `T`."""
+
+    on_start: _One[StreamStarted]
+    on_delta: _One[str]
+    on_partial: _One[T]
+    on_transition: _One[FieldTransition]
+    on_item: Callable[[Any, Path], object] | Iterable[Callable[[Any, Path], object]] | None
+    on_restart: _One[StreamRestarted]
+    on_final: _One[T]
+    on_error: _One[Any]
+    on_end: _One[StreamEnded]
+    on_event: Callable[[StreamEvent[T]], object] | Sink | Iterable[Callable[[StreamEvent[T]], object] | Sink] | None
+
+
+HOOK_NAMES = ("start", "delta", "partial", "transition", "item", "restart", "final", "error", "end", "event")
+
+_CALLS: dict[type[Event], tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
+    StreamStarted: ("start", lambda event: (event,)),
+    DeltaReceived: ("delta", lambda event: (event.text,)),
+    PartialEmitted: ("partial", lambda event: (event.partial,)),
+    FieldTransition: ("transition", lambda event: (event,)),
+    ItemCompleted: ("item", lambda event: (event.item, event.path)),
+    StreamRestarted: ("restart", lambda event: (event,)),
+    StreamCompleted: ("final", lambda event: (event.result,)),
+    StreamFailed: ("error", lambda event: (event.error,)),
+    StreamEnded: ("end", lambda event: (event,)),
+}
+"""Which hook an event calls, and with what."""
+
+
+class Hooks:
+    """A set of callbacks, to be given to `wrap(..., hooks=...)` or to one call.
+
+    Args:
+        on: Callbacks by name, `on_partial=show` or `on_partial=[show, save]`. The names: start, delta, partial,
+            transition, item, restart, final, error, end, event.
+
+    Raises:
+        StreamMisuse: A name that does not exist, or something that cannot be called.
+    """
+
+    def __init__(self, **on: Unpack[HookArguments[Any]]) -> None:
+        self._handlers: dict[str, list[Handler]] = {}
+        callbacks: dict[str, Any] = {**on}
+        for name, given in callbacks.items():
+            if not name.startswith("on_") or name.removeprefix("on_") not in HOOK_NAMES:
+                raise StreamMisuse(f"unknown hook {name!r}; {_known()}")
+            if given is None:
+                continue
+            for handler in [given] if callable(given) else given:
+                self.on(name.removeprefix("on_"), handler)
+
+    def on(self, name: str, handler: Handler) -> None:
+        """Add a callback.
+
+        Args:
+            name: As in "partial".
+            handler: Called with what the contract names for this hook.
+
+        Raises:
+            StreamMisuse: The name does not exist, or `handler` cannot be called.
+        """
+        check_name(name)
+        if not callable(handler):
+            raise StreamMisuse(f"the {name!r} hook must be callable, not {handler!r}")
+        self._handlers.setdefault(name, []).append(handler)
+
+    def off(self, name: str, handler: Handler) -> None:
+        """Remove a callback; one that is not registered is not an error.
+
+        Raises:
+            StreamMisuse: The name does not exist.
+        """
+        check_name(name)
+        registered = self._handlers.get(name, [])
+        if handler in registered:
+            registered.remove(handler)
+
+    def clear(self, name: str | None = None) -> None:
+        """Remove all callbacks of a name, or all there are.
+
+        Raises:
+            StreamMisuse: The name does not exist.
+        """
+        if name is None:
+            self._handlers.clear()
+            return
+        check_name(name)
+        self._handlers.pop(name, None)
+
+    def __add__(self, other: Hooks) -> Hooks:
+        joined = Hooks()
+        for hooks in (self, other):
+            for name, handlers in hooks._handlers.items():
+                joined._handlers.setdefault(name, []).extend(handlers)
+        return joined
+
+    def __bool__(self) -> bool:
+        return any(self._handlers.values())
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self._handlers.get(name))
+
+    def handlers(self, name: str) -> list[Handler]:
+        """The callbacks of one name, in the order of their registration."""
+        return list(self._handlers.get(name, ()))
+
+    def refuse_coroutines(self) -> None:
+        """For a sync stream, which cannot await.
+
+        Raises:
+            StreamMisuse: One of the callbacks is an `async def`.
+        """
+        for name, handlers in self._handlers.items():
+            for handler in handlers:
+                refuse_coroutine(name, handler)
+
+
+def check_name(name: str) -> None:
+    """Raise `StreamMisuse` unless there is such a hook."""
+    if name not in HOOK_NAMES:
+        raise StreamMisuse(f"unknown hook {name!r}; {_known()}")
+
+
+def refuse_coroutine(name: str, handler: Handler) -> None:
+    """Raise `StreamMisuse` if `handler` is an `async def`, which a sync stream cannot await."""
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
+        raise StreamMisuse(f"the {name!r} hook {handler!r} is a coroutine function; a sync stream cannot await it")
+
+
+def _known() -> str:
+    return "the hooks are " + ", ".join(f"on_{name}" for name in HOOK_NAMES)
+
+
+class HookErrors:
+    """What to do with a callback that raises.
+
+    Args:
+        mode: "warn" logs it with its traceback and warns, once per callback, and then only counts; "raise" raises it.
+
+    Raises:
+        StreamMisuse: Another mode.
+    """
+
+    def __init__(self, mode: Literal["warn", "raise"]) -> None:
+        if mode not in ("warn", "raise"):
+            raise StreamMisuse(f"hook_errors must be 'warn' or 'raise', not {mode!r}")
+        self.mode = mode
+        self._warned: WeakValueDictionary[int, object] = WeakValueDictionary()
+        self._kept: dict[int, object] = {}
+
+    def for_stream(self) -> HookFailures:
+        """The same, with a count of its own."""
+        return HookFailures(self)
+
+    def handle(self, handler: Handler, error: Exception) -> bool:
+        """Log and warn, or raise `error`.
+
+        Returns:
+            Whether this callback failed for the first time; nothing is logged of the others.
+        """
+        if self.mode == "raise":
+            raise error
+        if not self._is_news(getattr(handler, "__func__", handler)):
+            return False
+        log.error("the hook %r raised; the stream goes on", handler, exc_info=error)
+        with contextlib.suppress(RuntimeWarning):  # where warnings are errors, it must not hurt the stream either
+            warnings.warn(
+                f"the hook {handler!r} raised {error!r}; see the log for the traceback",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return True
+
+    def _is_news(self, handler: Any) -> bool:
+        """Whether this one was not warned of before; by identity, since handlers need not be hashable."""
+        if id(handler) in self._warned or id(handler) in self._kept:
+            return False
+        try:
+            self._warned[id(handler)] = handler
+        except TypeError:  # it takes no weak reference
+            while len(self._kept) >= KEPT_AT_MOST:
+                self._kept.pop(next(iter(self._kept)), None)
+            self._kept[id(handler)] = handler
+        return True
+
+
+class HookFailures:
+    """The callbacks that failed in one stream, and how often; what was logged before is told at the end."""
+
+    def __init__(self, errors: HookErrors) -> None:
+        self._errors = errors
+        self._more: dict[int, _Failures] = {}
+
+    def handle(self, handler: Handler, error: Exception) -> None:
+        """Log, warn and count, or raise `error`."""
+        if self._errors.handle(handler, error):
+            return
+        key = id(getattr(handler, "__func__", handler))
+        before = self._more.get(key)
+        self._more[key] = _Failures(handler, 1 if before is None else before.times + 1, repr(error))
+
+    def conclude(self) -> None:
+        """Log how often callbacks failed beyond what was logged with its traceback; the stream has ended."""
+        failed, self._more = self._more, {}
+        for handler, count, last in failed.values():
+            times = "once more" if count == 1 else f"{count} more times"
+            log.error("the hook %r raised %s in this stream, the last time %s", handler, times, last)
+
+
+class _Failures(NamedTuple):
+    """How often a callback failed; `handler` keeps its id from being given to another."""
+
+    handler: Handler
+    times: int
+    last: str
+
+
+class Dispatch:
+    """Which callbacks an event calls, worked out once per stream."""
+
+    def __init__(self, hooks: Hooks, errors: HookErrors) -> None:
+        self.errors = errors.for_stream()
+        everything: list[object] = [*hooks.handlers("event")]
+        self._all = [sink.for_stream() if isinstance(sink, Sink) else cast("Handler", sink) for sink in everything]
+        self._table = {kind: (hooks.handlers(name), args) for kind, (name, args) in _CALLS.items()}
+        self.deltas = bool(self._all) or "delta" in hooks
+        self.transitions = bool(self._all) or "transition" in hooks or "item" in hooks
+        self.silent = not hooks
+
+    def calls(self, event: Event) -> list[tuple[Handler, tuple[Any, ...]]] | tuple[()]:
+        """The callbacks for an event with their arguments, `on_event` first."""
+        if self.silent:
+            return ()
+        calls: list[tuple[Handler, tuple[Any, ...]]] = [(handler, (event,)) for handler in self._all]
+        named = self._table.get(type(event))
+        if named is not None and named[0]:
+            arguments = named[1](event)
+            calls += [(handler, arguments) for handler in named[0]]
+        return calls

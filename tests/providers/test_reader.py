@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from enum import Enum
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from instructor_stream_ext.core.events import Usage
+from instructor_stream_ext.providers.reader import EndKind, end_of, message_of, object_of, plain, tokens
+
+
+class _Reason(Enum):
+    MAX_TOKENS = 2
+
+
+@pytest.mark.parametrize(
+    ("word", "kind", "said"),
+    [
+        (_Reason.MAX_TOKENS, EndKind.TRUNCATED, "MAX_TOKENS"),
+        ("Length", EndKind.TRUNCATED, "Length"),
+        ("abort", EndKind.FAILED, "abort"),
+        ("repetition", EndKind.TRUNCATED, "repetition"),
+        ("max_tokens_reached", EndKind.TRUNCATED, "max_tokens_reached"),
+        ("insufficient_system_resource", EndKind.FAILED, "insufficient_system_resource"),
+        ("end_turn", EndKind.COMPLETE, "end_turn"),
+        ("something new", EndKind.UNKNOWN, "something new"),
+    ],
+)
+def test_words_are_known_whatever_their_case(word: Any, kind: EndKind, said: str) -> None:
+    end = end_of(word)
+    assert (end.kind, end.word) == (kind, said)
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 4}, Usage(1, 2, 4)),
+        (SimpleNamespace(input_tokens=1, output_tokens=2), Usage(1, 2, 3)),
+        ({"inputTokens": 1.0, "outputTokens": None}, Usage(1, 0, 1)),
+        ({}, Usage(0, 0, 0)),
+    ],
+)
+def test_usage_goes_by_many_names(usage: Any, expected: Usage) -> None:
+    assert tokens(usage) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("", {}), ('{"a": 1}', {"a": 1}), ('{"a": "cu', {"a": "cu"}), ('{"a": nope', {})],
+)
+def test_arguments_are_an_object_as_far_as_they_go(text: str, value: Any) -> None:
+    assert object_of(text) == value
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [({"message": "m", "code": 1}, "m"), ({"code": 1}, "1"), ("m", "m"), (SimpleNamespace(message="m"), "m")],
+)
+def test_errors_have_a_message(error: Any, message: str) -> None:
+    assert message_of(error) == message
+
+
+def test_plain_data_goes_all_the_way_down() -> None:
+    assert plain(SimpleNamespace(a=[SimpleNamespace(b=1)], c=(2,))) == {"a": [{"b": 1}], "c": [2]}
