@@ -1,4 +1,4 @@
-"""Who may import whom: each room has a list of what it may import, nothing imports in a circle, no extra comes along."""
+"""Who may import whom: each room has a list of what it may import, and nothing imports in a circle."""
 
 from __future__ import annotations
 
@@ -18,10 +18,28 @@ import instructor_stream_ext
 PACKAGE = instructor_stream_ext.__name__
 ROOT = Path(instructor_stream_ext.__file__).parent
 
-PLAIN = set(
-    "__future__ abc collections contextlib copy dataclasses datetime decimal enum functools inspect io itertools json "
-    "math re sys types typing uuid".split()
-)
+PLAIN = {
+    "__future__",
+    "abc",
+    "collections",
+    "contextlib",
+    "copy",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "functools",
+    "inspect",
+    "io",
+    "itertools",
+    "json",
+    "math",
+    "re",
+    "sys",
+    "types",
+    "typing",
+    "uuid",
+}
 """The part of the standard library that everybody may use: it knows no clock, no loop, no thread, no file, no log."""
 
 
@@ -80,8 +98,8 @@ ROOMS = {
     "web": Room("core"),
     "testing": Room(
         "_instructor client core testing",
-        standard="asyncio base64 binascii http importlib os pathlib random secrets socket struct threading time unittest "
-        "urllib warnings zlib",
+        standard="asyncio base64 binascii http importlib os pathlib random secrets socket struct threading time "
+        "unittest urllib warnings zlib",
         packages="hypothesis openai pydantic pydantic_core vcr yaml",
         extras="aiohttp",
     ),
