@@ -15,18 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from instructor_stream_ext.core.document.frames import FieldChanged, Frame, ItemDone
 from instructor_stream_ext.core.document.paths import check_path, parse_path
 from instructor_stream_ext.core.document.prose import last_values
-from instructor_stream_ext.core.document.scanner import (
-    DONE,
-    FIRST_VALUE,
-    STRING,
-    VALUE,
-    FieldChanged,
-    Frame,
-    ItemDone,
-    Scanner,
-)
+from instructor_stream_ext.core.document.scanner import Scanner
+from instructor_stream_ext.core.document.tokens import DONE, FIRST_VALUE, STRING, VALUE
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import FieldState, Path
 from instructor_stream_ext.core.markers import Streamed
