@@ -28,7 +28,7 @@ from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.types.compile import compile_plan
 from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.reader import namespace
-from instructor_stream_ext.session.attempts import Script
+from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.hooks import Dispatch, HookErrors, Hooks
 from instructor_stream_ext.session.retries import Retries
 
@@ -106,7 +106,7 @@ def held(shape: str, size: int) -> float:
     plan = compile_plan(model)
 
     def stream() -> PartialStream[Any]:
-        script = Script(
+        session = Session(
             machine=StreamMachine(parser=lambda: PartialParser(plan)),
             source=Source(shape, size),  # type: ignore[arg-type]
             gate=ModelGate(TypeAdapter(model)),
@@ -114,7 +114,7 @@ def held(shape: str, size: int) -> float:
             retries=Retries(0, is_async=False),
             clock=time.monotonic,
         )
-        return PartialStream(script, [])
+        return PartialStream(session, [])
 
     stream().get_final_response()
     text = text_of(shape, size)

@@ -29,7 +29,7 @@ from instructor_stream_ext import (
     Timeouts,
     TransitionLog,
 )
-from instructor_stream_ext.session.attempts import _is_read_timeout
+from instructor_stream_ext.session.failures import is_read_timeout
 from tests.playing import arguments_for, client_for
 from tests.server import Forever, ScriptedServer, Signal, Wait, sends
 from tests.server.wire_format import chat_chunk, chat_content
@@ -215,11 +215,11 @@ async def test_the_sdks_own_read_timeout_in_mid_stream_is_a_timeout(server: Scri
 
 def test_read_timeouts_are_known_by_the_names_of_all_transports() -> None:
     request = httpx2.Request("GET", "http://127.0.0.1")
-    assert _is_read_timeout(openai.APITimeoutError(request=request))
-    assert _is_read_timeout(httpx2.ReadTimeout("slow"))
-    assert _is_read_timeout(httpx.ReadTimeout("slow"))
-    assert _is_read_timeout(TimeoutError())
+    assert is_read_timeout(openai.APITimeoutError(request=request))
+    assert is_read_timeout(httpx2.ReadTimeout("slow"))
+    assert is_read_timeout(httpx.ReadTimeout("slow"))
+    assert is_read_timeout(TimeoutError())
     wrapped = StreamInterrupted("broken")
     wrapped.__cause__ = httpx2.ReadTimeout("slow")
-    assert _is_read_timeout(wrapped)
-    assert not _is_read_timeout(httpx2.ReadError("gone"))
+    assert is_read_timeout(wrapped)
+    assert not is_read_timeout(httpx2.ReadError("gone"))

@@ -57,8 +57,9 @@ from instructor_stream_ext.providers.raw import read_as_json
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.providers.router import RouterWatch
 from instructor_stream_ext.providers.tools import tool_names
-from instructor_stream_ext.session.effects import Do, Recovery
+from instructor_stream_ext.session.effects import Call
 from instructor_stream_ext.session.hooks import refuse_coroutine
+from instructor_stream_ext.session.protocols import Recovery
 
 __all__ = [
     "HOOK_NAMES",
@@ -684,7 +685,7 @@ class InstructorSource:
         self._leaves_usage_out = False
         self._reasked = False
         self._reminders: list[Any] = []
-        self._owed: list[Do] = []
+        self._owed: list[Call] = []
         self._raised: Exception | None = None
         self._entry: _CacheEntry | None = None
         self.recalled_completion: Any = None
@@ -925,7 +926,7 @@ class InstructorSource:
         except Exception as error:
             told = error
         if isinstance(told, Exception) or inspect.isawaitable(told):
-            self._owed.append(Do(_settling(handler, told)))
+            self._owed.append(Call(_settling(handler, told)))
 
     def _connected(self, answer: Any) -> InstructorConnection:
         is_text = self._request.wire is None
@@ -941,12 +942,12 @@ class InstructorSource:
 
     # ------------------------------------------------------------------ what instructor's hooks are told
 
-    def owed(self) -> Iterable[Do]:
+    def owed(self) -> Iterable[Call]:
         """What the listeners of the request have left to be awaited, and their errors."""
         owed, self._owed = self._owed, []
         return owed
 
-    def answered(self, reader: Reader) -> Iterable[Do]:
+    def answered(self, reader: Reader) -> Iterable[Call]:
         """The assembled completion and the usage so far."""
         wants_usage = _handlers(self._hooks, "completion:usage")
         wants_response = _handlers(self._hooks, "completion:response")
@@ -994,14 +995,14 @@ class InstructorSource:
         told.__cause__ = error
         return told
 
-    def rejected(self, reader: Reader, error: Exception, attempt: int) -> Iterable[Do]:
+    def rejected(self, reader: Reader, error: Exception, attempt: int) -> Iterable[Call]:
         """A failed attempt, noted for the errors and told to `parse:error`."""
         completion = reader.completion()
         self._add_usage(reader, completion)
         self.failed_attempts.append(FailedAttempt(attempt, error, completion))
         return self._wishes("parse:error", error, **self._metadata(attempt))
 
-    def errored(self, error: Exception, attempt: int) -> Iterable[Do]:
+    def errored(self, error: Exception, attempt: int) -> Iterable[Call]:
         """The provider failed."""
         return self._wishes(
             "completion:error",
@@ -1011,7 +1012,7 @@ class InstructorSource:
             is_last_attempt=True,
         )
 
-    def given_up(self, error: Exception, attempt: int) -> Iterable[Do]:
+    def given_up(self, error: Exception, attempt: int) -> Iterable[Call]:
         """No further attempt."""
         return self._wishes("completion:last_attempt", error, **{**self._metadata(attempt), "is_last_attempt": True})
 
@@ -1022,8 +1023,8 @@ class InstructorSource:
             "is_last_attempt": self._max_attempts == attempt,
         }
 
-    def _wishes(self, name: str, *args: Any, **kwargs: Any) -> list[Do]:
-        return [Do(handler, args, _fitting(handler, args, kwargs)) for handler in _handlers(self._hooks, name)]
+    def _wishes(self, name: str, *args: Any, **kwargs: Any) -> list[Call]:
+        return [Call(handler, args, _fitting(handler, args, kwargs)) for handler in _handlers(self._hooks, name)]
 
     def _add_usage(self, reader: Reader, completion: Any) -> None:
         if self._counted is reader:

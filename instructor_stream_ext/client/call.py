@@ -35,7 +35,7 @@ from instructor_stream_ext.core.gate import ItemGate, ModelGate, OnBadItem, Text
 from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.options import Limits, Repair, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, check_policy, counts_transitions, policy_from
-from instructor_stream_ext.session.attempts import Script
+from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.hooks import HOOK_NAMES, Dispatch, Handler, HookErrors, Hooks, Sink, refuse_coroutine
 from instructor_stream_ext.session.retries import Retries
 
@@ -61,7 +61,7 @@ _OF_STREAMS = (*sorted(_ON), "final_checks", "repair", "stop_when", "timeouts", 
 _QUIET_OPTIONS = ("debounce", "reasoning_tags")
 """Options of streams for which alone `create` does not stream underneath."""
 _CACHING = ("cache", "cache_ttl", "cache_namespace")
-"""instructor's cache of answers, which the script asks before anything is sent, and fills with what passed the gate."""
+"""instructor's cache of answers, which the session asks before it sends anything, and fills with what passed the gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ class CallMaker:
             refuse_coroutines(theirs)
         return self.hooks + ours + self._log, self.link.client.hooks + self.instructor_hooks + theirs
 
-    def _script(
+    def _session(
         self,
         shape: Shape | None,
         messages: Any,
@@ -141,7 +141,7 @@ class CallMaker:
         *,
         on_bad: OnBadItem = "reask",
         for_create: bool = False,
-    ) -> Script:
+    ) -> Session:
         """Everything one stream needs, from a call's arguments; nothing is sent yet."""
         settings, link = self.settings, self.link.for_call(kwargs)
         link.check_streams()
@@ -190,7 +190,7 @@ class CallMaker:
             deltas=dispatch.deltas,
             transitions=transitions and shape is not None,
         )
-        return Script(
+        return Session(
             machine=machine,
             source=source,
             gate=gate,
@@ -205,23 +205,23 @@ class CallMaker:
 
     def partial_script(
         self, response_model: Any, messages: Any, kwargs: dict[str, Any], *, for_create: bool = False
-    ) -> tuple[Script, Any]:
+    ) -> tuple[Session, Any]:
         """A stream of partials, not yet begun, and its conversation; for `create` with the errors that it raises."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
-        return self._script(shape_of(response_model), messages, kwargs, for_create=for_create), messages
+        return self._session(shape_of(response_model), messages, kwargs, for_create=for_create), messages
 
-    def item_script(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
+    def item_script(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
         """A stream of items, not yet begun, and its conversation."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
         on_bad = kwargs.pop("on_bad_item", "reask")
-        return self._script(item_shape(response_model), messages, kwargs, on_bad=on_bad), messages
+        return self._session(item_shape(response_model), messages, kwargs, on_bad=on_bad), messages
 
-    def text_script(self, messages: Any, kwargs: dict[str, Any]) -> tuple[Script, Any]:
+    def text_script(self, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
         """A stream of plain text, not yet begun, and its conversation."""
         messages = as_messages(messages, kwargs)
-        return self._script(None, messages, {**kwargs, "max_retries": 0}), messages
+        return self._session(None, messages, {**kwargs, "max_retries": 0}), messages
 
     def plain_call(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> PlainCall:
         """The call for instructor's own `create`, with the types it refuses adapted."""

@@ -35,7 +35,7 @@ from instructor_stream_ext.core.events import (
 from instructor_stream_ext.core.machine import State, StreamMachine
 from instructor_stream_ext.core.options import Limits
 from instructor_stream_ext.core.text_splitter import Pieces
-from instructor_stream_ext.session.attempts import Script
+from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.drive import NOTHING, Pick, adrive, check_loop, drive, shielded
 
 __all__ = [
@@ -58,9 +58,9 @@ F_co = TypeVar("F_co", covariant=True)
 class _Stream(Generic[V_co, F_co]):
     """What all streams can be asked; the answers hold for the moment."""
 
-    def __init__(self, script: Script, messages: list[Any], pick: Pick) -> None:
-        self._script = script
-        self._machine = script.machine
+    def __init__(self, session: Session, messages: list[Any], pick: Pick) -> None:
+        self._session = session
+        self._machine = session.machine
         self._lens = _Lens(pick)
         self._conversation = messages
         self._reading_as: str | None = None
@@ -112,7 +112,7 @@ class _Stream(Generic[V_co, F_co]):
     @property
     def usage(self) -> Usage | None:
         """Tokens over all attempts; None if the provider sent none."""
-        reader = self._script.reader
+        reader = self._session.reader
         if reader is not None and self._machine.state is State.STREAMING:
             self._machine.note_usage(reader.usage)
         return self._machine.usage
@@ -124,13 +124,13 @@ class _Stream(Generic[V_co, F_co]):
         While an attempt runs, and for one that was left before the provider had told its tokens, they are counted here;
         `stats.cost_estimated` says whether that is so in the end.
         """
-        cost = self._script.cost
+        cost = self._session.cost
         return None if cost is None else cost.dollars
 
     @property
     def completion(self) -> Any:
         """The provider's answer put together from its chunks, in its SDK's type; None before the first chunk."""
-        return self._script.completion
+        return self._session.completion
 
     @property
     def stats(self) -> StreamStats:
@@ -177,12 +177,12 @@ class _Stream(Generic[V_co, F_co]):
 
     def _result(self) -> Any:
         """The final object, or the error that stands in its place."""
-        if self._script.error is not None:
-            raise self._script.error
+        if self._session.error is not None:
+            raise self._session.error
         if self._machine.is_final:
             return self._machine.partial
         stopped = StreamStopped("the stream was closed before it began: there is no final object")
-        self._script.error = stopped
+        self._session.error = stopped
         raise stopped
 
 
@@ -230,11 +230,11 @@ def _values(event: Event) -> Any:
     return event.result if type(event) is StreamCompleted else NOTHING
 
 
-def _items(script: Script) -> Pick:
+def _items(session: Session) -> Pick:
     """List items, each validated once."""
 
     def pick(event: Event) -> Any:
-        taken = script.taken(event) if type(event) is ItemCompleted else ()
+        taken = session.taken(event) if type(event) is ItemCompleted else ()
         return taken[0] if taken else NOTHING
 
     return pick
@@ -325,7 +325,7 @@ class _SyncStream(_Stream[V_co, F_co]):
         if self._driver is None and self._lent is not None:
             return self._lent()
         if self._driver is None and not self._closed:
-            self._driver = cast("GeneratorType[Any, None, None]", drive(self._script, self._lens))
+            self._driver = cast("GeneratorType[Any, None, None]", drive(self._session, self._lens))
         return self._driver
 
     def _lend(self) -> Iterator[Any]:
@@ -390,7 +390,7 @@ class _SyncStream(_Stream[V_co, F_co]):
             StreamError: As the stream ended; asked again, the same error.
             StreamStopped: It was left early.
         """
-        if self._script.error is None:
+        if self._session.error is None:
             self._drains()
             driver = self._drive()
             if driver is not None and driver.gi_running:
@@ -403,7 +403,7 @@ class _SyncStream(_Stream[V_co, F_co]):
         """Close the connection; the provider sees it at once. Closing twice is no error."""
         driver = self._driver or (self._lent() if self._lent is not None else None)
         if driver is not None and driver.gi_running:
-            self._script.interrupt()  # from a hook, or from another thread
+            self._session.interrupt()  # from a hook, or from another thread
             return
         self._closed = True
         if driver is not None:
@@ -430,8 +430,8 @@ def _after(first: Any, driver: Generator[Any, None, None]) -> Generator[Any, Non
 class PartialStream(_SyncStream[T_co, T_co]):
     """Partials of `T` and, last and exactly once, the validated `T`."""
 
-    def __init__(self, script: Script, messages: list[Any]) -> None:
-        super().__init__(script, messages, _values)
+    def __init__(self, session: Session, messages: list[Any]) -> None:
+        super().__init__(session, messages, _values)
 
 
 class _Items(_Stream[T, list[T]]):
@@ -440,22 +440,22 @@ class _Items(_Stream[T, list[T]]):
     @property
     def skipped(self) -> list[SkippedItem]:
         """With `on_bad_item="skip"`, the items so far that did not validate and were left out."""
-        return self._script.skipped
+        return self._session.skipped
 
 
 class ItemStream(_SyncStream[T, list[T]], _Items[T]):
     """List items, each validated once, as soon as it is closed; the final response is the list of all."""
 
-    def __init__(self, script: Script, messages: list[Any]) -> None:
-        super().__init__(script, messages, _items(script))
+    def __init__(self, session: Session, messages: list[Any]) -> None:
+        super().__init__(session, messages, _items(session))
 
 
 class TextStream(_SyncStream[str, str]):
     """Plain text, piece by piece; the final response is the whole."""
 
-    def __init__(self, script: Script, messages: list[Any], pieces: Pieces | None = None) -> None:
+    def __init__(self, session: Session, messages: list[Any], pieces: Pieces | None = None) -> None:
         self._text_pick = _TextPick() if pieces is None else _CutTextPick(pieces)
-        super().__init__(script, messages, self._text_pick)
+        super().__init__(session, messages, self._text_pick)
 
     def _lend(self) -> Iterator[Any]:
         values = super()._lend()
@@ -543,7 +543,7 @@ class _AsyncStream(_Stream[V_co, F_co]):
 
     def _drive(self) -> AsyncGeneratorType[Any, None]:
         if self._driver is None:
-            self._driver = cast("AsyncGeneratorType[Any, None]", adrive(self._script, self._lens))
+            self._driver = cast("AsyncGeneratorType[Any, None]", adrive(self._session, self._lens))
         return self._driver
 
     def _pass(self) -> AsyncIterator[Any]:
@@ -605,7 +605,7 @@ class _AsyncStream(_Stream[V_co, F_co]):
         """
         if self._lens.left:
             await self.aclose()
-        elif self._script.error is None and not self._closed:
+        elif self._session.error is None and not self._closed:
             if self._driver is not None and self._driver.ag_running:
                 raise StreamMisuse(_BEING_READ)
             self._drains()
@@ -616,7 +616,7 @@ class _AsyncStream(_Stream[V_co, F_co]):
     async def aclose(self) -> None:
         """Close the connection; the provider sees it at once. Closing twice is no error."""
         if self._driver is not None and self._driver.ag_running:
-            interrupted = self._script.interrupt()  # from a hook, or from another task
+            interrupted = self._session.interrupt()  # from a hook, or from another task
             if interrupted is not None:
                 await shielded(interrupted)
             return
@@ -643,23 +643,23 @@ class _AsyncStream(_Stream[V_co, F_co]):
 class AsyncPartialStream(_AsyncStream[T_co, T_co]):
     """Partials of `T` and, last and exactly once, the validated `T`."""
 
-    def __init__(self, script: Script, messages: list[Any]) -> None:
-        super().__init__(script, messages, _values)
+    def __init__(self, session: Session, messages: list[Any]) -> None:
+        super().__init__(session, messages, _values)
 
 
 class AsyncItemStream(_AsyncStream[T, list[T]], _Items[T]):
     """List items, each validated once, as soon as it is closed; the final response is the list of all."""
 
-    def __init__(self, script: Script, messages: list[Any]) -> None:
-        super().__init__(script, messages, _items(script))
+    def __init__(self, session: Session, messages: list[Any]) -> None:
+        super().__init__(session, messages, _items(session))
 
 
 class AsyncTextStream(_AsyncStream[str, str]):
     """Plain text, piece by piece; the final response is the whole."""
 
-    def __init__(self, script: Script, messages: list[Any], pieces: Pieces | None = None) -> None:
+    def __init__(self, session: Session, messages: list[Any], pieces: Pieces | None = None) -> None:
         self._text_pick = _TextPick() if pieces is None else _CutTextPick(pieces)
-        super().__init__(script, messages, self._text_pick)
+        super().__init__(session, messages, self._text_pick)
 
     def _pass(self) -> AsyncIterator[Any]:
         values = super()._pass()

@@ -37,7 +37,7 @@ from instructor_stream_ext.routing.cost import cost_of
 from instructor_stream_ext.routing.credentials import check_credentials
 from instructor_stream_ext.routing.modes import litellm_module, mode_for
 from instructor_stream_ext.routing.router import deployments_of, failed_deployment, made_router, router_arguments
-from instructor_stream_ext.session.effects import Recovery
+from instructor_stream_ext.session.protocols import Recovery
 
 __all__ = ["FALLBACK_ON", "FallbackOn", "route", "unavailable"]
 

@@ -1,4 +1,4 @@
-"""Carrying out a script's wishes: `drive` for sync, `adrive` for async. Here alone are a task and waiting."""
+"""Carrying out a session's effects: `drive` for sync, `adrive` for async. Here alone are a task and waiting."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import inspect
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import Event
-from instructor_stream_ext.session.attempts import Script
-from instructor_stream_ext.session.effects import END, LOOK, READ, TICK, Close, Departed, Do, Open
+from instructor_stream_ext.session.attempts import Session
+from instructor_stream_ext.session.effects import END, LOOK, TICK, Call, Close, Departed, Open, Read, Steps
 from instructor_stream_ext.session.waking import GLANCE, Watchdog
 
 __all__ = ["NOTHING", "Pick", "adrive", "check_loop", "drive", "shielded"]
@@ -24,175 +24,242 @@ NOTHING: Any = object()
 Pick: TypeAlias = Callable[[Event], Any]
 
 
-def drive(script: Script, pick: Pick) -> Generator[Any, None, None]:  # noqa: C901, PLR0912  read beside its twin
-    """Run a script without an event loop.
+# ---------------------------------------------------------------------- sync
+
+
+def drive(session: Session, pick: Pick) -> Generator[Any, None, None]:  # noqa: C901, PLR0912  read beside its twin
+    """Run a session without an event loop.
 
     Args:
-        script: The stream.
+        session: The stream.
         pick: From an event to what the consumer sees of it, `NOTHING` for nothing.
 
     Yields:
         What was picked, and bare partials while nobody wants events.
 
     Raises:
-        BaseException: What the script raises.
+        BaseException: What the session raises.
     """
-    run = script.run()
-    machine, clock = script.machine, script.clock
-    chunks: Iterator[Any] = iter(())
-    wake = _no_socket
-    watchdog = Watchdog(clock, machine.expire)
+    run = session.run()
+    chunks = _Chunks(session)
     try:
-        wish = next(run)
+        effect = next(run)
         while True:
             try:
-                if wish is READ:
-                    glance = script.glance
-                    answer: Any = END
-                    if glance is not None and machine.is_steady:
-                        for answer in chunks:  # the common case, with as few steps as can be
-                            if (partial := glance(answer)) is LOOK:
+                answer: Any = None
+                match effect:
+                    case Read():
+                        step, answer = session.step, END
+                        for chunk in chunks if chunks.untimed is None else chunks.untimed:
+                            answer = chunk if chunk is TICK else step(chunk)
+                            if answer is LOOK or answer is TICK:
                                 break
-                            if partial is not None:
-                                yield partial
+                            if answer is not None:
+                                yield answer
                         else:
                             answer = END
-                    else:
-                        due = machine.deadline()
-                        if due == math.inf:
-                            answer = next(chunks, END)
-                        else:
-                            answer = watchdog.wait(due, machine.bound(), wake, next, chunks, END)
-                elif isinstance(wish, Do):
-                    answer = _done(wish)
-                elif type(wish) is Open:
-                    left = wish.deadline - clock()
-                    answer = TICK if left <= 0 else wish.connect(left if clock is time.monotonic else math.inf)
-                    if answer is not TICK:
-                        chunks, wake = iter(answer.chunks), answer.wake
-                else:
-                    answer = None
-                    if (value := pick(wish)) is not NOTHING:
-                        yield value
+                    case Event():
+                        if (value := pick(effect)) is not NOTHING:
+                            yield value
+                    case Call() | Close():
+                        answer = _done(effect)
+                    case Open():
+                        answer = chunks.open(effect)
+                    case _:
+                        assert_never(effect)
             except Exception as error:
-                wish = run.throw(error)
+                effect = run.throw(error)
             else:
-                wish = run.send(answer)
+                effect = run.send(answer)
     except StopIteration:
         return
     except BaseException:
-        _settle(script, run)
+        _settle(session, run)
         raise
     finally:
-        watchdog.stop()
+        chunks.watchdog.stop()
+
+
+class _Chunks:
+    """A connection's chunks, and `TICK` whenever the machine's deadline has come.
+
+    Attributes:
+        untimed: The bare chunks, where the machine has no deadlines: an iteration without a step of ours.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._machine = session.machine
+        self._clock = session.clock
+        self._chunks: Iterator[Any] = iter(())
+        self._wake: Callable[[], bool] = _no_socket
+        self.untimed: Iterator[Any] | None = None
+        self.watchdog = Watchdog(session.clock, session.machine.bounds.expire)
+
+    def open(self, effect: Open) -> Any:
+        """Connect, unless the deadline has come."""
+        left = effect.deadline - self._clock()
+        if left <= 0:
+            return TICK
+        connection = effect.connect(left if self._clock is time.monotonic else math.inf)
+        self._chunks, self._wake = iter(connection.chunks), connection.wake
+        self.untimed = self._chunks if self._machine.is_steady else None
+        return connection
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        due = self._machine.deadline()
+        if due == math.inf:
+            return next(self._chunks)
+        chunk = self.watchdog.wait(due, self._machine.bound(), self._wake, next, self._chunks, END)
+        if chunk is END:
+            raise StopIteration
+        return chunk
 
 
 def _no_socket() -> bool:
     return False
 
 
-def _done(wish: Do) -> Any:
-    answer = wish.fn(*wish.args, **wish.kwargs)
+def _done(effect: Call | Close) -> Any:
+    answer = effect.fn(*effect.args, **effect.kwargs) if isinstance(effect, Call) else effect.fn()
     if inspect.iscoroutine(answer):
         answer.close()
-        raise TypeError(f"{wish.fn!r} gave a coroutine, which a sync stream cannot await")
+        raise TypeError(f"{effect.fn!r} gave a coroutine, which a sync stream cannot await")
     return answer
 
 
-def _settle(script: Script, run: Generator[Any, Any, None]) -> None:
-    """The consumer has left: let the script close the connection and tell the end, with nobody to yield to."""
+def _settle(session: Session, run: Steps[None]) -> None:
+    """The consumer has left: let the session close the connection and tell the end, with nobody to yield to."""
     with contextlib.suppress(StopIteration, Departed):
-        wish = next(run := script.depart()) if _is_over(run) else run.throw(Departed())
+        effect = next(run := session.depart()) if _is_over(run) else run.throw(Departed())
         while True:
             try:
-                answer = _done(wish) if isinstance(wish, Do) else None
+                answer = _done(effect) if isinstance(effect, Call | Close) else None
             except Exception as error:
-                wish = run.throw(error)
+                effect = run.throw(error)
             else:
-                wish = run.send(answer)
+                effect = run.send(answer)
 
 
-def _is_over(run: Generator[Any, Any, None]) -> bool:
-    """Whether a script has ended, which the garbage collector may have done before it came to the driver."""
+def _is_over(run: Steps[None]) -> bool:
+    """Whether a session has ended, which the garbage collector may have done before it came to the driver."""
     return inspect.getgeneratorstate(run) == inspect.GEN_CLOSED
 
 
-async def adrive(script: Script, pick: Pick) -> AsyncGenerator[Any, None]:  # noqa: C901, PLR0912, PLR0915  read beside its twin
-    """Run a script in an event loop; a due partial comes although the provider is silent.
+# ---------------------------------------------------------------------- async
+
+
+async def adrive(session: Session, pick: Pick) -> AsyncGenerator[Any, None]:  # noqa: C901, PLR0912  read beside its twin
+    """Run a session in an event loop; a due partial comes although the provider is silent.
 
     Args:
-        script: The stream.
+        session: The stream.
         pick: From an event to what the consumer sees of it, `NOTHING` for nothing.
 
     Yields:
         What was picked, and bare partials while nobody wants events.
 
     Raises:
-        BaseException: What the script raises.
+        BaseException: What the session raises.
     """
-    check_loop(script)
-    run = script.run()
-    machine, clock = script.machine, script.clock
-    chunks: AsyncIterator[Any] | None = None
-    reading: asyncio.Task[Any] | None = None
+    check_loop(session)
+    run = session.run()
+    chunks = _AsyncChunks(session)
     try:
-        wish = next(run)
+        effect = next(run)
         while True:
             try:
-                if wish is READ:
-                    assert chunks is not None  # noqa: S101
-                    glance = script.glance
-                    answer: Any = END
-                    if glance is not None and machine.is_steady:
-                        async for answer in chunks:  # the common case, with as few steps as can be
-                            if (partial := glance(answer)) is LOOK:
+                answer: Any = None
+                match effect:
+                    case Read():
+                        step, answer = session.step, END
+                        async for chunk in chunks if chunks.untimed is None else chunks.untimed:
+                            answer = chunk if chunk is TICK else step(chunk)
+                            if answer is LOOK or answer is TICK:
                                 break
-                            if partial is not None:
-                                yield partial
+                            if answer is not None:
+                                yield answer
                         else:
                             answer = END
-                    else:
-                        deadline = machine.deadline()
-                        if reading is None and deadline == math.inf:
-                            answer = await anext(chunks, END)
-                        else:
-                            reading = reading or asyncio.ensure_future(_next(chunks))
-                            if await _arrives(reading, deadline, clock):
-                                done, reading = reading, None
-                                answer = done.result()
-                            else:
-                                answer = TICK
-                elif isinstance(wish, Do):
-                    if reading is not None and type(wish) is Close:
-                        await _abandon(reading)
-                        reading = None
-                    answer = await _adone(wish)
-                elif type(wish) is Open:
-                    answer = await _connect(wish, clock)
-                    chunks = None if answer is TICK else aiter(answer.chunks)
-                else:
-                    answer = None
-                    if (value := pick(wish)) is not NOTHING:
-                        yield value
+                    case Event():
+                        if (value := pick(effect)) is not NOTHING:
+                            yield value
+                    case Call():
+                        answer = await _adone(effect)
+                    case Close():
+                        answer = await chunks.close(effect)
+                    case Open():
+                        answer = await chunks.open(effect)
+                    case _:
+                        assert_never(effect)
             except Exception as error:
-                wish = run.throw(error)
+                effect = run.throw(error)
             else:
-                wish = run.send(answer)
+                effect = run.send(answer)
     except StopIteration:
         return
     except BaseException:
-        await shielded(_leave(script, run, reading))
+        await shielded(_asettle(session, run, chunks))
         raise
 
 
-def check_loop(script: Script | None = None) -> None:
+class _AsyncChunks:
+    """As `_Chunks`, awaiting. A read that outlasts a deadline goes on in a task of its own."""
+
+    def __init__(self, session: Session) -> None:
+        self._machine = session.machine
+        self._clock = session.clock
+        self._chunks: AsyncIterator[Any] | None = None
+        self._reading: asyncio.Task[Any] | None = None
+        self.untimed: AsyncIterator[Any] | None = None
+
+    async def open(self, effect: Open) -> Any:
+        """Connect, or give up at the deadline."""
+        connection = await _connected(effect, self._clock)
+        if connection is not TICK:
+            self._chunks = aiter(connection.chunks)
+            self.untimed = self._chunks if self._machine.is_steady else None
+        return connection
+
+    async def close(self, effect: Close) -> Any:
+        """End what is being read, then close the connection."""
+        await self.abandon()
+        return await _adone(effect)
+
+    async def abandon(self) -> None:
+        """End what is being read."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            await _abandon(reading)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        assert self._chunks is not None  # noqa: S101
+        deadline = self._machine.deadline()
+        if self._reading is None and deadline == math.inf:
+            return await anext(self._chunks)
+        reading = self._reading = self._reading or asyncio.ensure_future(_next(self._chunks))
+        if not await _arrives(reading, deadline, self._clock):
+            return TICK
+        self._reading = None
+        chunk = reading.result()
+        if chunk is END:
+            raise StopAsyncIteration
+        return chunk
+
+
+def check_loop(session: Session | None = None) -> None:
     """Raise `StreamMisuse` where no asyncio loop runs, as under trio; a stream keeps it as its error."""
     try:
         asyncio.get_running_loop()
     except RuntimeError as error:
         misuse = StreamMisuse("an async stream needs a running asyncio loop; under trio use a sync stream in a thread")
-        if script is not None:
-            script.error = misuse
+        if session is not None:
+            session.error = misuse
         raise misuse from error
 
 
@@ -209,38 +276,32 @@ async def shielded(work: Coroutine[Any, Any, None]) -> None:
     task.result()
 
 
-async def _leave(script: Script, run: Generator[Any, Any, None], reading: asyncio.Task[Any] | None) -> None:
-    """End what is being read, then let the script close the connection and tell the end."""
-    if reading is not None:
-        await _abandon(reading)
-    await _asettle(script, run)
-
-
-async def _adone(wish: Do) -> Any:
-    answer = wish.fn(*wish.args, **wish.kwargs)
+async def _adone(effect: Call | Close) -> Any:
+    answer = effect.fn(*effect.args, **effect.kwargs) if isinstance(effect, Call) else effect.fn()
     return await answer if inspect.isawaitable(answer) else answer
 
 
-async def _asettle(script: Script, run: Generator[Any, Any, None]) -> None:
-    """As `_settle`, awaiting."""
+async def _asettle(session: Session, run: Steps[None], chunks: _AsyncChunks) -> None:
+    """As `_settle`, awaiting; first what is being read ends."""
+    await chunks.abandon()
     with contextlib.suppress(StopIteration, Departed):
-        wish = next(run := script.depart()) if _is_over(run) else run.throw(Departed())
+        effect = next(run := session.depart()) if _is_over(run) else run.throw(Departed())
         while True:
             try:
-                answer = await _adone(wish) if isinstance(wish, Do) else None
+                answer = await _adone(effect) if isinstance(effect, Call | Close) else None
             except Exception as error:
-                wish = run.throw(error)
+                effect = run.throw(error)
             else:
-                wish = run.send(answer)
+                effect = run.send(answer)
 
 
-async def _connect(wish: Open, clock: Callable[[], float]) -> Any:
+async def _connected(effect: Open, clock: Callable[[], float]) -> Any:
     """Connect, or give up at the deadline."""
-    if wish.deadline == math.inf:
-        return await wish.connect(math.inf)
-    connecting = asyncio.ensure_future(wish.connect(math.inf))
+    if effect.deadline == math.inf:
+        return await effect.connect(math.inf)
+    connecting = asyncio.ensure_future(effect.connect(math.inf))
     try:
-        if await _arrives(connecting, wish.deadline, clock):
+        if await _arrives(connecting, effect.deadline, clock):
             return connecting.result()
     except BaseException:
         if not connecting.done():

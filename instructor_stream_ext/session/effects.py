@@ -1,61 +1,61 @@
-"""What a script wishes for, and what it stands on: connections, where they come from, and the gate."""
+"""What a session wants done: a closed union of effects, which both drivers carry out.
+
+A session is a generator. It yields effects and is sent the answer, and it yields events, which are for the consumer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Generator
+from enum import Enum
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from instructor_stream_ext.core.events import SkippedItem
-from instructor_stream_ext.providers.reader import Reader
-from instructor_stream_ext.session.hooks import Handler
+from instructor_stream_ext.core.events import Event
 
-__all__ = [
-    "END",
-    "LOOK",
-    "READ",
-    "TICK",
-    "Close",
-    "Connection",
-    "Departed",
-    "Do",
-    "Gate",
-    "ItemTaker",
-    "Open",
-    "Recovery",
-    "Source",
-]
+__all__ = ["END", "LOOK", "READ", "TICK", "Call", "Close", "Departed", "Effect", "Open", "Read", "Signal", "Steps"]
 
 
-class _Word:
-    def __init__(self, name: str) -> None:
-        self._name = name
+class Signal(Enum):
+    """What a driver answers, or a step says, in place of a value."""
 
-    def __repr__(self) -> str:
-        return self._name
-
-
-READ = _Word("READ")
-"""Wish: the provider's next chunk. The answer is a chunk, `END`, or `TICK` when the machine's deadline has come."""
-END = _Word("END")
-TICK = _Word("TICK")
-LOOK = _Word("LOOK")
-"""What `Script.glance` says of a chunk that the script itself must see."""
+    END = "end"
+    TICK = "tick"
+    LOOK = "look"
 
 
-class Do(NamedTuple):
-    """Wish: call this (and await what it gives, if async)."""
+END: Final = Signal.END
+"""The provider's chunks are at their end."""
+TICK: Final = Signal.TICK
+"""The machine's deadline has come."""
+LOOK: Final = Signal.LOOK
+"""The session itself must see the chunk that its step was given."""
+
+
+class Read(NamedTuple):
+    """Read on: give each chunk to the session's `step`, and what that returns to the consumer, until it says `LOOK`.
+
+    The answer is `LOOK`, `END`, or `TICK` when the machine's deadline has come.
+    """
+
+
+READ: Final = Read()
+
+
+class Call(NamedTuple):
+    """Call this (and await what it returns, if async); the answer is what it gives."""
 
     fn: Callable[..., Any]
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}  # noqa: RUF012  never written to
 
 
-class Close(Do):
-    """Wish: close the connection, whatever is being read from it."""
+class Close(NamedTuple):
+    """Close the connection, whatever is being read from it (and await that, if async)."""
+
+    fn: Callable[[], Any]
 
 
 class Open(NamedTuple):
-    """Wish: connect by the machine's deadline. The answer is a `Connection`, or `TICK` when the deadline has come.
+    """Connect by the machine's deadline. The answer is a `Connection`, or `TICK` when the deadline has come.
 
     Attributes:
         connect: Takes the seconds that are left, `math.inf` where they are not those of the machine's own clock.
@@ -67,201 +67,11 @@ class Open(NamedTuple):
 
 
 class Departed(BaseException):
-    """Thrown into a script: the consumer has left. The script closes the connection and tells the end."""
+    """Thrown into a session: the consumer has left. The session closes the connection and tells the end."""
 
 
-class Connection(Protocol):
-    """An attempt's open stream.
+Effect: TypeAlias = Read | Open | Call | Close | Event
 
-    Attributes:
-        chunks: The provider's chunks, an iterator or async iterator as the driver is.
-        reader: Reads them.
-        model: The model asked, as far as known.
-        provider: Its provider.
-    """
-
-    chunks: Any
-    reader: Reader
-    model: str | None
-    provider: str | None
-
-    def flows(self) -> None:
-        """The first chunk has come: the time to note what has to be closed at the end."""
-        ...
-
-    def close(self) -> Any:
-        """Close the HTTP connection (a coroutine if async)."""
-        ...
-
-    def wake(self) -> bool:
-        """Shut down the socket under a sync stream, from any thread; False where there is none of its own."""
-        ...
-
-    def detail(self) -> str:
-        """What is known of an answer without any text, such as its content type, or a tool that nobody offered."""
-        ...
-
-    def just_stopped(self, error: Exception) -> bool:
-        """Whether an error that reading raised says no more than that the chunks are at their end."""
-        ...
-
-    def ended(self) -> Exception | None:
-        """The chunks are at their end: takes back what the SDK made up, and gives the error it kept to itself."""
-        ...
-
-
-class Recovery(NamedTuple):
-    """Another model takes over."""
-
-    from_model: str | None
-    to_model: str | None
-
-
-class Source(Protocol):
-    """Where attempts come from.
-
-    Attributes:
-        usage_total: In the provider's own type, for errors.
-        failed_attempts: Those that did not pass the gate.
-        recalled_completion: What the caller's cache has as the provider's answer; None unless `recall` gave something.
-        for_create: Whether `create` asked, whose errors are those of instructor's own.
-    """
-
-    usage_total: Any
-    failed_attempts: list[Any]
-    recalled_completion: Any
-    for_create: bool
-
-    @property
-    def create_kwargs(self) -> dict[str, Any]:
-        """The request as last sent."""
-        ...
-
-    @property
-    def messages(self) -> Any:
-        """Its conversation."""
-        ...
-
-    @property
-    def asked(self) -> tuple[str | None, str | None]:
-        """The model and the provider that the request goes to, as far as known."""
-        ...
-
-    def connect(self, within: float, *, hurried: bool) -> Any:
-        """Send the request, give the `Connection` (a coroutine if async); the provider's errors pass through.
-
-        Args:
-            within: Seconds in which a sync call has to have the headers; `math.inf` for no bound of ours.
-            hurried: There is a bound in time, so the SDK must not try again by itself.
-        """
-        ...
-
-    def recall(self) -> Any:
-        """The document that the caller's cache has for this request, None for none (a coroutine if async)."""
-        ...
-
-    def keep(self, result: Any, reader: Reader) -> None:
-        """Put a result that passed the gate into the caller's cache, if there is one."""
-        ...
-
-    def came_from_api(self, error: Exception) -> bool:
-        """Whether `connect` raised this because the provider's API did, and not for a mistake in the call."""
-        ...
-
-    def unanswered(self, error: Exception, attempt: int) -> Exception:
-        """What the caller is raised for an error of the API before the first byte, when no attempt is left."""
-        ...
-
-    def owed(self) -> Iterable[Do]:
-        """What the listeners of the request, who were called during `connect`, have left to be awaited or handled."""
-        ...
-
-    def answered(self, reader: Reader) -> Iterable[Do]:
-        """The answer is whole: whom to tell."""
-        ...
-
-    def as_created(self, error: Exception, reader: Reader) -> Exception:
-        """What instructor's `create` raises for an answer that the gate refused with this error."""
-        ...
-
-    def rejected(self, reader: Reader, error: Exception, attempt: int) -> Iterable[Do]:
-        """The gate did not open: note the attempt, and whom to tell."""
-        ...
-
-    def errored(self, error: Exception, attempt: int) -> Iterable[Do]:
-        """The provider failed: whom to tell."""
-        ...
-
-    def given_up(self, error: Exception, attempt: int) -> Iterable[Do]:
-        """No further attempt will be made: whom to tell."""
-        ...
-
-    def reask(self, error: Exception, text: str) -> None:
-        """Make the next request from the failed one, whose text this was.
-
-        Raises:
-            TokenBudgetError: No tokens are left for it.
-        """
-        ...
-
-    def recover(self, error: Exception) -> Recovery | None:
-        """Whether another model takes over, after a failure or when all attempts of the gate are used up."""
-        ...
-
-
-class Gate(Protocol):
-    """Validation of the whole document."""
-
-    checks: Sequence[Handler]
-
-    def open(self, document: str | None, text: str) -> Any:
-        """The validated result.
-
-        Args:
-            document: The JSON; None where it has to be looked for in `text`.
-            text: All answer text.
-
-        Raises:
-            ValidationError: It does not validate.
-            NoOutput: There is no document in the text.
-        """
-        ...
-
-
-class ItemTaker(Protocol):
-    """Validation of list items, one by one.
-
-    Attributes:
-        skipped: The items that did not validate and were left out.
-        reasks: Whether an item that does not validate and is not skipped has all begin anew.
-    """
-
-    items: list[Any]
-    skipped: list[SkippedItem]
-    reasks: bool
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no further item is wanted."""
-        ...
-
-    def is_item(self, path: tuple[str | int, ...]) -> bool:
-        """Whether this is the place of an item of the list."""
-        ...
-
-    def take(self, path: tuple[str | int, ...], document: str, starts: list[int]) -> tuple[Any, ...]:
-        """The validated item, alone in a tuple; an empty one if it is left out.
-
-        Args:
-            path: Its place.
-            document: The JSON as far as it has come.
-            starts: Where in it the list begins, each time that it comes.
-
-        Raises:
-            ValidationError: It does not validate.
-        """
-        ...
-
-    def restart(self) -> None:
-        """The items so far are void."""
-        ...
+R = TypeVar("R")
+Steps: TypeAlias = Generator[Effect, Any, R]
+"""A part of a session; a driver's answers go in at each `yield`."""

@@ -17,6 +17,7 @@ from typing import (
     TypedDict,
     TypeVar,
     Unpack,
+    assert_never,
     cast,
     runtime_checkable,
 )
@@ -30,6 +31,7 @@ from instructor_stream_ext.core.events import (
     ItemCompleted,
     PartialEmitted,
     Path,
+    StreamCancelled,
     StreamCompleted,
     StreamEnded,
     StreamEvent,
@@ -38,6 +40,7 @@ from instructor_stream_ext.core.events import (
     StreamStarted,
     T,
 )
+from instructor_stream_ext.session.effects import Call
 
 __all__ = ["HOOK_NAMES", "Dispatch", "HookArguments", "HookErrors", "HookFailures", "Hooks", "Sink"]
 
@@ -81,18 +84,32 @@ class HookArguments(TypedDict, Generic[T], total=False):
 
 HOOK_NAMES = ("start", "delta", "partial", "transition", "item", "restart", "final", "error", "end", "event")
 
-_CALLS: dict[type[Event], tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
-    StreamStarted: ("start", lambda event: (event,)),
-    DeltaReceived: ("delta", lambda event: (event.text,)),
-    PartialEmitted: ("partial", lambda event: (event.partial,)),
-    FieldTransition: ("transition", lambda event: (event,)),
-    ItemCompleted: ("item", lambda event: (event.item, event.path)),
-    StreamRestarted: ("restart", lambda event: (event,)),
-    StreamCompleted: ("final", lambda event: (event.result,)),
-    StreamFailed: ("error", lambda event: (event.error,)),
-    StreamEnded: ("end", lambda event: (event,)),
-}
-"""Which hook an event calls, and with what."""
+
+def hook_of(event: StreamEvent) -> tuple[str, tuple[Any, ...]]:  # noqa: C901, PLR0911  one case per event
+    """Which hook an event calls, and with what; no hook is called for `StreamCancelled` but `on_event`."""
+    match event:
+        case PartialEmitted():
+            return "partial", (event.partial,)
+        case DeltaReceived():
+            return "delta", (event.text,)
+        case FieldTransition():
+            return "transition", (event,)
+        case ItemCompleted():
+            return "item", (event.item, event.path)
+        case StreamStarted():
+            return "start", (event,)
+        case StreamRestarted():
+            return "restart", (event,)
+        case StreamCompleted():
+            return "final", (event.result,)
+        case StreamFailed():
+            return "error", (event.error,)
+        case StreamEnded():
+            return "end", (event,)
+        case StreamCancelled():
+            return "", ()
+        case _:
+            assert_never(event)
 
 
 class Hooks:
@@ -290,18 +307,17 @@ class Dispatch:
         self.errors = errors.for_stream()
         everything: list[object] = [*hooks.handlers("event")]
         self._all = [sink.for_stream() if isinstance(sink, Sink) else cast("Handler", sink) for sink in everything]
-        self._table = {kind: (hooks.handlers(name), args) for kind, (name, args) in _CALLS.items()}
+        self._named = {name: hooks.handlers(name) for name in HOOK_NAMES if name in hooks}
         self.deltas = bool(self._all) or "delta" in hooks
         self.transitions = bool(self._all) or "transition" in hooks or "item" in hooks
         self.silent = not hooks
 
-    def calls(self, event: Event) -> list[tuple[Handler, tuple[Any, ...]]] | tuple[()]:
+    def calls(self, event: Event) -> list[Call] | tuple[()]:
         """The callbacks for an event with their arguments, `on_event` first."""
         if self.silent:
             return ()
-        calls: list[tuple[Handler, tuple[Any, ...]]] = [(handler, (event,)) for handler in self._all]
-        named = self._table.get(type(event))
-        if named is not None and named[0]:
-            arguments = named[1](event)
-            calls += [(handler, arguments) for handler in named[0]]
+        calls = [Call(handler, (event,)) for handler in self._all]
+        if self._named:
+            name, arguments = hook_of(cast("StreamEvent", event))
+            calls += [Call(handler, arguments) for handler in self._named.get(name, ())]
         return calls

@@ -37,7 +37,8 @@ from instructor_stream_ext.core.events import (
     StreamRestarted,
     Usage,
 )
-from instructor_stream_ext.core.machine import SCAN_AT_LEAST_EVERY, State, StreamMachine, TextBuffer
+from instructor_stream_ext.core.intake import SCAN_AT_LEAST_EVERY
+from instructor_stream_ext.core.machine import State, StreamMachine
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.policies import (
     Debounce,
@@ -51,6 +52,7 @@ from instructor_stream_ext.core.policies import (
     Pending,
     Throttle,
 )
+from instructor_stream_ext.core.text_buffer import TextBuffer
 from instructor_stream_ext.core.types.compile import compile_plan
 
 STOP = EndSignal(EndKind.COMPLETE, "stop")
@@ -112,7 +114,6 @@ ALLOWED = {
     },
     State.STREAMING: {
         "begin": State.OPENING,
-        "start": State.STREAMING,
         "finish": State.SETTLING,
         "restart": State.OPENING,
         "fail": State.ENDED,
@@ -411,23 +412,23 @@ def test_only_waiting_counts() -> None:
     machine = StreamMachine(parser=_parser(), timeouts=Timeouts(first_delta=10, idle=4))
     machine.begin(0)
     assert machine.deadline() == math.inf
-    machine.waits(50)
-    machine.waits(53)
+    machine.bounds.waits(50)
+    machine.bounds.waits(53)
     assert machine.deadline() == 60
-    machine.arrived(56, alive=False)
+    machine.bounds.arrived(56, alive=False)
     assert machine.deadline() == math.inf
     machine.poll(1000)
     machine.start(100, None, None)
-    machine.waits(100)
+    machine.bounds.waits(100)
     assert machine.deadline() == 104
-    machine.arrived(103, alive=True)
-    machine.waits(200)
+    machine.bounds.arrived(103, alive=True)
+    machine.bounds.waits(200)
     assert machine.deadline() == 204
-    machine.arrived(202, alive=False)
-    machine.waits(300)
+    machine.bounds.arrived(202, alive=False)
+    machine.bounds.waits(300)
     assert machine.deadline() == 302
     with pytest.raises(StreamTimeout) as caught:
-        machine.arrived(302, alive=False)
+        machine.bounds.arrived(302, alive=False)
     assert (caught.value.kind, caught.value.seconds) == ("idle", 4)
 
 
@@ -435,9 +436,9 @@ def test_a_late_but_living_chunk_is_welcome() -> None:
     machine = StreamMachine(parser=_parser(), timeouts=Timeouts(idle=4))
     machine.begin(0)
     machine.start(0, None, None)
-    machine.waits(0)
-    machine.arrived(9, alive=True)
-    machine.waits(10)
+    machine.bounds.waits(0)
+    machine.bounds.arrived(9, alive=True)
+    machine.bounds.waits(10)
     with pytest.raises(StreamTimeout):
         machine.poll(14)
 
@@ -445,7 +446,7 @@ def test_a_late_but_living_chunk_is_welcome() -> None:
 def test_idle_stands_in_for_first_delta() -> None:
     machine = StreamMachine(parser=_parser(), timeouts=Timeouts(idle=4))
     machine.begin(0)
-    machine.waits(0)
+    machine.bounds.waits(0)
     assert machine.deadline() == 4
     with pytest.raises(StreamTimeout, match="idle"):
         machine.poll(4)
@@ -454,10 +455,10 @@ def test_idle_stands_in_for_first_delta() -> None:
 def test_first_delta_gives_way_to_idle() -> None:
     machine = StreamMachine(parser=_parser(), timeouts=Timeouts(first_delta=2))
     machine.begin(0)
-    machine.waits(0)
+    machine.bounds.waits(0)
     assert machine.deadline() == 2
-    machine.arrived(1, alive=True)
-    machine.waits(1)
+    machine.bounds.arrived(1, alive=True)
+    machine.bounds.waits(1)
     assert machine.deadline() == math.inf
 
 
@@ -468,7 +469,7 @@ def test_total_counts_all_the_time_and_all_attempts() -> None:
     machine.start(6, None, None)
     machine.restart(8, RestartReason.REASK, None)
     assert machine.deadline() == 15
-    machine.waits(7)
+    machine.bounds.waits(7)
     assert machine.deadline() == 15
     machine.poll(14.9)
     with pytest.raises(StreamTimeout) as caught:
@@ -480,10 +481,10 @@ def test_a_restart_gives_the_first_delta_its_time_again() -> None:
     machine = StreamMachine(parser=_parser(), timeouts=Timeouts(first_delta=10, idle=1))
     machine.begin(0)
     machine.start(0, None, None)
-    machine.waits(0)
-    machine.arrived(1, alive=True)
+    machine.bounds.waits(0)
+    machine.bounds.arrived(1, alive=True)
     machine.restart(2, RestartReason.FALLBACK, None)
-    machine.waits(3)
+    machine.bounds.waits(3)
     assert machine.deadline() == 13
 
 
@@ -493,7 +494,7 @@ def test_a_due_partial_and_a_bound_share_the_deadline() -> None:
     machine.start(0, None, None)
     machine.feed('{"title": "a', 0)
     machine.feed("b", 1)
-    machine.waits(1)
+    machine.bounds.waits(1)
     assert machine.deadline() == 3
     machine.poll(3)
     assert machine.deadline() == 11

@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
 from typing import Any, get_args
 
 import openai
@@ -41,7 +42,7 @@ from instructor_stream_ext import (
     Throttle,
     wrap,
 )
-from instructor_stream_ext.session.hooks import _CALLS
+from instructor_stream_ext.session.hooks import HOOK_NAMES, hook_of
 from tests.server import Cut, Request, ScriptedServer, Signal, Status, Wait, chunks_for, reply
 from tests.server.clients import openai_client
 from tests.server.wire_format import chat_tools
@@ -959,5 +960,8 @@ async def test_a_hook_that_goes_on_failing_is_counted(
 
 
 def test_every_event_has_its_hook() -> None:
-    events = {getattr(kind, "__origin__", kind) for kind in get_args(StreamEvent)}
-    assert events == {*_CALLS, StreamCancelled}  # of which `on_end` tells
+    called = set()
+    for kind in {getattr(kind, "__origin__", kind) for kind in get_args(StreamEvent)} - {StreamCancelled}:
+        called.add(hook_of(kind(**dict.fromkeys(field.name for field in fields(kind))))[0])
+    assert called == set(HOOK_NAMES) - {"event"}
+    assert hook_of(StreamCancelled(at=0, attempt=1)) == ("", ())  # of which `on_end` tells

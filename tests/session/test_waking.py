@@ -201,7 +201,7 @@ def test_a_response_that_was_closed_gives_its_socket_up(server: ScriptedServer) 
     client = SOURCES["openai-tools"].client(server, "sync")
     stream = client.create_partial(Person, **SOURCES["openai-tools"].ask)
     with stream:
-        connection = stream._script.connection
+        connection = stream._session.connection
         assert connection.own.is_known
         stream.get_final_response()
     assert not connection.wake()

@@ -1,0 +1,39 @@
+"""Text that grows by pieces and is read now and then."""
+
+from __future__ import annotations
+
+__all__ = ["PIECES_AT_MOST", "TextBuffer"]
+
+PIECES_AT_MOST = 512
+"""Pieces a text buffer keeps apart: many small strings weigh ten times their text."""
+
+
+class TextBuffer:
+    """Text that grows by pieces and is read now and then, in time and memory linear in its length."""
+
+    __slots__ = ("_blocks", "length", "parts")
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self.parts: list[str] = []
+        self.length = 0
+
+    def add(self, text: str) -> None:
+        """Append a piece."""
+        self.parts.append(text)
+        self.length += len(text)
+        if len(self.parts) >= PIECES_AT_MOST:
+            self.fold()
+
+    def fold(self) -> None:
+        """Join the pieces."""
+        self._blocks.append("".join(self.parts))
+        self.parts.clear()
+
+    def __str__(self) -> str:
+        if len(self._blocks) == 1 and not self.parts:
+            return self._blocks[0]
+        whole = "".join(self._blocks) + "".join(self.parts)
+        self._blocks[:] = [whole]
+        self.parts.clear()
+        return whole

@@ -1,0 +1,52 @@
+"""What a failure of the provider's means: never connected, refused, broken in mid-stream, or too slow."""
+
+from __future__ import annotations
+
+from instructor_stream_ext.providers.reader import message_of
+
+__all__ = ["is_before_the_first_byte", "is_read_timeout", "words_of"]
+
+_NOT_CONNECTED = frozenset({"ClientConnectorError", "ConnectError", "ConnectTimeout"})
+"""The errors of aiohttp, httpx and httpx2 for a connection that never was."""
+
+
+def is_before_the_first_byte(error: Exception) -> bool:
+    """Whether an SDK that connects only when it is first read, as google-genai's, got no stream at all.
+
+    It refuses what it cannot send by a plain `ValueError`; what it cannot read is a kind of its own, or JSON's.
+    """
+    if type(error) is ValueError:
+        return True
+    if isinstance(getattr(error, "status_code", getattr(error, "code", None)), int):
+        return True
+    return any(kind.__name__ in _NOT_CONNECTED for kind in type(error).__mro__)
+
+
+_READ_TIMEOUTS = frozenset(
+    {
+        "APITimeoutError",  # openai, anthropic, groq
+        "ReadTimeout",  # httpx, httpx2, requests
+        "ReadTimeoutError",  # urllib3, botocore
+        "ServerTimeoutError",  # aiohttp
+        "Timeout",  # litellm
+        "TimeoutError",
+    }
+)
+
+
+def is_read_timeout(error: BaseException | None) -> bool:
+    """Whether it is the timeout of the transport or of the SDK, or was raised because of one."""
+    seen = 0
+    while error is not None and seen < 10:  # noqa: PLR2004  no chain of causes is that long
+        if any(kind.__name__ in _READ_TIMEOUTS for kind in type(error).__mro__):
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False
+
+
+def words_of(error: Exception) -> str:
+    """What an error says, with the provider's own words where its SDK keeps them beside the message."""
+    said = str(error) or type(error).__name__
+    body = getattr(error, "body", None)
+    told = message_of(body) if body else ""
+    return said if told in said else f"{said}: {told}"

@@ -1,0 +1,209 @@
+"""What a session stands on: connections, where they come from, and what validates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from instructor_stream_ext.core.events import SkippedItem
+from instructor_stream_ext.providers.reader import Reader
+from instructor_stream_ext.session.effects import Call
+
+__all__ = ["Connection", "Gate", "ItemTaker", "Recovery", "Source"]
+
+
+class Connection(Protocol):
+    """An attempt's open stream.
+
+    Attributes:
+        chunks: The provider's chunks, an iterator or async iterator as the driver is.
+        reader: Reads them.
+        model: The model asked, as far as known.
+        provider: Its provider.
+    """
+
+    chunks: Any
+    reader: Reader
+    model: str | None
+    provider: str | None
+
+    def flows(self) -> None:
+        """The first chunk has come: the time to note what has to be closed at the end."""
+        ...
+
+    def close(self) -> Any:
+        """Close the HTTP connection (a coroutine if async)."""
+        ...
+
+    def wake(self) -> bool:
+        """Shut down the socket under a sync stream, from any thread; False where there is none of its own."""
+        ...
+
+    def detail(self) -> str:
+        """What is known of an answer without any text, such as its content type, or a tool that nobody offered."""
+        ...
+
+    def just_stopped(self, error: Exception) -> bool:
+        """Whether an error that reading raised says no more than that the chunks are at their end."""
+        ...
+
+    def ended(self) -> Exception | None:
+        """The chunks are at their end: takes back what the SDK made up, and gives the error it kept to itself."""
+        ...
+
+
+class Recovery(NamedTuple):
+    """Another model takes over."""
+
+    from_model: str | None
+    to_model: str | None
+
+
+class Source(Protocol):
+    """Where attempts come from.
+
+    Attributes:
+        usage_total: In the provider's own type, for errors.
+        failed_attempts: Those that did not pass the gate.
+        recalled_completion: What the caller's cache has as the provider's answer; None unless `recall` gave something.
+        for_create: Whether `create` asked, whose errors are those of instructor's own.
+    """
+
+    usage_total: Any
+    failed_attempts: list[Any]
+    recalled_completion: Any
+    for_create: bool
+
+    @property
+    def create_kwargs(self) -> dict[str, Any]:
+        """The request as last sent."""
+        ...
+
+    @property
+    def messages(self) -> Any:
+        """Its conversation."""
+        ...
+
+    @property
+    def asked(self) -> tuple[str | None, str | None]:
+        """The model and the provider that the request goes to, as far as known."""
+        ...
+
+    def connect(self, within: float, *, hurried: bool) -> Any:
+        """Send the request, give the `Connection` (a coroutine if async); the provider's errors pass through.
+
+        Args:
+            within: Seconds in which a sync call has to have the headers; `math.inf` for no bound of ours.
+            hurried: There is a bound in time, so the SDK must not try again by itself.
+        """
+        ...
+
+    def recall(self) -> Any:
+        """The document that the caller's cache has for this request, None for none (a coroutine if async)."""
+        ...
+
+    def keep(self, result: Any, reader: Reader) -> None:
+        """Put a result that passed the gate into the caller's cache, if there is one."""
+        ...
+
+    def came_from_api(self, error: Exception) -> bool:
+        """Whether `connect` raised this because the provider's API did, and not for a mistake in the call."""
+        ...
+
+    def unanswered(self, error: Exception, attempt: int) -> Exception:
+        """What the caller is raised for an error of the API before the first byte, when no attempt is left."""
+        ...
+
+    def owed(self) -> Iterable[Call]:
+        """What the listeners of the request, who were called during `connect`, have left to be awaited or handled."""
+        ...
+
+    def answered(self, reader: Reader) -> Iterable[Call]:
+        """The answer is whole: whom to tell."""
+        ...
+
+    def as_created(self, error: Exception, reader: Reader) -> Exception:
+        """What instructor's `create` raises for an answer that the gate refused with this error."""
+        ...
+
+    def rejected(self, reader: Reader, error: Exception, attempt: int) -> Iterable[Call]:
+        """The gate did not open: note the attempt, and whom to tell."""
+        ...
+
+    def errored(self, error: Exception, attempt: int) -> Iterable[Call]:
+        """The provider failed: whom to tell."""
+        ...
+
+    def given_up(self, error: Exception, attempt: int) -> Iterable[Call]:
+        """No further attempt will be made: whom to tell."""
+        ...
+
+    def reask(self, error: Exception, text: str) -> None:
+        """Make the next request from the failed one, whose text this was.
+
+        Raises:
+            TokenBudgetError: No tokens are left for it.
+        """
+        ...
+
+    def recover(self, error: Exception) -> Recovery | None:
+        """Whether another model takes over, after a failure or when all attempts of the gate are used up."""
+        ...
+
+
+class Gate(Protocol):
+    """Validation of the whole document."""
+
+    checks: Sequence[Callable[..., object]]
+
+    def open(self, document: str | None, text: str) -> Any:
+        """The validated result.
+
+        Args:
+            document: The JSON; None where it has to be looked for in `text`.
+            text: All answer text.
+
+        Raises:
+            ValidationError: It does not validate.
+            NoOutput: There is no document in the text.
+        """
+        ...
+
+
+class ItemTaker(Protocol):
+    """Validation of list items, one by one.
+
+    Attributes:
+        skipped: The items that did not validate and were left out.
+        reasks: Whether an item that does not validate and is not skipped has all begin anew.
+    """
+
+    items: list[Any]
+    skipped: list[SkippedItem]
+    reasks: bool
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further item is wanted."""
+        ...
+
+    def is_item(self, path: tuple[str | int, ...]) -> bool:
+        """Whether this is the place of an item of the list."""
+        ...
+
+    def take(self, path: tuple[str | int, ...], document: str, starts: list[int]) -> tuple[Any, ...]:
+        """The validated item, alone in a tuple; an empty one if it is left out.
+
+        Args:
+            path: Its place.
+            document: The JSON as far as it has come.
+            starts: Where in it the list begins, each time that it comes.
+
+        Raises:
+            ValidationError: It does not validate.
+        """
+        ...
+
+    def restart(self) -> None:
+        """The items so far are void."""
+        ...

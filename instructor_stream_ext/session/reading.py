@@ -1,0 +1,333 @@
+"""The lane of a delta: from a provider's chunk to partials, events and items, until the provider's stream ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from instructor_stream_ext.core.errors import InvalidJSON, StreamError, StreamInterrupted, StreamTimeout
+from instructor_stream_ext.core.events import (
+    Cost,
+    Event,
+    ItemCompleted,
+    PartialEmitted,
+    RestartReason,
+    SkippedItem,
+    StreamEvent,
+)
+from instructor_stream_ext.core.machine import StreamMachine
+from instructor_stream_ext.core.text import visible
+from instructor_stream_ext.providers.reader import Reader
+from instructor_stream_ext.session.effects import END, LOOK, READ, TICK, Call, Departed, Signal, Steps
+from instructor_stream_ext.session.failures import is_before_the_first_byte, is_read_timeout, words_of
+from instructor_stream_ext.session.hooks import Dispatch, Handler
+from instructor_stream_ext.session.protocols import Connection, ItemTaker, Source
+from instructor_stream_ext.session.telling import Teller
+
+__all__ = ["NotAnswered", "Reading", "Rejected"]
+
+log = logging.getLogger("instructor_stream_ext")
+
+
+class Rejected(Exception):
+    """The gate did not open; wraps the reason, so that no caller's exception is taken for it."""
+
+    def __init__(self, error: Exception, *, for_good: bool = False) -> None:
+        super().__init__(error)
+        self.error = error
+        self.for_good = for_good
+
+
+class NotAnswered(Exception):
+    """The API raised before the first byte, so that the caller's retry rules decide; wraps what it raised."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class Reading(Teller):
+    """The part of a session that reads an attempt.
+
+    Args:
+        machine: The stream's state.
+        source: Where attempts come from.
+        dispatch: Whom to tell.
+        clock: Gives the instant, in seconds.
+        meter: Says what an attempt has cost so far.
+        stop_when: Ends the stream early when it is true of a partial.
+        items: Validates list items, for a stream of them.
+        repair: Whether an answer that is no JSON is read to its end, to be repaired.
+
+    Attributes:
+        step: What the driver gives each chunk to, see `Read`. Where nobody but the consumer of partials listens, it
+            returns the partial that the chunk makes, or None: no event is made, and the session is not resumed.
+    """
+
+    def __init__(
+        self,
+        machine: StreamMachine,
+        source: Source,
+        dispatch: Dispatch,
+        clock: Callable[[], float],
+        meter: Callable[[Connection], Cost | None] | None,
+        *,
+        stop_when: Handler | None,
+        items: ItemTaker | None,
+        repair: bool,
+    ) -> None:
+        super().__init__(machine, source, dispatch, clock, meter)
+        self._stop_when = stop_when
+        self._items = items
+        self._repairs = repair
+        self._taken: tuple[Any, ...] = ()
+        self._rejected: Rejected | None = None
+        self._leaving = False
+        self._text = ""
+        self._flowing = False
+        self.step: Callable[[Any], Any] = self._first_chunk
+
+    def interrupt(self) -> Any:
+        """End the stream from inside a hook, or from another thread or task than the one that reads.
+
+        Returns:
+            For async connections, what to await so that a blocked read wakes.
+        """
+        self._leaving = True
+        connection = self.connection
+        if connection is None:
+            return None
+        if connection.wake():
+            return None
+        return connection.close()
+
+    def taken(self, event: ItemCompleted) -> tuple[Any, ...]:
+        """The validated item of an event, alone in a tuple; none if it is no item of the stream's list."""
+        return self._taken if self._items is not None and self._items.is_item(event.path) else ()
+
+    @property
+    def skipped(self) -> list[SkippedItem]:
+        """The items of this attempt that did not validate and were left out."""
+        return [] if self._items is None else list(self._items.skipped)
+
+    # ------------------------------------------------------------------ the lane
+
+    def _first_chunk(self, chunk: Any) -> Signal:
+        """The first step of an attempt, after which its lane is known."""
+        self._flowing = True
+        assert self.connection is not None  # noqa: S101
+        self.connection.flows()
+        self.step = self._lane(self.connection.reader)
+        self._text = self.connection.reader.read(chunk)
+        return LOOK
+
+    def _lane(self, reader: Reader) -> Callable[[Any], Any]:
+        machine, clock, read, take = self.machine, self.clock, reader.read, self.machine.take
+        is_quiet = self._is_quiet
+
+        def step(chunk: Any) -> Any:
+            text = read(chunk)
+            usual = not (reader.aside or reader.switched is not None or reader.error is not None or self._leaving)
+            if is_quiet and usual:
+                if not text:
+                    return None
+                partial = take(text, clock())
+                if machine.fault is None:
+                    return partial
+                text = ""
+            self._text = text
+            return LOOK
+
+        return step
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether partials are all that anybody wants."""
+        machine = self.machine
+        if self._items is not None or machine.parser is None:  # items and text are picked from events
+            return False
+        return self._dispatch.silent and self._stop_when is None and machine.is_quiet
+
+    def _read(self, connection: Connection) -> Steps[bool]:
+        """Read the provider's stream to its end; True if `stop_when` or the last item wanted ended it."""
+        self._flowing = False
+        self.step = self._first_chunk
+        while (events := (yield from self._next_events(connection))) is not None:
+            if (yield from self._settled(events)):
+                return True
+            reader = connection.reader
+            if reader.error is not None:
+                yield from self._broken(StreamInterrupted(reader.error))
+        return (yield from self._read_end(connection))
+
+    def _next_events(self, connection: Connection) -> Steps[Sequence[Event] | None]:
+        """What the next news of the provider's brings; None at its end."""
+        machine, clock, reader = self.machine, self.clock, connection.reader
+        bounds = machine.bounds
+        bounds.waits(clock())
+        try:
+            answer = yield READ
+        except Exception as error:
+            if not connection.just_stopped(error):
+                yield from self._broken(error)
+            answer = END
+        if answer is END:
+            return None
+        now = clock()
+        if answer is TICK:
+            events = machine.poll(now)
+            bounds.arrived(now, alive=False)
+            return events
+        bounds.arrived(now, alive=reader.alive)
+        if reader.switched is not None or reader.aside:
+            yield from self._unusual(connection, reader)
+        text, self._text = self._text, ""
+        return machine.feed(text, now) if text else ()
+
+    def _read_end(self, connection: Connection) -> Steps[bool]:
+        """The chunks are at their end: what is left of the text, and what the SDK kept to itself."""
+        machine, reader = self.machine, connection.reader
+        self._overdue(None)
+        hidden = connection.ended()
+        if hidden is not None:
+            yield from self._broken(hidden)
+        text = reader.finish() + machine.rest()
+        if text and (yield from self._show(machine.feed(text, self.clock()))):
+            return True
+        events = () if machine.fault is not None else machine.settle(reader.end, self.clock())
+        return (yield from self._settled(events, is_end=True))
+
+    def _settled(self, events: Sequence[Event], *, is_end: bool = False) -> Steps[bool]:
+        """Tell what came, and raise what is wrong with it; True if that was enough."""
+        if events and (yield from self._show(events)):
+            return True
+        if self._leaving and not is_end:
+            raise Departed
+        if self.machine.has_draft and (yield from self._begin_anew()):
+            return True
+        if self._rejected is not None:
+            rejected, self._rejected = self._rejected, None
+            raise rejected from rejected.error
+        if self.machine.fault is not None:
+            self._raise_fault()
+        return False
+
+    def _show(self, events: Iterable[Event]) -> Steps[bool]:
+        """Tell what a delta brought, validate its items; True if that was enough and the connection is closed."""
+        machine, stop_when = self.machine, self._stop_when
+        for event in events:
+            partial = event if isinstance(event, PartialEmitted) else None
+            calls = self._dispatch.calls(event)
+            if calls:
+                yield from self._tell_all(calls)
+                if partial is not None:
+                    machine.shown(self.clock())
+            is_enough = self._items is not None and type(event) is ItemCompleted and self._take(event)
+            if stop_when is not None and partial is not None and (yield Call(stop_when, (partial.partial,))):
+                self._stopped("stop_when ended the stream")
+                is_enough = True
+            if is_enough:
+                yield from self._close()
+            yield event
+            if is_enough:
+                return True
+        return False
+
+    def _begin_anew(self) -> Steps[bool]:
+        """What was shown was a draft: the document begins anew behind it, in the same attempt."""
+        machine = self.machine
+        while machine.has_draft:
+            self._void()
+            if (yield from self._show(machine.begin_anew(self.clock()))):
+                return True
+        return False
+
+    def _restart(self, reason: RestartReason, error: BaseException | None, **models: str | None) -> list[StreamEvent]:
+        """Begin anew, whatever the reason: what was shown is void, the items with it."""
+        self._void()
+        return self.machine.restart(self.clock(), reason, error, **models)
+
+    def _void(self) -> None:
+        """The items of what was shown so far are void."""
+        if self._items is not None:
+            self._items.restart()
+        self._taken, self._rejected = (), None
+
+    # ------------------------------------------------------------------ items
+
+    def _take(self, event: ItemCompleted) -> bool:
+        """Validate an item of the stream's list, once, as it is closed; True if no further one is wanted."""
+        items = self._items
+        if items is not None and items.is_item(event.path):
+            self._taken = ()
+            if self._rejected is not None:
+                return False  # what follows a bad item is void
+            try:
+                self._taken = items.take(event.path, *self.machine.listing)
+            except (ValidationError, InvalidJSON) as error:
+                # raised when all that came with this delta has been told, so that no event is lost
+                self._rejected = Rejected(error, for_good=not items.reasks)
+                return False
+            if not self._taken:
+                self._tell_skipped(items.skipped[-1])
+            return items.is_full
+        return False
+
+    def _tell_skipped(self, item: SkippedItem) -> None:
+        faults = ", ".join(f"{'.'.join(map(str, error['loc'])) or 'item'}: {error['type']}" for error in item.errors)
+        faults = visible(faults, lines=False)  # a key may be the model's text
+        log.warning("item %d was skipped: %s", item.path[-1], faults, extra={"path": item.path, "faults": faults})
+
+    # ------------------------------------------------------------------ the unusual
+
+    def _unusual(self, connection: Connection, reader: Reader) -> Steps[None]:
+        """Prose beside the document, or another answer in the midst of this one."""
+        machine, now = self.machine, self.clock()
+        switched = reader.switched
+        if switched is not None:
+            reader.switched = None
+            machine.note_usage(reader.usage)
+            yield from self._tell(
+                self._restart(RestartReason.FALLBACK, None, from_model=switched.from_model, to_model=switched.to_model)
+            )
+            yield from self._tell(machine.start(now, switched.to_model, connection.provider))
+        asides, reader.aside = reader.aside, []
+        for piece in asides:
+            yield from self._tell(machine.feed_aside(piece, now))
+
+    def _raise_fault(self) -> None:
+        """Raise the text's fault; where the caller repairs what is no JSON, read on instead, for all of it."""
+        fault = self.machine.fault
+        if not isinstance(fault, InvalidJSON):
+            assert fault is not None  # noqa: S101
+            raise fault
+        if not self._repairs:
+            raise Rejected(fault)
+        self.machine.read_past()
+
+    def _overdue(self, error: Exception | None) -> None:
+        """Raise `StreamTimeout` if it was a bound that ended the waiting, whatever it looks like from outside."""
+        try:
+            self.machine.poll(self.clock())
+        except StreamError as timeout:
+            raise timeout from error
+
+    def _broken(self, error: Exception) -> Steps[None]:
+        """The network or the provider failed in mid-stream."""
+        if self._leaving:
+            raise Departed from error
+        self._overdue(error)
+        yield from self._tell_all(self._source.errored(error, self.machine.attempt))
+        if isinstance(error, StreamError):
+            raise error
+        if not self._flowing and is_before_the_first_byte(error):
+            raise NotAnswered(error) from error
+        if is_read_timeout(error):
+            raise StreamTimeout("read") from error
+        said = words_of(error)
+        if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
+            said = f"an event of the provider's could not be read ({type(error).__name__}: {error})"
+        raise StreamInterrupted(f"the stream broke after {self.machine.stats.deltas} pieces of text: {said}") from error

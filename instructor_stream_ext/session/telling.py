@@ -1,0 +1,133 @@
+"""Telling: who is called for an event, in which order, and what a failing listener does to the stream."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from instructor_stream_ext.core.errors import StreamStopped
+from instructor_stream_ext.core.events import Cost, Event
+from instructor_stream_ext.core.machine import State, StreamMachine
+from instructor_stream_ext.providers.reader import Reader
+from instructor_stream_ext.session.effects import Call, Close, Departed, Steps
+from instructor_stream_ext.session.hooks import Dispatch
+from instructor_stream_ext.session.protocols import Connection, Source
+
+__all__ = ["Teller"]
+
+log = logging.getLogger("instructor_stream_ext")
+
+
+class Teller:
+    """The part of a session that tells events and closes connections.
+
+    Args:
+        machine: The stream's state.
+        source: Where attempts come from.
+        dispatch: Whom to tell.
+        clock: Gives the instant, in seconds.
+        meter: Says what an attempt has cost so far.
+
+    Attributes:
+        connection: The open connection, if there is one.
+        reader: Of the newest attempt.
+        error: What the stream ended with.
+    """
+
+    def __init__(
+        self,
+        machine: StreamMachine,
+        source: Source,
+        dispatch: Dispatch,
+        clock: Callable[[], float],
+        meter: Callable[[Connection], Cost | None] | None,
+    ) -> None:
+        self.machine = machine
+        self.clock = clock
+        self.connection: Connection | None = None
+        self.reader: Reader | None = None
+        self.error: BaseException | None = None
+        self._source = source
+        self._dispatch = dispatch
+        self._meter = meter
+
+    @property
+    def cost(self) -> Cost | None:
+        """What all attempts have cost so far."""
+        settled, connection = self.machine.cost, self.connection
+        running = None if connection is None or self._meter is None else self._meter(connection)
+        return settled + running if settled and running else settled or running
+
+    def _tell(self, events: Iterable[Event]) -> Steps[None]:
+        """Call the hooks of each event and yield it to the consumer."""
+        for event in events:
+            yield from self._tell_all(self._dispatch.calls(event))
+            yield event
+
+    def _tell_end(self, events: Sequence[Event]) -> Steps[None]:
+        """The last events: all hooks first, so that everything is settled when the consumer sees them.
+
+        A consumer that leaves in the midst of it, as a task that is cancelled in its `on_final`, stops no `on_end`.
+        """
+        first: Exception | None = None
+        departed: Departed | None = None
+        for calls in (self._source.owed(), *map(self._dispatch.calls, events)):
+            try:
+                yield from self._tell_all(calls, to_the_last=True)
+            except Exception as error:
+                first = first or error
+            except Departed as leaving:
+                departed = leaving
+        self._dispatch.errors.conclude()
+        if departed is not None:
+            raise departed
+        yield from events
+        if first is not None and self.error is None:
+            self.error = first
+            raise first
+
+    def _tell_all(self, calls: Iterable[Call], *, to_the_last: bool = False) -> Steps[None]:
+        """Tell everybody, whoever fails; then raise the first failure, if failures are to be raised.
+
+        Args:
+            calls: Whom to tell what.
+            to_the_last: Whether all are told although the consumer leaves meanwhile.
+        """
+        first: Exception | None = None
+        departed: Departed | None = None
+        for call in calls:
+            try:
+                yield call
+            except Exception as error:
+                try:
+                    self._dispatch.errors.handle(call.fn, error)
+                except Exception as raised:
+                    first = first or raised
+            except Departed as leaving:
+                if not to_the_last:
+                    raise
+                departed = leaving
+        if departed is not None:
+            raise departed
+        if first is not None:
+            raise first
+
+    def _close(self, *, keep: bool = False) -> Steps[None]:
+        """Close the connection, once; an error of closing helps nobody."""
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return
+        if not keep:
+            self.machine.note_usage(connection.reader.usage)
+        if self._meter is not None:
+            self.machine.note_cost(self._meter(connection))
+        try:
+            yield Close(connection.close)
+        except Exception as error:
+            log.debug("closing the provider's stream raised", exc_info=error)
+
+    def _stopped(self, why: str) -> None:
+        if self.error is None and self.machine.state is not State.ENDED:
+            stopped = StreamStopped(f"{why}: there is no final object")
+            self.machine.annotate(stopped)
+            self.error = stopped
