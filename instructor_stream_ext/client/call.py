@@ -61,7 +61,7 @@ _OF_STREAMS = (*sorted(_ON), "final_checks", "repair", "stop_when", "timeouts", 
 _QUIET_OPTIONS = ("debounce", "reasoning_tags")
 """Options of streams for which alone `create` does not stream underneath."""
 _CACHING = ("cache", "cache_ttl", "cache_namespace")
-"""instructor's cache of answers, which the session asks before it sends anything, and fills with what passed the gate."""
+"""instructor's cache of answers, which the session asks before it sends anything, and fills after the gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
