@@ -18,7 +18,7 @@ from instructor_stream_ext.core.policies import DebounceArgument
 from instructor_stream_ext.session.hooks import HookArguments, Hooks
 
 if TYPE_CHECKING:
-    from instructor_stream_ext._instructor import InstructorHooks
+    from instructor_stream_ext._instructor.facts import InstructorHooks
     from instructor_stream_ext.sinks.log import TransitionLog
 
 __all__ = ["CallArguments", "ItemArguments", "ProviderArguments", "RoutingArguments", "WrapArguments"]

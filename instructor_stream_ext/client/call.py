@@ -10,22 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_ori
 
 from pydantic import RootModel
 
-from instructor_stream_ext._instructor import (
-    HOOK_NAMES as INSTRUCTOR_HOOK_NAMES,
-)
-from instructor_stream_ext._instructor import (
+from instructor_stream_ext._instructor.created import as_created
+from instructor_stream_ext._instructor.facts import HOOK_NAMES as INSTRUCTOR_HOOK_NAMES
+from instructor_stream_ext._instructor.facts import (
     Instructor,
     InstructorHooks,
-    InstructorSource,
-    Link,
     Mode,
     PartialBase,
-    Request,
-    as_created,
     instructor_takes,
     refuse_coroutines,
     reject_async_validators,
 )
+from instructor_stream_ext._instructor.link import Link
+from instructor_stream_ext._instructor.request import Request
+from instructor_stream_ext._instructor.source import InstructorSource
 from instructor_stream_ext.client.response_model import Shape, item_shape, shape_of
 from instructor_stream_ext.core.document.prose import document_in
 from instructor_stream_ext.core.document.reasoning import ReasoningTags, Tags, tags_from
@@ -181,7 +179,7 @@ class CallMaker:
         )
         if for_create:
             retries.none_allowed = False  # instructor's `create` wraps the error of a lone attempt, too
-        source = link.source(request, instructor_hooks, retries.max_attempts)
+        source = (link.source or InstructorSource)(link, request, instructor_hooks, retries.max_attempts)
         machine = StreamMachine(
             parser=None if shape is None else _ParserMaker(shape, source, within, tags),
             policy=policy,

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin
 from pydantic import BaseModel, PydanticUserError, RootModel, TypeAdapter, create_model
 from pydantic.errors import PydanticSchemaGenerationError
 
-from instructor_stream_ext._instructor import AdapterBase, PartialBase, ResponseSchema, prepare_response_model
+from instructor_stream_ext._instructor.facts import AdapterBase, PartialBase, ResponseSchema, prepare_response_model
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.types.compile import compile_plan
 from instructor_stream_ext.core.types.response import Plan, enveloped

@@ -11,7 +11,7 @@ from instructor_stream_ext.core.options import Limits, Repair, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, policy_from
 
 if TYPE_CHECKING:
-    from instructor_stream_ext._instructor import AsyncInstructor, Instructor, InstructorHooks
+    from instructor_stream_ext._instructor.facts import AsyncInstructor, Instructor, InstructorHooks
     from instructor_stream_ext.client.aio import AsyncStreamClient
     from instructor_stream_ext.client.call import Settings
     from instructor_stream_ext.client.sync import StreamClient
@@ -103,7 +103,7 @@ def wrap(
         ValueError: A time or a size is out of range.
     """
     # here and not above: these load most of instructor, which loads itself only when it is used
-    from instructor_stream_ext._instructor import Link
+    from instructor_stream_ext._instructor.link import Link, link_to
     from instructor_stream_ext.client.aio import AsyncStreamClient
     from instructor_stream_ext.client.call import CallMaker, Client, Settings, split_hooks
     from instructor_stream_ext.client.sync import StreamClient
@@ -130,7 +130,7 @@ def wrap(
         link = inner.link
     else:
         made: object = client  # a routing client brings a link of its own
-        link = made if isinstance(made, Link) else Link(made)
+        link = made if isinstance(made, Link) else link_to(made)
     kind = AsyncStreamClient if link.is_async else StreamClient
     return kind(CallMaker(link, settings, ours, theirs))
 

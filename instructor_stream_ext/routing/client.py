@@ -6,7 +6,8 @@ import functools
 import inspect
 from typing import Any, Literal, cast, overload
 
-from instructor_stream_ext._instructor import Link, Mode, over_litellm
+from instructor_stream_ext._instructor.facts import Mode, over_litellm
+from instructor_stream_ext._instructor.link import Link, LitellmLink
 from instructor_stream_ext.client.aio import AsyncStreamClient
 from instructor_stream_ext.client.sync import StreamClient
 from instructor_stream_ext.client.wrap import wrap
@@ -82,7 +83,7 @@ def split_arguments(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str
     return ours, {name: value for name, value in arguments.items() if name not in ours}
 
 
-class ModelLink(Link):
+class ModelLink(LitellmLink):
     """One model string, and those that calls name instead.
 
     Args:
@@ -138,7 +139,7 @@ class ModelLink(Link):
         return cost_of
 
 
-class _InOtherMode(Link):
+class _InOtherMode(LitellmLink):
     """The same model strings in another of instructor's modes."""
 
     @property

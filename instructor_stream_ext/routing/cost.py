@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from instructor_stream_ext._instructor import InstructorConnection
+from instructor_stream_ext._instructor.connection import InstructorConnection
 from instructor_stream_ext.core.events import Cost
 from instructor_stream_ext.routing.modes import litellm_module, provider_of
 

@@ -11,15 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
-from instructor_stream_ext._instructor import (
-    InstructorConnection,
-    InstructorHooks,
-    InstructorSource,
-    Link,
-    Mode,
-    Request,
-    over_litellm,
-)
+from instructor_stream_ext._instructor.connection import InstructorConnection
+from instructor_stream_ext._instructor.facts import InstructorHooks, Mode, over_litellm
+from instructor_stream_ext._instructor.link import Link, LitellmLink
+from instructor_stream_ext._instructor.request import Request
+from instructor_stream_ext._instructor.source import InstructorSource
 from instructor_stream_ext.client.aio import AsyncStreamClient
 from instructor_stream_ext.client.sync import StreamClient
 from instructor_stream_ext.core.errors import (
@@ -208,7 +204,7 @@ class Station(NamedTuple):
     params: dict[str, dict[str, Any]]
 
 
-class RouteLink(Link):
+class RouteLink(LitellmLink):
     """The models of a route over one Router of litellm's.
 
     Args:
@@ -218,6 +214,11 @@ class RouteLink(Link):
     """
 
     always_streams = True
+
+    @property
+    def source(self) -> Any:  # type: ignore[override]
+        """Attempts that go from model to model."""
+        return RouteSource
 
     def __init__(self, router: Any, stations: list[Station], policy: _Policy) -> None:
         super().__init__(stations[0].link.client)
@@ -253,7 +254,7 @@ class RouteLink(Link):
         function = functools.partial(router.acompletion if is_async else router.completion, disable_fallbacks=True)
         links = {
             # the model is named for calls that pass the stream by: `create(None, stream=True)` gives litellm's own
-            name: _OverRouter(over_litellm(function, each, is_async=is_async, model=name))
+            name: LitellmLink(over_litellm(function, each, is_async=is_async, model=name))
             for name, each in modes.items()
         }
         stations = [Station(name, link, deployments_of(router, name)) for name, link in links.items()]
@@ -281,20 +282,10 @@ class RouteLink(Link):
     def check_call(self, kwargs: dict[str, Any]) -> None:
         """Nothing: the route's models have names."""
 
-    def source(self, request: Request, hooks: InstructorHooks, max_attempts: int | None) -> InstructorSource:
-        """Attempts that go from model to model."""
-        return RouteSource(self, request, hooks, max_attempts)
-
     @property
     def meter(self) -> Any:
         """litellm's price list."""
         return cost_of
-
-
-class _OverRouter(Link):
-    """instructor's client over a Router."""
-
-    is_litellm = True  # which cannot be seen where the Router's class is of ours
 
 
 class RouteSource(InstructorSource):
@@ -336,7 +327,7 @@ class RouteSource(InstructorSource):
         failed = self._station.name
         self._tell_router(error)
         may = policy.wants(error) and (policy.most is None or self._fallbacks < policy.most)
-        address = self._next(error) if may else None
+        address = self._next_address(error) if may else None
         if address is None:
             for note in self._failures:
                 error.add_note(note)
@@ -347,7 +338,7 @@ class RouteSource(InstructorSource):
         self._deployment = self._reader = None
         return Recovery(failed, self._station.name)
 
-    def _next(self, error: Exception) -> str | None:
+    def _next_address(self, error: Exception) -> str | None:
         """What the Router is asked for next: another deployment of the same model, or the next model."""
         self._tried.append(self._deployment or failed_deployment(error) or "")
         if len(self._tried) < len(self._station.params) and not _all_cool_down(error):

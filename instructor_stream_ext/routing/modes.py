@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from instructor_stream_ext._instructor import Mode
+from instructor_stream_ext._instructor.facts import Mode
 from instructor_stream_ext.core.errors import MissingExtra, StreamMisuse
 
 __all__ = ["MODES", "Choice", "litellm_module", "mode_for", "provider_of"]

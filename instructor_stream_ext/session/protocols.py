@@ -65,14 +65,17 @@ class Source(Protocol):
     Attributes:
         usage_total: In the provider's own type, for errors.
         failed_attempts: Those that did not pass the gate.
-        recalled_completion: What the caller's cache has as the provider's answer; None unless `recall` gave something.
         for_create: Whether `create` asked, whose errors are those of instructor's own.
     """
 
     usage_total: Any
     failed_attempts: list[Any]
-    recalled_completion: Any
     for_create: bool
+
+    @property
+    def recalled_completion(self) -> Any:
+        """What the caller's cache has as the provider's answer; None unless `recall` gave something."""
+        ...
 
     @property
     def create_kwargs(self) -> dict[str, Any]:

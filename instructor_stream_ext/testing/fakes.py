@@ -17,7 +17,7 @@ from typing import Any, Literal, overload
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from instructor_stream_ext._instructor import Mode, instructor_over
+from instructor_stream_ext._instructor.facts import Mode, instructor_over
 from instructor_stream_ext.client.aio import AsyncStreamClient
 from instructor_stream_ext.client.sync import StreamClient
 from instructor_stream_ext.client.views import (

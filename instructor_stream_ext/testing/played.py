@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from instructor_stream_ext._instructor import Mode, instructor_over
+from instructor_stream_ext._instructor.facts import Mode, instructor_over
 from instructor_stream_ext.client.sync import StreamClient
 from instructor_stream_ext.client.wrap import wrap
 from instructor_stream_ext.testing.clock import Pace

@@ -1,0 +1,142 @@
+"""One attempt's open stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from instructor_stream_ext._instructor import closing
+from instructor_stream_ext._instructor.haste import Haste
+from instructor_stream_ext._instructor.link import Link, LitellmLink
+from instructor_stream_ext._instructor.sockets import OwnSocket
+from instructor_stream_ext.providers import reader_for
+from instructor_stream_ext.providers.openai_chat import OpenAIChatReader
+from instructor_stream_ext.providers.raw import read_as_json
+from instructor_stream_ext.providers.reader import Reader
+from instructor_stream_ext.providers.router import RouterWatch
+from instructor_stream_ext.providers.tools import tool_names
+
+__all__ = ["InstructorConnection", "connection_of"]
+
+
+class InstructorConnection:
+    """One attempt's open stream, as `session.protocols.Connection` describes it.
+
+    Args:
+        link: The client.
+        stream: What the SDK handed out.
+        kwargs: The request.
+        is_text: Whether the answer is to be plain text.
+
+    Attributes:
+        sent: The request.
+    """
+
+    def __init__(self, link: Link, stream: Any, kwargs: dict[str, Any], *, is_text: bool) -> None:
+        self._stream = stream
+        self._is_async = link.is_async
+        self.chunks: Iterator[Any] | AsyncIterator[Any] = stream
+        self.model, self.provider = link.asked(kwargs)
+        self.reader: Reader = reader_for(
+            link.provider.value,
+            link.mode.value,
+            tools=None if is_text else tool_names(kwargs),
+            extractor=link.handlers.stream_extractor,
+        )
+        self.sent = kwargs
+        if isinstance(self.reader, OpenAIChatReader):
+            self.reader.several = (kwargs.get("n") or 1) != 1
+        self._noted: list[Any] = []
+        self._is_at_end = False
+        self.own = OwnSocket()
+        if not self._is_async:
+            closing.own_socket(stream, self.own)
+        self._opened()
+
+    def _opened(self) -> None:
+        read_as_json(self._stream)
+
+    def flows(self) -> None:
+        if self._is_async:
+            self._noted += closing.generators_under(self._stream)
+        elif not self.own.is_known:  # an SDK that connects only when it is read shows its connection now
+            closing.own_socket(self._stream, self.own)
+
+    def hasten(self, haste: Haste) -> None:
+        """Take over from the request's own timeout, which the headers were in time for."""
+        haste.lift(closing.responses_under(self._stream))
+        if not self.own.is_known:
+            self.own = haste.own  # an SDK that connects only when it is read notes its connection there
+
+    def close(self) -> Any:
+        if self._is_async:
+            return closing.aclose(self._stream, self._noted, is_left=not self._is_at_end)
+        return closing.close(self._stream)
+
+    def wake(self) -> bool:
+        return self.own.shut_down()
+
+    def detail(self) -> str:
+        response = getattr(self._stream, "response", None)
+        headers = getattr(response, "headers", None)
+        kind = headers.get("content-type", "") if headers is not None else ""
+        if kind and "event-stream" not in kind:
+            return f"the answer was {kind}, not an event stream"
+        if strays := self.reader.strays:
+            offered = ", ".join(map(repr, sorted(tool_names(self.sent) or ())))
+            return f"it called {', '.join(map(repr, strays))}, which is no tool of the request, which offers {offered}"
+        return "only reasoning came" if self.reader.reasoned else ""
+
+    def just_stopped(self, error: Exception) -> bool:  # noqa: ARG002
+        return False
+
+    def ended(self) -> Exception | None:
+        self._is_at_end = True
+        return None
+
+
+class _LitellmConnection(InstructorConnection):
+    """A stream of litellm's, which hides two things: how the provider's stream ended, and that a connection broke."""
+
+    def _opened(self) -> None:
+        self._noted = self._responses = closing.responses_under(self._stream)
+        self._heard = self._stream
+        if isinstance(self.reader, OpenAIChatReader):
+            self.reader.begins_another = RouterWatch().begins_another
+
+    def flows(self) -> None:
+        # the Router reads through a generator, which shows nothing before it has begun
+        self._responses = closing.responses_under(self._stream)
+        self._noted = list(self._responses)
+        self._heard = closing.innermost(self._stream, _HEARD[0])
+        super().flows()
+
+    def just_stopped(self, error: Exception) -> bool:
+        # litellm 1.110 raises where the provider's stream ends without a finish reason; whether the connection broke
+        # or the server just said no more is for `ended` to find out
+        return _UNFINISHED in str(error)
+
+    def ended(self) -> Exception | None:
+        super().ended()
+        # litellm says "stop" where the provider said nothing, and its async transport hides that a connection broke
+        for_sure, maybe = (getattr(self._heard, name, "") for name in _HEARD)
+        if for_sure is not None:
+            return None
+        error = closing.error_under(self._responses)
+        if error is not None or maybe is None:
+            self.reader.disbelieve_end()
+        return error if isinstance(error, Exception) else None
+
+
+def connection_of(link: Link, stream: Any, kwargs: dict[str, Any], *, is_text: bool) -> InstructorConnection:
+    """The connection of a stream that this client's SDK handed out."""
+    kind = _LitellmConnection if isinstance(link, LitellmLink) else InstructorConnection
+    return kind(link, stream, kwargs, is_text=is_text)
+
+
+_UNFINISHED = "Stream ended before a finish_reason was received"
+_HEARD = ("received_finish_reason", "intermittent_finish_reason")
+"""Where litellm's stream keeps the provider's finish reason; both are None as long as there was none.
+
+The second may be there without one, after some chunks of Gemini's.
+"""

@@ -1,0 +1,103 @@
+"""instructor's own names that this package stands on, and the few things asked of it that concern no stream."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, cast
+
+from instructor import AsyncInstructor, Instructor, Mode, Provider, from_litellm
+from instructor.v2.core.function_calls import ResponseSchema
+from instructor.v2.core.hooks import HookName
+from instructor.v2.core.hooks import Hooks as InstructorHooks
+from instructor.v2.core.patch import patch_v2
+from instructor.v2.core.response_model import prepare_response_model as _prepare
+from instructor.v2.dsl.partial import Partial, PartialBase
+from instructor.v2.dsl.simple_type import AdapterBase
+from instructor.v2.validation.async_validators import reject_async_validators
+
+from instructor_stream_ext.session.hooks import refuse_coroutine
+
+__all__ = [
+    "HOOK_NAMES",
+    "AdapterBase",
+    "AsyncInstructor",
+    "Instructor",
+    "InstructorHooks",
+    "Mode",
+    "Partial",
+    "PartialBase",
+    "ResponseSchema",
+    "fitting",
+    "handlers_of",
+    "instructor_over",
+    "instructor_takes",
+    "over_litellm",
+    "prepare_response_model",
+    "refuse_coroutines",
+    "reject_async_validators",
+]
+
+HOOK_NAMES = frozenset(name.value for name in HookName)
+"""instructor's own hooks."""
+
+
+def prepare_response_model(response_model: Any) -> Any:
+    """The class instructor would send for a response model."""
+    return _prepare(response_model)
+
+
+def instructor_over(function: Callable[..., Any], mode: Mode) -> Instructor:
+    """instructor's client over a function that answers as OpenAI's chat completions do; async if the function is.
+
+    Args:
+        function: Takes a request's arguments and gives a completion, or a stream of its chunks.
+        mode: How a structured answer is asked for.
+    """
+    kind = AsyncInstructor if inspect.iscoroutinefunction(function) else Instructor
+    return kind(None, patch_v2(function, Provider.OPENAI, mode), mode=mode, provider=Provider.OPENAI)
+
+
+def over_litellm(function: Callable[..., Any], mode: Mode, *, is_async: bool, **defaults: Any) -> Instructor:
+    """instructor's client over a completion function of litellm's.
+
+    Args:
+        function: Such as `litellm.completion`.
+        mode: instructor's.
+        is_async: Whether the function is a coroutine function.
+        defaults: For each call.
+    """
+    make: Any = from_litellm
+    return cast("Instructor", make(function, mode=mode, async_client=is_async, **defaults))
+
+
+def instructor_takes(response_model: Any) -> bool:
+    """Whether instructor's own `create` takes this type."""
+    try:
+        _prepare(response_model)
+    except TypeError:
+        return False
+    return True
+
+
+def refuse_coroutines(hooks: InstructorHooks) -> None:
+    """Raise `StreamMisuse` if one of instructor's hooks is an `async def`, which a sync stream cannot await."""
+    for name in HOOK_NAMES:
+        for handler in handlers_of(hooks, name):
+            refuse_coroutine(name, handler)
+
+
+def handlers_of(hooks: InstructorHooks, name: str) -> list[Callable[..., Any]]:
+    # instructor's Hooks has no public way to read its handlers, and its own emit cannot await
+    return list(hooks._handlers.get(HookName(name), ()))  # noqa: SLF001
+
+
+def fitting(handler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments, if the handler takes them all; as instructor does it."""
+    if not kwargs:
+        return kwargs
+    try:
+        inspect.signature(handler).bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        return {}
+    return kwargs
