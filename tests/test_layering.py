@@ -90,7 +90,7 @@ ROOMS = {
     ),
     # consumers of events
     "sinks/log": Room("core", standard="logging", packages="pydantic"),
-    "sinks/telemetry": Room("core", standard="time", extras="opentelemetry"),
+    "sinks/telemetry": Room("core providers", standard="time", extras="opentelemetry"),
     "sinks/terminal": Room("core client", packages="pydantic pydantic_core rich"),
     "sinks": Room(),
     # what stands on all of that, each with an extra of its own

@@ -15,21 +15,10 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 from instructor_stream_ext._instructor.sockets import OwnSocket, connection_under
+from instructor_stream_ext.providers import HOLDERS
 
 __all__ = ["aclose", "close", "error_under", "generators_under", "innermost", "own_socket", "responses_under"]
 
-# Which attributes of a package's own objects lead nearer to the response.
-_HOLDERS: dict[str, tuple[str, ...]] = {
-    "anthropic": ("response", "_raw_stream", "_iterator"),
-    "botocore": ("_raw_stream",),
-    "cerebras": ("response", "_iterator"),
-    "google": ("response_stream", "segment_iterator"),
-    "groq": ("response", "_iterator"),
-    "litellm": ("completion_stream", "streaming_response", "response_iterator", "response"),
-    "mistralai": ("response",),
-    "openai": ("response", "_iterator"),
-    "writerai": ("response", "_iterator"),
-}
 _CLOSED_BY_READER = "ClientConnectionError"
 """aiohttp's error in a response that its reader closed; where the network failed it is one derived from it."""
 _RESPONSES = {("httpx", "Response"), ("httpx2", "Response"), ("aiohttp", "ClientResponse")}
@@ -180,12 +169,12 @@ def _held_by(stream: Any) -> list[Any]:
     if isinstance(stream, GeneratorType | AsyncGeneratorType):
         return [held for held in gc.get_referents(stream) if _may_hold(held)]
     insides = getattr(stream, "__dict__", {})
-    return [insides.get(name) for name in _HOLDERS.get(_package(stream), ())]
+    return [insides.get(name) for name in HOLDERS.get(_package(stream), ())]
 
 
 def _may_hold(value: Any) -> bool:
     """Whether what a generator holds may lead to a response."""
-    return isinstance(value, GeneratorType | AsyncGeneratorType) or _is_response(value) or _package(value) in _HOLDERS
+    return isinstance(value, GeneratorType | AsyncGeneratorType) or _is_response(value) or _package(value) in HOLDERS
 
 
 def _is_response(held: Any) -> bool:

@@ -1,57 +1,54 @@
-"""Provider chunks in, text and signals out: one reader per family of chunks, all sans-I/O."""
+"""Provider chunks in, text and signals out: one file per family of chunks, all sans-I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from instructor_stream_ext.providers.anthropic import AnthropicReader
-from instructor_stream_ext.providers.bedrock import BedrockReader
-from instructor_stream_ext.providers.cohere import CohereReader
+from instructor_stream_ext.providers import (
+    anthropic,
+    bedrock,
+    cohere,
+    gemini_legacy,
+    genai,
+    mistral,
+    openai_chat,
+    openai_responses,
+    xai,
+)
 from instructor_stream_ext.providers.fallback import FallbackReader
-from instructor_stream_ext.providers.gemini_legacy import GeminiLegacyReader
-from instructor_stream_ext.providers.genai import GenAIReader
-from instructor_stream_ext.providers.openai_chat import MistralReader, OpenAIChatReader
-from instructor_stream_ext.providers.openai_responses import OpenAIResponsesReader
-from instructor_stream_ext.providers.reader import EndKind, EndSignal, Reader, Switch
-from instructor_stream_ext.providers.xai import XAIReader
+from instructor_stream_ext.providers.family import learn
+from instructor_stream_ext.providers.reader import Reader
 
-__all__ = ["EndKind", "EndSignal", "Reader", "Switch", "reader_for"]
+__all__ = ["FAMILIES", "HOLDERS", "LITELLM_MODES", "TELEMETRY_NAMES", "reader_for"]
 
 Extractor: TypeAlias = Callable[[Iterable[Any]], Iterable[str]]
 
-_TOOL_MODES = frozenset({"tool_call", "tools_strict", "responses_tools", "responses_tools_with_inbuilt_tools"})
-_CHAT = frozenset(
-    {
-        "anyscale",
-        "azure_openai",
-        "cerebras",
-        "databricks",
-        "deepseek",
-        "fireworks",
-        "groq",
-        "litellm",
-        "ollama",
-        "openai",
-        "openrouter",
-        "perplexity",
-        "together",
-        "writer",
-    }
+FAMILIES = (
+    openai_chat.FAMILY,
+    openai_responses.FAMILY,
+    anthropic.FAMILY,
+    bedrock.FAMILY,
+    cohere.FAMILY,
+    gemini_legacy.FAMILY,
+    genai.FAMILY,
+    mistral.FAMILY,
+    xai.FAMILY,
 )
+"""All that is known of providers; the tables below are made of it."""
 
-_FAMILIES: dict[str, Callable[[frozenset[str] | None], Reader]] = {
-    "anthropic": AnthropicReader,
-    "bedrock": BedrockReader,
-    "cohere": CohereReader,
-    "gemini": GeminiLegacyReader,
-    "genai": GenAIReader,
-    "generative-ai": GenAIReader,
-    "google": GenAIReader,
-    "mistral": MistralReader,
-    "vertexai": GeminiLegacyReader,
-    "xai": XAIReader,
-}
+for _family in FAMILIES:
+    learn(_family)
+
+_BY_PROVIDER = {provider: family for family in FAMILIES for provider in family.providers}
+HOLDERS = {package: names for family in FAMILIES for package, names in family.holders.items()}
+"""By an SDK's package, the attributes of its own objects that lead nearer to the HTTP response."""
+TELEMETRY_NAMES = {name: said for family in FAMILIES for name, said in family.telemetry.items()}
+"""Where OpenTelemetry's conventions have another word for a provider than instructor or litellm."""
+LITELLM_MODES = {start: mode for family in FAMILIES for start, mode in family.litellm.items()}
+"""By the start of litellm's model string: the name of instructor's mode, and why it is that one."""
+
+_TOOL_MODES = frozenset({"tool_call", "tools_strict", "responses_tools", "responses_tools_with_inbuilt_tools"})
 
 
 def reader_for(provider: str, mode: str, *, tools: frozenset[str] | None, extractor: Extractor | None = None) -> Reader:
@@ -67,10 +64,12 @@ def reader_for(provider: str, mode: str, *, tools: frozenset[str] | None, extrac
         ValueError: The provider is unknown and there is no extractor.
     """
     asked = tools if mode in _TOOL_MODES else None
-    if provider in _CHAT:
-        return OpenAIResponsesReader(asked) if mode.startswith("responses_tools") else OpenAIChatReader(asked)
-    if (known := _FAMILIES.get(provider)) is not None:
-        return known(asked)
+    family = _BY_PROVIDER.get(provider)
+    if family is openai_chat.FAMILY and mode.startswith("responses_tools"):
+        family = openai_responses.FAMILY
+    if family is not None:
+        reader: Reader = family.reader(asked)
+        return reader
     if extractor is None:
         raise ValueError(f"no reader for {provider} in mode {mode}, and no extractor to read it with")
     return FallbackReader(extractor)

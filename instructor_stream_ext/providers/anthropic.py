@@ -6,10 +6,13 @@ import json
 from io import StringIO
 from typing import Any
 
-from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.providers.reader import Call, Reading, error_in, insides, message_of, object_of, plain
+from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.providers.calls import Call
+from instructor_stream_ext.providers.family import Family, UsageNames
+from instructor_stream_ext.providers.plain import error_in, insides, message_of, object_of, plain
+from instructor_stream_ext.providers.reader import Reading
 
-__all__ = ["AnthropicReader"]
+__all__ = ["FAMILY", "AnthropicReader"]
 
 _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
@@ -185,3 +188,20 @@ class _Block:
 
 
 _BLOCK_OF = {"input_json_delta": "unknown", "thinking_delta": "thinking", "signature_delta": "thinking"}
+
+
+FAMILY = Family(
+    providers=("anthropic",),
+    reader=AnthropicReader,
+    end_words={  # docs.anthropic.com: Messages, stop_reason
+        EndKind.COMPLETE: "end_turn stop_sequence tool_use",
+        EndKind.TRUNCATED: "max_tokens pause_turn model_context_window_exceeded",
+        EndKind.REFUSED: "refusal",
+    },
+    usage_names=(UsageNames("input_tokens", "output_tokens", "total_tokens"),),
+    holders={"anthropic": ("response", "_raw_stream", "_iterator")},
+    litellm={
+        "anthropic": ("TOOLS", "sends tool arguments as they are written"),
+        "vertex_ai/claude": ("TOOLS", "sends tool arguments as they are written"),
+    },
+)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from instructor_stream_ext.providers.reader import Call, Reading, object_of
+from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.providers.calls import Call
+from instructor_stream_ext.providers.family import Family, UsageNames
+from instructor_stream_ext.providers.plain import object_of
+from instructor_stream_ext.providers.reader import Reading
 
-__all__ = ["BedrockReader"]
+__all__ = ["FAMILY", "BedrockReader"]
 
 
 class BedrockReader(Reading):
@@ -98,3 +102,25 @@ class BedrockReader(Reading):
         if block["signature"]:
             thought["signature"] = block["signature"]
         return {"reasoningContent": {"reasoningText": thought}}
+
+
+FAMILY = Family(
+    providers=("bedrock",),
+    reader=BedrockReader,
+    end_words={  # docs.aws.amazon.com: ConverseStream, stopReason
+        EndKind.FILTERED: "guardrail_intervened",
+        EndKind.FAILED: "malformed_model_output malformed_tool_use",
+    },
+    usage_names=(UsageNames("inputTokens", "outputTokens", "totalTokens"),),
+    holders={"botocore": ("_raw_stream",)},
+    telemetry={"bedrock": "aws.bedrock"},
+    litellm={
+        "bedrock": (
+            "TOOLS",
+            (
+                "sends tool input as it is written; for a response_format litellm 1.83 fetches the whole answer and plays "
+                "it"
+            ),
+        )
+    },
+)

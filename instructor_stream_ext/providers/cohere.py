@@ -7,10 +7,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.providers.reader import Reading, namespace, plain, tokens
+from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.providers.family import Family
+from instructor_stream_ext.providers.plain import namespace, plain
+from instructor_stream_ext.providers.reader import Reading, tokens
 
-__all__ = ["CohereReader"]
+__all__ = ["FAMILY", "CohereReader"]
 
 _EMPTY = re.compile(r"\s*\{\s*\}\s*\Z").match
 
@@ -156,3 +158,18 @@ def _typed(answer: dict[str, Any]) -> Any:
     except ImportError:
         return namespace(answer)
     return construct(type_=whole, object_=answer)
+
+
+FAMILY = Family(
+    providers=("cohere",),
+    reader=CohereReader,
+    end_words={  # docs.cohere.com: Chat with streaming, finish_reason
+        EndKind.COMPLETE: "complete completed tool_call end_of_turn",
+        EndKind.TRUNCATED: "error_limit",
+        EndKind.FILTERED: "error_toxic",
+    },
+    litellm={
+        "cohere": ("TOOLS", "sends tool arguments as they are written"),
+        "cohere_chat": ("TOOLS", "sends tool arguments as they are written"),
+    },
+)

@@ -6,9 +6,12 @@ import json
 from importlib import import_module
 from typing import Any
 
-from instructor_stream_ext.providers.reader import EndKind, EndSignal, Reading, object_of
+from instructor_stream_ext.core.events import EndKind, EndSignal
+from instructor_stream_ext.providers.family import Family
+from instructor_stream_ext.providers.plain import object_of
+from instructor_stream_ext.providers.reader import Reading
 
-__all__ = ["GeminiLegacyReader"]
+__all__ = ["FAMILY", "GeminiLegacyReader"]
 
 
 class GeminiLegacyReader(Reading):
@@ -102,3 +105,10 @@ def _whole(value: Any) -> Any:
     if isinstance(value, list):
         return [_whole(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+FAMILY = Family(
+    providers=("gemini", "vertexai"),
+    reader=GeminiLegacyReader,
+    telemetry={"vertex_ai": "gcp.vertex_ai", "vertexai": "gcp.vertex_ai"},
+)

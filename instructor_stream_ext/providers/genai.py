@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from instructor_stream_ext.core.events import Usage
+from instructor_stream_ext.core.events import EndKind, EndSignal, Usage
+from instructor_stream_ext.providers.calls import Call
+from instructor_stream_ext.providers.family import Family, UsageNames
 from instructor_stream_ext.providers.paths import OutOfOrderError, PathWriter
-from instructor_stream_ext.providers.reader import Call, EndKind, EndSignal, Reading, namespace, object_of, plain
+from instructor_stream_ext.providers.plain import namespace, object_of, plain
+from instructor_stream_ext.providers.reader import Reading
 
-__all__ = ["GenAIReader"]
+__all__ = ["FAMILY", "GenAIReader"]
 
 
 class GenAIReader(Reading):
@@ -195,3 +198,27 @@ def _value_of(update: dict[str, Any]) -> tuple[str, Any, bool]:
         whole = isinstance(number, float) and number.is_integer() and abs(number) < 2**53
         return path, int(number) if whole else number, False
     return path, update.get("bool_value"), False
+
+
+FAMILY = Family(
+    providers=("genai", "generative-ai", "google"),
+    reader=GenAIReader,
+    end_words={  # ai.google.dev: GenerateContentResponse, FinishReason and BlockReason
+        EndKind.FILTERED: (
+            "safety recitation blocklist prohibited_content spii language image_safety image_prohibited_content "
+            "image_recitation other no_image model_armor pup_limited_disabled block_reason_unspecified "
+            "blocked_reason_unspecified"
+        ),
+        EndKind.FAILED: (
+            "malformed_function_call unexpected_tool_call malformed_response too_many_tool_calls "
+            "missing_thought_signature image_other"
+        ),
+    },
+    usage_names=(UsageNames("prompt_token_count", "candidates_token_count", "total_token_count"),),
+    holders={"google": ("response_stream", "segment_iterator")},
+    telemetry={"genai": "gcp.gen_ai", "google": "gcp.gen_ai", "gemini": "gcp.gemini"},
+    litellm={
+        "gemini": ("JSON_SCHEMA", "sends tool arguments whole, and text under a JSON schema in pieces"),
+        "vertex_ai/gemini": ("JSON_SCHEMA", "sends tool arguments whole, and text under a JSON schema in pieces"),
+    },
+)

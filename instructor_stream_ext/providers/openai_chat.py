@@ -1,4 +1,4 @@
-"""Chat-completion chunks: OpenAI, the many that speak like it, litellm, and Mistral's envelope around the same."""
+"""Chat-completion chunks: OpenAI, the many that speak like it, and litellm."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from instructor_stream_ext.providers.reader import Call, EndKind, Reading, error_in, insides, message_of, plain
+from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.providers.calls import Call
+from instructor_stream_ext.providers.family import Family, UsageNames
+from instructor_stream_ext.providers.plain import error_in, insides, message_of, plain
+from instructor_stream_ext.providers.reader import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MistralReader", "OpenAIChatReader"]
+__all__ = ["FAMILY", "OpenAIChatReader"]
 
 # Where each SDK keeps its type of a whole answer; OpenAI's stands in for the others.
 _COMPLETIONS = {
@@ -223,14 +227,6 @@ class OpenAIChatReader(Reading):
         return message
 
 
-class MistralReader(OpenAIChatReader):
-    """Reads Mistral's events, which carry a chat-completion chunk as `data`."""
-
-    def read(self, chunk: Any) -> str:
-        """The new text of the document in this event, "" if none."""
-        return super().read(chunk["data"] if isinstance(chunk, dict) else chunk.data)
-
-
 def _with_extra(thing: Any) -> dict[str, Any]:
     """The attributes of an SDK's object, those its type does not know included."""
     extra = getattr(thing, "__pydantic_extra__", None)
@@ -240,3 +236,82 @@ def _with_extra(thing: Any) -> dict[str, Any]:
 def _dumped(args: Any) -> str:
     """Arguments that came as an object, as JSON text."""
     return json.dumps(plain(args), ensure_ascii=False)
+
+
+_PIECES = "sends tool arguments as they are written"
+_WHOLE = "sends tool arguments whole, and text under a JSON schema in pieces"
+_ANY_SERVER = "follows a JSON schema on any server; tool calls need one that was started for them"
+
+FAMILY = Family(
+    providers=(
+        "anyscale",
+        "azure_openai",
+        "cerebras",
+        "databricks",
+        "deepseek",
+        "fireworks",
+        "groq",
+        "litellm",
+        "ollama",
+        "openai",
+        "openrouter",
+        "perplexity",
+        "together",
+        "writer",
+    ),
+    reader=OpenAIChatReader,
+    end_words={
+        EndKind.COMPLETE: (
+            "stop tool_calls function_call "  # platform.openai.com/docs/api-reference/chat/object
+            "finish_reason_stop eos eos_token end_of_sequence end_of_text "  # text-generation-inference, Together
+            "stop_token stop_string stop_str matched_stop eosfound stopstringfound toolcalls "  # SGLang, LM Studio
+            "normal finished finish done end success succeeded load unload word"  # ERNIE, Replicate, Ollama, llama.cpp
+        ),
+        EndKind.TRUNCATED: (
+            "length model_length max_length limit token_limit max_tokens_reached "
+            "maxpredictedtokensreached contextlengthreached "  # LM Studio
+            "repetition repetition_limit continuation incomplete"
+        ),
+        EndKind.FILTERED: "content_filter content_filtered sensitive jailbreak escalation",
+        EndKind.REFUSED: "refused",
+        EndKind.FAILED: (
+            "abort aborted error failed cancelled canceled network_error insufficient_system_resource timeout "
+            "user_cancel"
+        ),
+    },
+    usage_names=(UsageNames("prompt_tokens", "completion_tokens", "total_tokens"),),
+    holders={
+        "cerebras": ("response", "_iterator"),
+        "groq": ("response", "_iterator"),
+        "litellm": ("completion_stream", "streaming_response", "response_iterator", "response"),
+        "openai": ("response", "_iterator"),
+        "writerai": ("response", "_iterator"),
+    },
+    telemetry={"azure_openai": "azure.ai.openai"},
+    litellm={
+        "azure": ("TOOLS", _PIECES),
+        "deepseek": ("TOOLS", _PIECES),
+        "groq": (
+            "MD_JSON",
+            (
+                "sends tool arguments whole, and refuses to stream under a response_format, so litellm fetches the whole "
+                "answer and plays it; JSON that is asked for in words streams"
+            ),
+        ),
+        "hosted_vllm": ("JSON_SCHEMA", _ANY_SERVER),
+        "ollama": (
+            "MD_JSON",
+            (
+                "litellm holds JSON back to look for a tool call in it; JSON that is asked for in words streams, but "
+                "better take ollama_chat/"
+            ),
+        ),
+        "ollama_chat": ("JSON_SCHEMA", _WHOLE),
+        "openai": ("TOOLS", _PIECES),
+        "openrouter/anthropic": ("TOOLS", _PIECES),
+        "openrouter/deepseek": ("TOOLS", _PIECES),
+        "openrouter/openai": ("TOOLS", _PIECES),
+        "vllm": ("JSON_SCHEMA", _ANY_SERVER),
+        "zai": ("MD_JSON", "sends tool arguments whole, and litellm knows no response_format for it"),
+    },
+)

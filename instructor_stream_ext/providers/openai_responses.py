@@ -6,9 +6,13 @@ from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
-from instructor_stream_ext.providers.reader import Call, Reading, error_in, insides, message_of, plain
+from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.providers.calls import Call
+from instructor_stream_ext.providers.family import Family
+from instructor_stream_ext.providers.plain import error_in, insides, message_of, plain
+from instructor_stream_ext.providers.reader import Reading
 
-__all__ = ["OpenAIResponsesReader"]
+__all__ = ["FAMILY", "OpenAIResponsesReader"]
 
 
 class OpenAIResponsesReader(Reading):
@@ -256,3 +260,10 @@ def _new_in(whole: Any, have: str) -> str:
     A server may write the same object with other spaces, or say what is no text at all.
     """
     return whole[len(have) :] if isinstance(whole, str) and whole.startswith(have) else ""
+
+
+FAMILY = Family(
+    providers=(),  # those of chat completions, in modes of their own
+    reader=OpenAIResponsesReader,
+    end_words={EndKind.TRUNCATED: "max_output_tokens max_token_limit"},  # response.incomplete_details.reason
+)

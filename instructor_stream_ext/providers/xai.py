@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.providers.family import Family
 from instructor_stream_ext.providers.reader import Reading
 
-__all__ = ["XAIReader"]
+__all__ = ["FAMILY", "XAIReader"]
 
 
 class XAIReader(Reading):
@@ -59,3 +61,15 @@ class XAIReader(Reading):
             reasons = choice.proto.DESCRIPTOR.fields_by_name["finish_reason"].enum_type.values_by_number
             self._close(reasons[choice.finish_reason].name)
         return text
+
+
+FAMILY = Family(
+    providers=("xai",),
+    reader=XAIReader,
+    end_words={  # docs.x.ai: the gRPC API's FinishReason
+        EndKind.COMPLETE: "reason_stop reason_tool_calls reason_tool_call reason_stop_sequence",
+        EndKind.TRUNCATED: "reason_max_len reason_max_context reason_time_limit time_limit max_context_len_limit",
+    },
+    telemetry={"xai": "x_ai"},
+    litellm={"xai": ("JSON_SCHEMA", "sends tool arguments whole, and text under a JSON schema in pieces")},
+)

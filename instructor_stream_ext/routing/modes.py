@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from instructor_stream_ext._instructor.facts import Mode
 from instructor_stream_ext.core.errors import MissingExtra, StreamMisuse
+from instructor_stream_ext.providers import LITELLM_MODES
 
 __all__ = ["MODES", "Choice", "litellm_module", "mode_for", "provider_of"]
 
@@ -21,44 +22,7 @@ class Choice(NamedTuple):
     reason: str
 
 
-_PIECES = "sends tool arguments as they are written"
-_ANY_SERVER = "follows a JSON schema on any server; tool calls need one that was started for them"
-_WHOLE = "sends tool arguments whole, and text under a JSON schema in pieces"
-
-MODES: dict[str, Choice] = {
-    "anthropic": Choice(Mode.TOOLS, _PIECES),
-    "azure": Choice(Mode.TOOLS, _PIECES),
-    "bedrock": Choice(
-        Mode.TOOLS,
-        "sends tool input as it is written; for a response_format litellm 1.83 fetches the whole answer and plays it",
-    ),
-    "cohere": Choice(Mode.TOOLS, _PIECES),
-    "cohere_chat": Choice(Mode.TOOLS, _PIECES),
-    "deepseek": Choice(Mode.TOOLS, _PIECES),
-    "gemini": Choice(Mode.JSON_SCHEMA, _WHOLE),
-    "groq": Choice(
-        Mode.MD_JSON,
-        "sends tool arguments whole, and refuses to stream under a response_format, so litellm fetches the whole "
-        "answer and plays it; JSON that is asked for in words streams",
-    ),
-    "hosted_vllm": Choice(Mode.JSON_SCHEMA, _ANY_SERVER),
-    "mistral": Choice(Mode.JSON_SCHEMA, _WHOLE),
-    "ollama": Choice(
-        Mode.MD_JSON,
-        "litellm holds JSON back to look for a tool call in it; JSON that is asked for in words streams, but better "
-        "take ollama_chat/",
-    ),
-    "ollama_chat": Choice(Mode.JSON_SCHEMA, _WHOLE),
-    "openai": Choice(Mode.TOOLS, _PIECES),
-    "openrouter/anthropic": Choice(Mode.TOOLS, _PIECES),
-    "openrouter/deepseek": Choice(Mode.TOOLS, _PIECES),
-    "openrouter/openai": Choice(Mode.TOOLS, _PIECES),
-    "vertex_ai/claude": Choice(Mode.TOOLS, _PIECES),
-    "vertex_ai/gemini": Choice(Mode.JSON_SCHEMA, _WHOLE),
-    "vllm": Choice(Mode.JSON_SCHEMA, _ANY_SERVER),
-    "xai": Choice(Mode.JSON_SCHEMA, _WHOLE),
-    "zai": Choice(Mode.MD_JSON, "sends tool arguments whole, and litellm knows no response_format for it"),
-}
+MODES = {start: Choice(Mode[name], reason) for start, (name, reason) in sorted(LITELLM_MODES.items())}
 """litellm's provider, with the start of the model's name where that matters. The longest that fits counts."""
 
 

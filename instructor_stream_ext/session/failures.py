@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instructor_stream_ext.providers.reader import message_of
+from instructor_stream_ext.providers.plain import message_of
 
 __all__ = ["is_before_the_first_byte", "is_read_timeout", "words_of"]
 

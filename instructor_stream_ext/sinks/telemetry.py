@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
+from instructor_stream_ext.providers import TELEMETRY_NAMES
+
 __all__ = ["NAMES", "telemetry"]
 
 SCOPE = "instructor_stream_ext"
@@ -58,19 +60,6 @@ NAMES = {
     "partials": "instructor_stream.partials",
 }
 """Every name that is sent. The conventions are still moving: their main branch says `gen_ai.client.inference.*`."""
-
-_PROVIDERS = {
-    "azure_openai": "azure.ai.openai",
-    "bedrock": "aws.bedrock",
-    "gemini": "gcp.gemini",
-    "genai": "gcp.gen_ai",
-    "google": "gcp.gen_ai",
-    "mistral": "mistral_ai",
-    "vertex_ai": "gcp.vertex_ai",
-    "vertexai": "gcp.vertex_ai",
-    "xai": "x_ai",
-}
-"""Where the conventions have another word for a provider than instructor or litellm."""
 
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _CHUNK_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0)
@@ -180,7 +169,7 @@ class _StreamSpan:
         if model is not None:
             self._facts[NAMES["model"]] = model
         if provider is not None:
-            self._facts[NAMES["provider"]] = _PROVIDERS.get(provider, provider)
+            self._facts[NAMES["provider"]] = TELEMETRY_NAMES.get(provider, provider)
 
     def _record(self, name: str, value: float, **facts: str) -> None:
         self._telemetry.histograms[name].record(value, {**self._facts, **facts})

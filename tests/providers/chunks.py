@@ -6,7 +6,7 @@ from typing import Any
 
 from openai.types.chat import ChatCompletionChunk
 
-from instructor_stream_ext.providers import Reader
+from instructor_stream_ext.providers.reader import Reader
 
 _MAKE: Any = ChatCompletionChunk.construct
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.providers import EndKind
+from instructor_stream_ext.core.events import EndKind, Usage
 from instructor_stream_ext.providers.anthropic import AnthropicReader
 from tests.providers.chunks import joined
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from instructor_stream_ext.providers import EndKind, Reader, reader_for
+from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.providers import reader_for
+from instructor_stream_ext.providers.reader import Reader
 from tests.recordings import INDEX, Recording, recordings
 
 pytestmark = pytest.mark.skipif(not INDEX.exists(), reason="the collection of recordings is not beside this checkout")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from instructor_stream_ext.providers import EndKind
+from instructor_stream_ext.core.events import EndKind
 from instructor_stream_ext.providers.gemini_legacy import GeminiLegacyReader
 from tests.providers.chunks import joined
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.providers import EndKind, Switch
-from instructor_stream_ext.providers.openai_chat import MistralReader, OpenAIChatReader
+from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.providers.mistral import MistralReader
+from instructor_stream_ext.providers.openai_chat import OpenAIChatReader
+from instructor_stream_ext.providers.reader import Switch
 from tests.providers.chunks import calls, chunk, fragment, joined, raw
 
 TOOLS = frozenset({"Report"})

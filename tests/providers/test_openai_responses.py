@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.providers import EndKind, Switch
+from instructor_stream_ext.core.events import EndKind, Usage
 from instructor_stream_ext.providers.openai_responses import OpenAIResponsesReader
+from instructor_stream_ext.providers.reader import Switch
 from tests.providers.chunks import joined
 
 TOOLS = frozenset({"Report"})

@@ -1,8 +1,8 @@
 """Every provider and mode instructor registers: its chunks, read by us and by instructor's own extractor.
 
 A combination that is not in the matrix fails here. To add one: put it into `MATRIX` with the script of its chunk
-family (or write a script for a new family, after a recording of it), and give a new provider its reader in
-`instructor_stream_ext/providers/__init__.py`.
+family (or write a script for a new family, after a recording of it), and give a new provider its `FAMILY` in
+`instructor_stream_ext/providers/`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from instructor.v2.dsl.iterable import IterableBase
 from instructor.v2.dsl.partial import PartialBase
 from pydantic import BaseModel
 
-from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.providers import EndKind, Reader, reader_for
+from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.providers import reader_for
+from instructor_stream_ext.providers.reader import Reader
 from tests.registry import combinations
 
 ARGS = {"name": "Ada", "age": 36}

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instructor_stream_ext.providers import Reader, reader_for
+from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.raw import read_as_json
+from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.testing import load_tape
 from tests.providers.chunks import raw
 from tests.recordings import Recording, recordings

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from instructor_stream_ext.core.events import Usage
-from instructor_stream_ext.providers.reader import EndKind, end_of, message_of, object_of, plain, tokens
+from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.providers.plain import message_of, object_of, plain
+from instructor_stream_ext.providers.reader import end_of, tokens
 
 
 class _Reason(Enum):
