@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from shapes import MODELS, text_of
 
-from instructor_stream_ext.client.views import PartialStream
+from instructor_stream_ext.client.sync_streams import PartialStream
 from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.gate import ModelGate
 from instructor_stream_ext.core.machine import StreamMachine

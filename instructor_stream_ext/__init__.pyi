@@ -1,16 +1,10 @@
 # Where type checkers find the names of `__init__.py`, which loads each when it is asked for.
 from instructor_stream_ext.client.aio import AsyncStreamClient
+from instructor_stream_ext.client.async_streams import AsyncItemStream, AsyncPartialStream, AsyncTextStream
 from instructor_stream_ext.client.conversation import Conversation
 from instructor_stream_ext.client.several import gather, merge, race
 from instructor_stream_ext.client.sync import StreamClient
-from instructor_stream_ext.client.views import (
-    AsyncItemStream,
-    AsyncPartialStream,
-    AsyncTextStream,
-    ItemStream,
-    PartialStream,
-    TextStream,
-)
+from instructor_stream_ext.client.sync_streams import ItemStream, PartialStream, TextStream
 from instructor_stream_ext.client.wrap import wrap
 from instructor_stream_ext.core.errors import (
     ClientNotSupported,

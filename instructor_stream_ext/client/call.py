@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from pydantic import RootModel
 
-from instructor_stream_ext._instructor.created import as_created
-from instructor_stream_ext._instructor.facts import HOOK_NAMES as INSTRUCTOR_HOOK_NAMES
 from instructor_stream_ext._instructor.facts import (
-    Instructor,
     InstructorHooks,
     Mode,
-    PartialBase,
     instructor_takes,
     refuse_coroutines,
     reject_async_validators,
@@ -24,6 +20,18 @@ from instructor_stream_ext._instructor.facts import (
 from instructor_stream_ext._instructor.link import Link
 from instructor_stream_ext._instructor.request import Request
 from instructor_stream_ext._instructor.source import InstructorSource
+from instructor_stream_ext.client.checks import (
+    OF_STREAMS,
+    ON,
+    as_messages,
+    budget_from,
+    check_repair,
+    checks_from,
+    refuse_unknown,
+    split_hooks,
+    stream_kind,
+    without_ours,
+)
 from instructor_stream_ext.client.response_model import Shape, item_shape, shape_of
 from instructor_stream_ext.core.document.prose import document_in
 from instructor_stream_ext.core.document.reasoning import ReasoningTags, Tags, tags_from
@@ -34,30 +42,16 @@ from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.options import Limits, Repair, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, check_policy, counts_transitions, policy_from
 from instructor_stream_ext.session.attempts import Session
-from instructor_stream_ext.session.hooks import HOOK_NAMES, Dispatch, Handler, HookErrors, Hooks, Sink, refuse_coroutine
+from instructor_stream_ext.session.hooks import Dispatch, Handler, HookErrors, Hooks, Sink
 from instructor_stream_ext.session.retries import Retries
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeForm
+    pass
 
-__all__ = [
-    "CallMaker",
-    "Client",
-    "PlainCall",
-    "Settings",
-    "as_created",
-    "as_messages",
-    "model_of",
-    "split_hooks",
-    "stream_kind",
-]
+__all__ = ["CallMaker", "PlainCall", "Settings"]
 
 T = TypeVar("T")
 
-_ON = frozenset(f"on_{name}" for name in HOOK_NAMES)
-_OF_STREAMS = (*sorted(_ON), "final_checks", "repair", "stop_when", "timeouts", "limits")
-_QUIET_OPTIONS = ("debounce", "reasoning_tags")
-"""Options of streams for which alone `create` does not stream underneath."""
 _CACHING = ("cache", "cache_ttl", "cache_namespace")
 """instructor's cache of answers, which the session asks before it sends anything, and fills after the gate."""
 
@@ -77,33 +71,6 @@ class Settings:
     repair: Repair | None = None
 
 
-def split_hooks(hooks: Any, on_hooks: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
-    """Our hooks and instructor's, from a `hooks=` and the `on_...=` arguments.
-
-    Raises:
-        StreamMisuse: `hooks` is neither, or a name does not exist.
-    """
-    ours, theirs = Hooks(), InstructorHooks()
-    if isinstance(hooks, Hooks):
-        ours = ours + hooks
-    elif isinstance(hooks, InstructorHooks):
-        theirs = theirs + hooks
-    elif hooks is not None:
-        raise StreamMisuse(f"hooks must be Hooks of this package or of instructor, not {type(hooks).__name__}")
-    return ours + Hooks(**on_hooks), theirs
-
-
-def as_messages(messages: Any, kwargs: dict[str, Any]) -> Any:
-    """The conversation: `messages`, or `input=` for it; text counts as one user message."""
-    given = kwargs.pop("input", None)
-    if messages is not None and given is not None:
-        raise TypeError("pass only one of 'messages' and 'input'")
-    messages = given if messages is None else messages
-    if messages is None and not kwargs.keys() & {"contents", "chat_history", "message"}:
-        raise TypeError("either 'messages' or 'input' must be given")
-    return [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-
-
 class CallMaker:
     """What the sync and the async client share: settings, hooks, and the making of a stream."""
 
@@ -114,7 +81,7 @@ class CallMaker:
         self.instructor_hooks = instructor_hooks
         self._hook_errors = HookErrors(settings.hook_errors)
         self._log = Hooks() if settings.log_transitions is None else Hooks(on_event=settings.log_transitions)
-        _check_repair(settings.repair, is_async=link.is_async)
+        check_repair(settings.repair, is_async=link.is_async)
         if not link.is_async:
             hooks.refuse_coroutines()
             refuse_coroutines(instructor_hooks)
@@ -123,8 +90,8 @@ class CallMaker:
 
     def _call_hooks(self, kwargs: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
         """The hooks of one call: the client's and its own."""
-        on_hooks = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("on_") and name in _ON}
-        _refuse_unknown(kwargs)
+        on_hooks = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("on_") and name in ON}
+        refuse_unknown(kwargs)
         ours, theirs = split_hooks(kwargs.pop("hooks", None), on_hooks)
         if not self.link.is_async:
             ours.refuse_coroutines()
@@ -152,10 +119,10 @@ class CallMaker:
         limits = kwargs.pop("limits", settings.limits) or Limits()
         tags = tags_from(kwargs.pop("reasoning_tags", settings.reasoning_tags))
         repair = kwargs.pop("repair", settings.repair)
-        _check_repair(repair, is_async=link.is_async)
+        check_repair(repair, is_async=link.is_async)
         stop_when = kwargs.pop("stop_when", None)
-        checks = _checks(kwargs.pop("final_checks", ()), is_async=link.is_async)
-        token_budget = _budget(kwargs.pop("token_budget", None))
+        checks = checks_from(kwargs.pop("final_checks", ()), is_async=link.is_async)
+        token_budget = budget_from(kwargs.pop("token_budget", None))
         kwargs.pop("stream", None)
         kwargs = link.client.handle_kwargs(kwargs)
         caching = {name: kwargs.pop(name) for name in _CACHING if name in kwargs}
@@ -224,7 +191,7 @@ class CallMaker:
     def plain_call(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> PlainCall:
         """The call for instructor's own `create`, with the types it refuses adapted."""
         reject_async_validators(response_model)
-        kwargs = _without_ours(kwargs)
+        kwargs = without_ours(kwargs)
         messages = as_messages(messages, kwargs)
         _, theirs = split_hooks(kwargs.pop("hooks", None), {})
         link = self.link.for_call(kwargs)
@@ -250,7 +217,7 @@ class CallMaker:
         Raises:
             StreamMisuse: It was given what only a stream of this package can do.
         """
-        given = [name for name in _OF_STREAMS if kwargs.get(name)]
+        given = [name for name in OF_STREAMS if kwargs.get(name)]
         if isinstance(kwargs.get("hooks"), Hooks):
             given += ["hooks"] if kwargs.pop("hooks") else []
         if given:
@@ -258,7 +225,7 @@ class CallMaker:
                 f"without a response model create(stream=True) gives the SDK's own stream, which knows no "
                 f"{', '.join(given)}; stream_text(...) does"
             )
-        kwargs = _without_ours(kwargs)
+        kwargs = without_ours(kwargs)
         messages = as_messages(messages, kwargs)
         return functools.partial(self.link.for_call(kwargs).client.create, None, messages, **kwargs)
 
@@ -269,98 +236,7 @@ class CallMaker:
             return True
         if (settings.timeouts, settings.limits, settings.repair) != (None, None, None):
             return True  # instructor's own create knows none of these
-        return any(kwargs.get(name) is not None for name in _OF_STREAMS)
-
-
-class Client:
-    """What the sync and the async client share; attributes unknown here are looked up in the instructor client."""
-
-    def __init__(self, calls: CallMaker) -> None:
-        self._calls = calls
-
-    @property
-    def wrapped(self) -> Instructor:
-        """The instructor client inside."""
-        return self._calls.link.client
-
-    @property
-    def chat(self) -> Self:
-        """This client, so that `client.chat.completions.create(...)` works."""
-        return self
-
-    @property
-    def completions(self) -> Self:
-        """This client."""
-        return self
-
-    @property
-    def messages(self) -> Self:
-        """This client."""
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.wrapped, name)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._calls.link.provider.value}, {self._calls.link.mode.name})"
-
-    def on(self, name: str, handler: Handler) -> None:
-        """Register a callback.
-
-        Args:
-            name: One of ours, as in "partial", or of instructor's, as in "completion:kwargs".
-            handler: The callback; an `async def` only on async clients.
-
-        Raises:
-            StreamMisuse: The name is unknown, or a sync client was given an `async def`.
-        """
-        name = getattr(name, "value", name)
-        if not self._calls.link.is_async:
-            refuse_coroutine(name, handler)
-        if name in INSTRUCTOR_HOOK_NAMES:
-            self._calls.instructor_hooks.on(name, handler)  # type: ignore[arg-type]
-        else:
-            self._calls.hooks.on(name, handler)
-
-    def off(self, name: str, handler: Handler) -> None:
-        """Remove a callback that was registered here.
-
-        Raises:
-            StreamMisuse: The name is unknown.
-        """
-        name = getattr(name, "value", name)
-        if name in INSTRUCTOR_HOOK_NAMES:
-            self._calls.instructor_hooks.off(name, handler)  # type: ignore[arg-type]
-        else:
-            self._calls.hooks.off(name, handler)
-
-    def clear(self, name: str | None = None) -> None:
-        """Remove all callbacks of a name that were registered here, or all there are.
-
-        Raises:
-            StreamMisuse: The name is unknown.
-        """
-        name = getattr(name, "value", name)
-        if name is None or name in INSTRUCTOR_HOOK_NAMES:
-            self._calls.instructor_hooks.clear(name)  # type: ignore[arg-type]
-        if name is None or name not in INSTRUCTOR_HOOK_NAMES:
-            self._calls.hooks.clear(name)
-
-
-def _without_ours(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that are instructor's or the SDK's."""
-    _refuse_unknown({name: value for name, value in kwargs.items() if name not in _ON})
-    policy_from(kwargs.get("debounce"))
-    return {name: value for name, value in kwargs.items() if name not in _OF_STREAMS and name not in _QUIET_OPTIONS}
-
-
-def _refuse_unknown(kwargs: dict[str, Any]) -> None:
-    """Hooks that do not exist; no SDK's argument is called so."""
-    for name in kwargs:
-        if name.startswith("on_"):
-            Hooks(**{name: None})
+        return any(kwargs.get(name) is not None for name in OF_STREAMS)
 
 
 class PlainCall:
@@ -388,35 +264,6 @@ def _adapted(response_model: Any) -> Shape | None:
     if response_model is None or instructor_takes(response_model):
         return None
     return shape_of(response_model)
-
-
-def _checks(checks: Any, *, is_async: bool) -> Sequence[Handler]:
-    given: list[Handler] = [checks] if callable(checks) else list(checks or ())
-    for check in given:
-        if not callable(check):
-            raise StreamMisuse(f"final_checks must be callables, not {check!r}")
-        if not is_async:
-            refuse_coroutine("final_checks", check)
-    return given
-
-
-def _check_repair(repair: Any, *, is_async: bool) -> None:
-    if repair is None:
-        return
-    if not callable(repair):
-        raise StreamMisuse(f"repair must be a callable of a text and an error, not {repair!r}")
-    if not is_async:
-        refuse_coroutine("repair", repair)
-
-
-def _budget(token_budget: Any) -> int | None:
-    if token_budget is None:
-        return None
-    if isinstance(token_budget, bool) or not isinstance(token_budget, int):
-        raise TypeError("token_budget must be a positive integer or None")
-    if token_budget <= 0:
-        raise ValueError("token_budget must be greater than zero")
-    return token_budget
 
 
 def _gate(
@@ -465,23 +312,3 @@ class _ParserMaker:
             max_items=self._limits.max_items,
             tags=self._tags,
         )
-
-
-def model_of(response_model: TypeForm[T] | None) -> TypeForm[T]:
-    """The response model of a call in which it may be left out by mistake.
-
-    Raises:
-        StreamMisuse: It was left out.
-    """
-    if response_model is None:
-        raise StreamMisuse("no response_model: name it, as in client.responses.stream(messages, response_model=Report)")
-    return response_model
-
-
-def stream_kind(response_model: Any) -> str:
-    """What `create(..., stream=True)` means, by its response model, as instructor has it."""
-    if response_model is None:
-        return "sdk"
-    if isinstance(response_model, type) and not get_args(response_model) and issubclass(response_model, PartialBase):
-        return "partial"
-    return "items" if get_origin(response_model) is Iterable else "final"

@@ -12,8 +12,9 @@ from typing import Any, Generic, Protocol, Self, TypeVar, overload
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from instructor_stream_ext.client.aio import AsyncStreamClient
+from instructor_stream_ext.client.async_streams import AsyncPartialStream, AsyncTextStream
 from instructor_stream_ext.client.sync import StreamClient
-from instructor_stream_ext.client.views import AsyncPartialStream, AsyncTextStream, PartialStream, TextStream
+from instructor_stream_ext.client.sync_streams import PartialStream, TextStream
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import Outcome, StreamEnded
 from instructor_stream_ext.core.text import joined

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar, overload
 
-from instructor_stream_ext.client.views import AsyncItemStream, AsyncPartialStream, AsyncTextStream
+from instructor_stream_ext.client.async_streams import AsyncItemStream, AsyncPartialStream, AsyncTextStream
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import StreamEvent
 

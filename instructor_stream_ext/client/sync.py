@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, overload
 
+from instructor_stream_ext._instructor.created import as_created
 from instructor_stream_ext.client.arguments import CallArguments, ItemArguments
-from instructor_stream_ext.client.call import Client, as_created, model_of, stream_kind
-from instructor_stream_ext.client.views import ItemStream, PartialStream, TextStream
+from instructor_stream_ext.client.checks import model_of, stream_kind
+from instructor_stream_ext.client.client import Client
+from instructor_stream_ext.client.sync_streams import ItemStream, PartialStream, TextStream
 from instructor_stream_ext.core.text_splitter import By, Pieces
 
 if TYPE_CHECKING:

@@ -105,7 +105,9 @@ def wrap(
     # here and not above: these load most of instructor, which loads itself only when it is used
     from instructor_stream_ext._instructor.link import Link, link_to
     from instructor_stream_ext.client.aio import AsyncStreamClient
-    from instructor_stream_ext.client.call import CallMaker, Client, Settings, split_hooks
+    from instructor_stream_ext.client.call import CallMaker, Settings
+    from instructor_stream_ext.client.checks import split_hooks
+    from instructor_stream_ext.client.client import Client
     from instructor_stream_ext.client.sync import StreamClient
     from instructor_stream_ext.sinks.log import TransitionLog
 

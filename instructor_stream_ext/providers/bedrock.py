@@ -104,6 +104,10 @@ class BedrockReader(Reading):
         return {"reasoningContent": {"reasoningText": thought}}
 
 
+_WHY_TOOLS = (
+    "sends tool input as it is written; for a response_format litellm 1.83 fetches the whole answer and plays it"
+)
+
 FAMILY = Family(
     providers=("bedrock",),
     reader=BedrockReader,
@@ -114,13 +118,5 @@ FAMILY = Family(
     usage_names=(UsageNames("inputTokens", "outputTokens", "totalTokens"),),
     holders={"botocore": ("_raw_stream",)},
     telemetry={"bedrock": "aws.bedrock"},
-    litellm={
-        "bedrock": (
-            "TOOLS",
-            (
-                "sends tool input as it is written; for a response_format litellm 1.83 fetches the whole answer and plays "
-                "it"
-            ),
-        )
-    },
+    litellm={"bedrock": ("TOOLS", _WHY_TOOLS)},
 )

@@ -241,6 +241,14 @@ def _dumped(args: Any) -> str:
 _PIECES = "sends tool arguments as they are written"
 _WHOLE = "sends tool arguments whole, and text under a JSON schema in pieces"
 _ANY_SERVER = "follows a JSON schema on any server; tool calls need one that was started for them"
+_GROQ = (
+    "sends tool arguments whole, and refuses to stream under a response_format, so litellm fetches the whole answer "
+    "and plays it; JSON that is asked for in words streams"
+)
+_OLLAMA = (
+    "litellm holds JSON back to look for a tool call in it; JSON that is asked for in words streams, but better take "
+    "ollama_chat/"
+)
 
 FAMILY = Family(
     providers=(
@@ -282,30 +290,9 @@ FAMILY = Family(
     usage_names=(UsageNames("prompt_tokens", "completion_tokens", "total_tokens"),),
     holders={
         "cerebras": ("response", "_iterator"),
-        "groq": ("response", "_iterator"),
-        "litellm": ("completion_stream", "streaming_response", "response_iterator", "response"),
-        "openai": ("response", "_iterator"),
-        "writerai": ("response", "_iterator"),
-    },
-    telemetry={"azure_openai": "azure.ai.openai"},
-    litellm={
-        "azure": ("TOOLS", _PIECES),
-        "deepseek": ("TOOLS", _PIECES),
-        "groq": (
-            "MD_JSON",
-            (
-                "sends tool arguments whole, and refuses to stream under a response_format, so litellm fetches the whole "
-                "answer and plays it; JSON that is asked for in words streams"
-            ),
-        ),
+        "groq": ("MD_JSON", _GROQ),
         "hosted_vllm": ("JSON_SCHEMA", _ANY_SERVER),
-        "ollama": (
-            "MD_JSON",
-            (
-                "litellm holds JSON back to look for a tool call in it; JSON that is asked for in words streams, but "
-                "better take ollama_chat/"
-            ),
-        ),
+        "ollama": ("MD_JSON", _OLLAMA),
         "ollama_chat": ("JSON_SCHEMA", _WHOLE),
         "openai": ("TOOLS", _PIECES),
         "openrouter/anthropic": ("TOOLS", _PIECES),

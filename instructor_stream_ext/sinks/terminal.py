@@ -15,14 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, 
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import to_jsonable_python
 
-from instructor_stream_ext.client.views import (
-    AsyncItemStream,
-    AsyncPartialStream,
-    AsyncTextStream,
-    ItemStream,
-    PartialStream,
-    TextStream,
-)
+from instructor_stream_ext.client.async_streams import AsyncItemStream, AsyncPartialStream, AsyncTextStream
+from instructor_stream_ext.client.sync_streams import ItemStream, PartialStream, TextStream
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import (
     DeltaReceived,

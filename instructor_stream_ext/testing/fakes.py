@@ -19,15 +19,9 @@ from pydantic_core import to_json
 
 from instructor_stream_ext._instructor.facts import Mode, instructor_over
 from instructor_stream_ext.client.aio import AsyncStreamClient
+from instructor_stream_ext.client.async_streams import AsyncItemStream, AsyncPartialStream, AsyncTextStream
 from instructor_stream_ext.client.sync import StreamClient
-from instructor_stream_ext.client.views import (
-    AsyncItemStream,
-    AsyncPartialStream,
-    AsyncTextStream,
-    ItemStream,
-    PartialStream,
-    TextStream,
-)
+from instructor_stream_ext.client.sync_streams import ItemStream, PartialStream, TextStream
 from instructor_stream_ext.client.wrap import wrap
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import StreamEvent, Usage

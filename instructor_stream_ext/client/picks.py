@@ -1,0 +1,152 @@
+"""What a consumer sees of the events: small functions that a driver asks of each."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from instructor_stream_ext.core.errors import StreamError
+from instructor_stream_ext.core.events import (
+    DeltaReceived,
+    Event,
+    ItemCompleted,
+    PartialEmitted,
+    Path,
+    StreamCancelled,
+    StreamCompleted,
+    StreamFailed,
+    StreamRestarted,
+)
+from instructor_stream_ext.core.machine import StreamMachine
+from instructor_stream_ext.core.text_splitter import Pieces
+from instructor_stream_ext.session.attempts import Session
+from instructor_stream_ext.session.drive import NOTHING, Pick
+
+__all__ = ["CutTextPick", "Lens", "Several", "TextPick", "delta", "growth", "items", "values", "whole"]
+
+
+class Lens:
+    """Decides what the consumer sees of an event. The driver holds it, and never the stream.
+
+    Attributes:
+        pick: The decision; replaced when the stream is read as events or as text.
+        first: The first event, while the stream was entered and is not yet read.
+        left: Whether an async loop over the stream was left before the end; the loop will close the stream in a moment.
+    """
+
+    def __init__(self, pick: Pick) -> None:
+        self.pick = pick
+        self.priming = False
+        self.first: Event | None = None
+        self.left = False
+
+    def __call__(self, event: Event) -> Any:
+        """The consumer's view of an event."""
+        if self.priming:
+            self.priming = False
+            self.first = event
+            return event
+        return self.pick(event)
+
+
+def whole(event: Event) -> Any:
+    """The event itself."""
+    return event
+
+
+def delta(event: Event) -> Any:
+    """The text of a delta."""
+    return event.text if type(event) is DeltaReceived else NOTHING
+
+
+def values(event: Event) -> Any:
+    """Partials and, last, the final."""
+    if type(event) is PartialEmitted:
+        return event.partial
+    return event.result if type(event) is StreamCompleted else NOTHING
+
+
+def items(session: Session) -> Pick:
+    """List items, each validated once."""
+
+    def pick(event: Event) -> Any:
+        taken = session.taken(event) if type(event) is ItemCompleted else ()
+        return taken[0] if taken else NOTHING
+
+    return pick
+
+
+class Several(list[str]):
+    """More than one value for the consumer, out of one event."""
+
+
+class TextPick:
+    """The text, piece by piece; joined, the pieces are the whole. What is left at a failure comes before the error.
+
+    Attributes:
+        seen: Characters of this attempt that the consumer was given.
+    """
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def __call__(self, event: Event) -> Any:
+        """The text that is new to the consumer."""
+        if type(event) is PartialEmitted:
+            text = event.partial
+        elif type(event) is StreamCompleted:
+            text = event.result
+        elif type(event) is StreamFailed and isinstance(event.error, StreamError):
+            text = event.error.text
+        else:
+            if type(event) is StreamRestarted:
+                self.seen = 0
+            return NOTHING
+        piece = text[self.seen :]
+        self.seen = len(text)
+        return piece or NOTHING
+
+
+class CutTextPick(TextPick):
+    """The text in words, sentences or lines. What is held back comes before the end, whatever the end is."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        super().__init__()
+        self._whole = TextPick()
+        self._pieces = pieces
+        self.waiting: deque[str] = deque()
+
+    def __call__(self, event: Event) -> Any:
+        """The pieces that are whole."""
+        if type(event) is StreamRestarted:
+            self._pieces.clear()
+            self.waiting.clear()
+            self.seen = 0
+        piece = self._whole(event)
+        cut = [] if piece is NOTHING else self._pieces.feed(piece)
+        if type(event) in (StreamCompleted, StreamFailed, StreamCancelled):
+            cut += self._pieces.finish()
+        return Several(cut) if cut else NOTHING
+
+    def next(self) -> str:
+        """The next of the pieces that wait."""
+        piece = self.waiting.popleft()
+        self.seen += len(piece)
+        return piece
+
+
+def growth(machine: StreamMachine, path: Path) -> Pick:
+    """What was added to one string of the document."""
+    shown = 0
+
+    def pick(event: Event) -> Any:
+        nonlocal shown
+        if type(event) is StreamRestarted:
+            shown = 0
+        if type(event) not in (PartialEmitted, StreamCompleted, StreamFailed):
+            return NOTHING
+        text = machine.text_at(path)
+        piece, shown = text[shown:], len(text)
+        return piece or NOTHING
+
+    return pick
