@@ -99,7 +99,7 @@ class Session(Gatekeeper):
             raise  # collected as garbage before its driver, which will ask for `depart`
         except BaseException as error:
             yield from self._close()
-            self._drop_internals(error)
+            _without_internals(error)
             self.error = error
             if isinstance(error, OutputTruncated) and self.reader is not None:
                 error.last_completion = self.reader.completion()
@@ -280,9 +280,14 @@ class Session(Gatekeeper):
         connection: Connection = answer
         return connection
 
-    @staticmethod
-    def _drop_internals(error: BaseException) -> None:
-        """Take our own wrapper out of the chain the caller sees."""
-        context = error.__context__
+
+def _without_internals(error: BaseException) -> None:
+    """Take our own wrappers out of the chain that the caller sees."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        context = link.__context__
         if isinstance(context, Rejected | NotAnswered):
-            error.__context__ = None if context.error is error else context.error
+            link.__context__ = None if id(context.error) in seen else context.error
+        link = link.__context__

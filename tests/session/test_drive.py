@@ -1,0 +1,139 @@
+"""Both drivers over the same session of fakes: the same things are seen, in the same order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from instructor_stream_ext.core.errors import StreamMisuse, StreamStopped
+from instructor_stream_ext.core.events import Event, PartialEmitted, StreamCompleted
+from instructor_stream_ext.session.attempts import Session
+from instructor_stream_ext.session.drive import NOTHING, adrive, check_loop, drive, shielded
+from instructor_stream_ext.session.retries import Retries
+from tests.session.fakes import FakeConnection, FakeSource, Person, session_of
+
+ADA = ['{"name": "A', "da", '", "age"', ": 36}"]
+BAD = ['{"name": "Ada", "age": "many"}']
+
+
+def _values(event: Event) -> Any:
+    if isinstance(event, PartialEmitted):
+        return event.partial
+    return event.result if isinstance(event, StreamCompleted) else NOTHING
+
+
+class AsyncConnection(FakeConnection):
+    """Its chunks come with a turn of the loop before each."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.chunks: Any = self._later(self.chunks)
+
+    @staticmethod
+    async def _later(chunks: list[Any]) -> AsyncIterator[Any]:
+        for chunk in chunks:
+            await asyncio.sleep(0)
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
+
+    async def close(self) -> None:  # type: ignore[override]
+        self.closed += 1
+
+
+class AsyncSource(FakeSource):
+    """Connects in the loop."""
+
+    async def connect(self, within: float, *, hurried: bool) -> Any:  # type: ignore[override]
+        await asyncio.sleep(0)
+        return super().connect(within, hurried=hurried)
+
+
+def _async_session(*attempts: list[Any], **given: Any) -> tuple[Session, AsyncSource]:
+    source = AsyncSource([AsyncConnection(chunks) for chunks in attempts])
+    session, _ = session_of(source=source, **given)
+    session._retries = Retries(given.get("max_retries", 3), is_async=True)
+    return session, source
+
+
+@pytest.mark.parametrize("attempts", [[ADA], [BAD, ADA]], ids=["one", "asked again"])
+async def test_both_give_the_same(attempts: list[list[Any]]) -> None:
+    session, source = session_of(*map(FakeConnection, attempts))
+    seen = list(drive(session, _values))
+    async_session, async_source = _async_session(*attempts)
+    async_seen = [one async for one in adrive(async_session, _values)]
+    assert async_seen == seen
+    assert seen[-1] == Person(name="Ada", age=36)
+    assert async_source.told == source.told
+    assert [one.closed for one in async_source.opened] == [one.closed for one in source.opened] == [1] * len(attempts)
+
+
+async def test_both_raise_the_same() -> None:
+    broken = [ADA[0], OSError("reset")]
+    session, _ = session_of(FakeConnection([]))
+    session._source = FakeSource([FakeConnection(iter_raising(broken))])
+    with pytest.raises(Exception, match="reset") as caught:
+        list(drive(session, _values))
+    async_session, _ = _async_session(broken)
+    with pytest.raises(Exception, match="reset") as async_caught:
+        [one async for one in adrive(async_session, _values)]
+    assert type(async_caught.value) is type(caught.value)
+    assert str(async_caught.value) == str(caught.value)
+
+
+def iter_raising(chunks: list[Any]) -> Any:
+    """Chunks of which an exception is raised."""
+    for chunk in chunks:
+        if isinstance(chunk, Exception):
+            raise chunk
+        yield chunk
+
+
+async def test_both_close_when_they_are_left() -> None:
+    session, source = session_of(FakeConnection(ADA))
+    driver = drive(session, _values)
+    next(driver)
+    driver.close()
+    async_session, async_source = _async_session(ADA)
+    async_driver = adrive(async_session, _values)
+    await anext(async_driver)
+    await async_driver.aclose()
+    for left, asked in ((session, source), (async_session, async_source)):
+        assert isinstance(left.error, StreamStopped)
+        assert asked.opened[0].closed == 1
+
+
+def test_a_hook_that_cannot_be_awaited_is_refused() -> None:
+    async def hook(_: object) -> None:
+        """Never run."""
+
+    session, _ = session_of(FakeConnection(ADA), hooks={"on_partial": hook})
+    with pytest.raises(TypeError, match="gave a coroutine, which a sync stream cannot await"):
+        list(drive(session, _values))
+
+
+def test_without_a_loop() -> None:
+    session, _ = session_of(FakeConnection(ADA))
+    with pytest.raises(StreamMisuse, match="needs a running asyncio loop"):
+        check_loop(session)
+    assert isinstance(session.error, StreamMisuse)
+
+
+async def test_shielded_work_ends_though_its_task_is_cancelled_twice() -> None:
+    done = asyncio.Event()
+    may_end = asyncio.Event()
+
+    async def work() -> None:
+        await may_end.wait()
+        done.set()
+
+    waiting = asyncio.ensure_future(shielded(work()))
+    for _ in range(2):
+        await asyncio.sleep(0)
+        waiting.cancel()
+    may_end.set()
+    await waiting
+    assert done.is_set()
