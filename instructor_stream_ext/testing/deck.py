@@ -404,7 +404,10 @@ class Deck:
         sent = self.cassette.filter_request(request)
         if not sent or "multipart/" in str(sent.headers.get("content-type", "")):
             return ""
-        before, now = (self._scrubber.body(_content(one) or b"") for one in (recorded, sent))
+        before, now = (_content(one) or b"" for one in (recorded, sent))
+        if before == now:
+            return ""
+        before, now = self._scrubber.body(before), self._scrubber.body(now)
         found = changes(before, now, self._ignore)
         more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         return f"{'; '.join(found[:_NAMED])}{more}"

@@ -6,6 +6,7 @@ as what it hides, so that the offsets of a stream's chunks, and `content-length`
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -120,13 +121,11 @@ class Scrubber:
 
     def masked(self, content: bytes) -> bytes:
         """The same number of bytes, with every secret masked."""
-        for pattern in self.patterns.values():
-            content = pattern.sub(lambda found: masked(found[0]), content)
-        return content
+        return _masked(content, tuple(self.patterns.values()))
 
     def unspread(self, content: bytes) -> bytes:
         """As `masked`, and with every secret masked that the events of a stream spell together."""
-        return self.masked(unspread(content, self.patterns.values(), masked))
+        return _unspread(content, tuple(self.patterns.values()))
 
     def hidden(self, content: bytes) -> list[str]:
         """What of the patterns stands in several events of a stream, and in none of them alone."""
@@ -205,6 +204,18 @@ class Scrubber:
         """Which of these names must not be on a tape."""
         forbidden = self.request_headers if sent else self.response_headers
         return [name for name in names if name.lower() in forbidden]
+
+
+def _masked(content: bytes, patterns: tuple[re.Pattern[bytes], ...]) -> bytes:
+    for pattern in patterns:
+        content = pattern.sub(lambda found: masked(found[0]), content)
+    return content
+
+
+@functools.lru_cache(maxsize=64)
+def _unspread(content: bytes, patterns: tuple[re.Pattern[bytes], ...]) -> bytes:
+    """Kept, as the same few bodies are looked at again each time that a test plays them."""
+    return _masked(unspread(content, patterns, masked), patterns)
 
 
 def _plain(headers: Mapping[str, Any], body: Any) -> bytes | None:

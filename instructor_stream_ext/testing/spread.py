@@ -14,6 +14,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TypeAlias
 
 from instructor_stream_ext.testing.payload import is_binary, message_ends
@@ -55,33 +56,48 @@ _Address: TypeAlias = tuple[object, ...]
 _Mask: TypeAlias = Callable[[bytes], bytes]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Value:
     """A string in a JSON document of a body.
 
     Attributes:
         page: The bytes that it stands in.
-        units: Where each character stands in them, with the bytes it means.
+        start: Where it begins in them.
+        stop: Where it ends.
     """
 
     page: bytearray
-    units: list[tuple[int, int, bytes]]
+    start: int
+    stop: int
+
+    def text(self) -> bytes:
+        """The bytes that it means."""
+        raw = bytes(self.page[self.start : self.stop])
+        return raw if b"\\" not in raw else b"".join(meant for *_, meant in _units(self.page, self.start, self.stop))
+
+    def places(self) -> Iterator[tuple[bytearray, int, int]]:
+        """Where each of these bytes stands."""
+        for start, stop, meant in _units(self.page, self.start, self.stop):
+            yield from [(self.page, start, stop)] * len(meant)
 
 
 @dataclass(slots=True)
 class _Field:
-    """The values of one field over all events, and the text that they are together."""
+    """The values of one field over all events."""
 
-    text: bytearray = field(default_factory=bytearray)
-    places: list[tuple[bytearray, int, int]] = field(default_factory=list)
-    joints: list[int] = field(default_factory=list)
+    values: list[_Value] = field(default_factory=list)
 
-    def add(self, value: _Value) -> None:
-        """The field's value in the next event."""
-        self.joints.append(len(self.text))
-        for start, stop, meant in value.units:
-            self.text += meant
-            self.places += [(value.page, start, stop)] * len(meant)
+    def text(self) -> bytes:
+        """What they say together."""
+        return b"".join(value.text() for value in self.values)
+
+    def joints(self) -> list[int]:
+        """Where in that text each of them begins."""
+        return [0, *accumulate(len(value.text()) for value in self.values)][:-1]
+
+    def places(self) -> list[tuple[bytearray, int, int]]:
+        """Where each byte of that text stands; most texts hold nothing that makes anybody ask."""
+        return [place for value in self.values for place in value.places()]
 
 
 def unspread(body: bytes, patterns: Iterable[re.Pattern[bytes]], mask: _Mask) -> bytes:
@@ -95,11 +111,12 @@ def unspread(body: bytes, patterns: Iterable[re.Pattern[bytes]], mask: _Mask) ->
     page = bytearray(body)
     with _Pages(page) as fields:
         for one in fields.values():
-            for pattern in patterns:
-                for found in pattern.finditer(bytes(one.text)):
-                    shown = mask(found[0])
-                    for place, byte in zip(one.places[found.start() : found.end()], shown, strict=True):
-                        _overwrite(*place, byte)
+            text = one.text()
+            secrets = [found for pattern in patterns for found in pattern.finditer(text)]
+            places = one.places() if secrets else []
+            for found in secrets:
+                for place, byte in zip(places[found.start() : found.end()], mask(found[0]), strict=True):
+                    _overwrite(*place, byte)
     return bytes(page)
 
 
@@ -108,9 +125,10 @@ def hidden(body: bytes, patterns: Mapping[str, re.Pattern[bytes]]) -> set[str]:
     found = set()
     with _Pages(bytearray(body)) as fields:
         for one in fields.values():
+            text, joints = one.text(), one.joints()
             for name, pattern in patterns.items():
-                for match in pattern.finditer(bytes(one.text)):
-                    if any(match.start() < joint < match.end() for joint in one.joints):
+                for match in pattern.finditer(text):
+                    if any(match.start() < joint < match.end() for joint in joints):
                         found.add(name)
     return found
 
@@ -149,7 +167,7 @@ class _Pages:
             if address[-1] == "bytes" and self._unwrap(page, first, last):
                 continue
             if address[-1] not in _NAMES:
-                self._fields[address].add(_Value(page, list(_units(page, first, last))))
+                self._fields[address].values.append(_Value(page, first, last))
 
     def _unwrap(self, page: bytearray, start: int, stop: int) -> bool:
         """Bedrock's `invoke` wraps the provider's own events in base64."""
