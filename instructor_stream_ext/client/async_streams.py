@@ -13,7 +13,7 @@ from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import Path, StreamEvent
 from instructor_stream_ext.core.text_splitter import Pieces
 from instructor_stream_ext.session.attempts import Session
-from instructor_stream_ext.session.drive import NOTHING, adrive, check_loop, shielded
+from instructor_stream_ext.session.drive import NOTHING, Pick, adrive, check_loop, shielded
 
 __all__ = ["AsyncItemStream", "AsyncPartialStream", "AsyncTextStream"]
 
@@ -105,6 +105,20 @@ class _AsyncStream(Stream[V_co, F_co]):
         """
         self._claim("events")
         self._listen(whole, deltas=True, transitions=True)
+        return self._pass()
+
+    def picked(self, pick: Pick) -> AsyncIterator[Any]:
+        """What a function makes of the events, in place of the values; it is called within the stream.
+
+        Args:
+            pick: From an event to what is to be seen of it, `NOTHING` for nothing. Deltas and transitions are told only
+                where somebody else listens to them; where nobody does, partials come bare.
+
+        Raises:
+            StreamMisuse: The stream is already being read.
+        """
+        self._claim("events")
+        self._listen(pick)
         return self._pass()
 
     def text_stream(self) -> AsyncIterator[str]:

@@ -11,7 +11,15 @@ from typing import Any, Generic, TypeVar
 from instructor_stream_ext.client.picks import Lens, growth
 from instructor_stream_ext.core.document.paths import parse_path
 from instructor_stream_ext.core.errors import StreamMisuse, StreamStopped
-from instructor_stream_ext.core.events import FieldState, Path, SkippedItem, StreamStats, Usage
+from instructor_stream_ext.core.events import (
+    FieldState,
+    ItemCompleted,
+    PartialEmitted,
+    Path,
+    SkippedItem,
+    StreamStats,
+    Usage,
+)
 from instructor_stream_ext.core.machine import State
 from instructor_stream_ext.core.options import Limits
 from instructor_stream_ext.session.attempts import Session
@@ -118,6 +126,14 @@ class Stream(Generic[V_co, F_co]):
     def limits(self) -> Limits:
         """The bounds in size that hold for this stream."""
         return self._machine.limits
+
+    def emitted(self, partial: Any) -> PartialEmitted[Any]:
+        """The event of the newest partial, which comes without one while nobody listens to events."""
+        return self._machine.emitted(partial, self._session.clock())
+
+    def taken(self, event: ItemCompleted) -> tuple[Any, ...]:
+        """The validated item that an event tells of, alone in a tuple; none if it is no item of the stream's list."""
+        return self._session.taken(event)
 
     def _text_of(self, path: str | Path) -> None:
         """Read the stream as the text of one field from here."""

@@ -1,7 +1,7 @@
 """The interface between a stream's events and the bytes that a front-end expects.
 
 An encoder is a pure object of one response: it is told every event that this client is to see and says which bytes to
-send. It does no I/O, knows no clock and no framework. One file each for the protocols is in
+send. It does no I/O and knows neither a clock nor a framework. Each protocol has a file of its own in
 `instructor_stream_ext/web/protocols/`.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from instructor_stream_ext.core.events import PartialEmitted, StreamEvent
+from instructor_stream_ext.core.events import Event, PartialEmitted, StreamCompleted, StreamFailed
 
-__all__ = ["Encoder", "Shown"]
+__all__ = ["CutOff", "Encoder", "Failed", "Finished", "Shown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,19 +21,42 @@ class Shown(PartialEmitted[Any]):
     """A partial on its way to a front-end.
 
     Attributes:
-        partial: JSON-ready data: only dicts with string keys, lists, strings, numbers, booleans and None.
-        json_text: The document of this attempt as the model has written it so far; it only grows until a restart.
+        partial: JSON-ready data: dicts with string keys, lists, strings, numbers, booleans and None.
+        json_text: The document as the model has written it so far; until a restart it only grows.
     """
 
     json_text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished(StreamCompleted[Any]):
+    """The validated result on its way to a front-end: JSON-ready data, and the whole document as it was written."""
+
+    json_text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(StreamFailed):
+    """A failure on its way to a front-end.
+
+    Attributes:
+        problem: What may be told of it, see :mod:`.problems`.
+    """
+
+    problem: Mapping[str, Any]
+
+
+class CutOff(Exception):
+    """Raised by an encoder whose protocol has no words for what happened: the response breaks off."""
 
 
 @runtime_checkable
 class Encoder(Protocol):
     """What makes bytes of events, for one response.
 
-    Events are those of :mod:`instructor_stream_ext.core.events`; partials come as :class:`Shown`, and items and results
-    as JSON-ready data. Some partials may be left out (a slow client gets the newest one), nothing else is.
+    Events are those of :mod:`instructor_stream_ext.core.events`, with :class:`Shown`, :class:`Finished` and
+    :class:`Failed` for partials, the result and a failure; items are JSON-ready data. A slow client misses partials
+    that newer ones have overtaken, and nothing else.
     """
 
     @property
@@ -46,18 +69,20 @@ class Encoder(Protocol):
         """Further headers of the response."""
         ...
 
-    def start(self, *, run_id: str, request: Mapping[str, Any] | None = None) -> bytes:
+    def start(self, *, run_id: str) -> bytes:
         """The bytes before the first event.
 
         Args:
-            run_id: The run's name, or a name made for this response.
-            request: The JSON body that the front-end sent, for protocols that repeat a part of it (AG-UI's
-                `threadId` and `runId`).
+            run_id: The run's name, or one made for this response.
         """
         ...
 
-    def encode(self, event: StreamEvent) -> bytes:
-        """The bytes of one event; empty if this protocol has no place for it."""
+    def encode(self, event: Event) -> bytes:
+        """The bytes of one event; empty if this protocol has no place for it.
+
+        Raises:
+            CutOff: The protocol cannot say it.
+        """
         ...
 
     def heartbeat(self) -> bytes:

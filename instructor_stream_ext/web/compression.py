@@ -1,0 +1,107 @@
+"""Compressing a response that is still being written: after each event all of it can be read."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Protocol
+
+__all__ = ["Compressor", "compressor_for"]
+
+
+class Compressor(Protocol):
+    """A stream's compression.
+
+    Attributes:
+        name: As in `Content-Encoding`.
+    """
+
+    name: str
+
+    def compress(self, data: bytes) -> bytes:
+        """What to send so that all of `data` can be read."""
+        ...
+
+    def finish(self) -> bytes:
+        """The end."""
+        ...
+
+
+class _Gzip:
+    name = "gzip"
+
+    def __init__(self) -> None:
+        self._made = zlib.compressobj(wbits=31)
+
+    def compress(self, data: bytes) -> bytes:
+        return self._made.compress(data) + self._made.flush(zlib.Z_SYNC_FLUSH)
+
+    def finish(self) -> bytes:
+        return self._made.flush()
+
+
+class _Brotli:
+    name = "br"
+
+    def __init__(self, brotli: Any) -> None:
+        self._made = brotli.Compressor(quality=5)
+
+    def compress(self, data: bytes) -> bytes:
+        return bytes(self._made.process(data) + self._made.flush())
+
+    def finish(self) -> bytes:
+        return bytes(self._made.finish())
+
+
+class _Zstd:
+    name = "zstd"
+
+    def __init__(self, zstandard: Any) -> None:
+        self._made = zstandard.ZstdCompressor().compressobj()
+        self._block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
+
+    def compress(self, data: bytes) -> bytes:
+        return bytes(self._made.compress(data) + self._made.flush(self._block))
+
+    def finish(self) -> bytes:
+        return bytes(self._made.flush())
+
+
+_KINDS: dict[str, tuple[str, Callable[[Any], Compressor]]] = {
+    "zstd": ("zstandard", _Zstd),
+    "br": ("brotli", _Brotli),
+    "gzip": ("zlib", lambda _: _Gzip()),
+}
+"""By the name in `Accept-Encoding`, best first: the module, and what makes a compressor of it."""
+
+
+def compressor_for(accepted: str) -> Compressor | None:
+    """The best compression that a client takes and that is installed.
+
+    Args:
+        accepted: `Accept-Encoding`. Source: RFC 9110, section 12.5.3.
+    """
+    weights = _weights(accepted)
+    wanted = {name: weights.get(name, weights.get("*", 0.0)) for name in _KINDS}
+    for name in sorted(_KINDS, key=lambda name: -wanted[name]):
+        if not wanted[name]:
+            return None
+        module, make = _KINDS[name]
+        try:
+            return make(import_module(module))
+        except ImportError:
+            continue
+    return None
+
+
+def _weights(accepted: str) -> dict[str, float]:
+    weights = {}
+    for part in accepted.split(","):
+        name, _, options = part.strip().partition(";")
+        _, _, weight = options.partition("=")
+        try:
+            weights[name.strip().lower()] = float(weight) if weight else 1.0
+        except ValueError:
+            weights[name.strip().lower()] = 0.0
+    return weights

@@ -1,0 +1,109 @@
+"""The events of a stream as a front-end is to see them, numbered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
+
+from instructor_stream_ext.client.async_streams import AsyncItemStream, AsyncPartialStream, AsyncTextStream
+from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.core.events import (
+    Event,
+    ItemCompleted,
+    PartialEmitted,
+    StreamCancelled,
+    StreamCompleted,
+    StreamEnded,
+    StreamFailed,
+    StreamRestarted,
+    StreamStarted,
+)
+from instructor_stream_ext.session.drive import NOTHING
+from instructor_stream_ext.web.dumping import jsonable
+from instructor_stream_ext.web.encoders import Failed, Finished, Shown
+from instructor_stream_ext.web.problems import problem_of
+
+__all__ = ["AnyStream", "Feed", "Numbered", "checked"]
+
+AnyStream: TypeAlias = AsyncPartialStream[Any] | AsyncItemStream[Any] | AsyncTextStream
+
+
+class Numbered(NamedTuple):
+    """An event and its id."""
+
+    id: str
+    event: Event
+
+
+def checked(stream: object) -> AnyStream:
+    """The stream, if a response can be made of it.
+
+    Raises:
+        StreamMisuse: It is no stream of an async client.
+    """
+    if isinstance(stream, AsyncPartialStream | AsyncItemStream | AsyncTextStream):
+        return stream
+    raise StreamMisuse(
+        f"a response needs a stream of an async client (wrap(instructor.from_openai(AsyncOpenAI()))), not "
+        f"{type(stream).__name__}: a sync stream would block every other request"
+    )
+
+
+class Feed:
+    """A stream's events, read once.
+
+    Args:
+        stream: Not yet read.
+
+    Raises:
+        StreamMisuse: It is no stream of an async client, or it is read already.
+    """
+
+    def __init__(self, stream: AnyStream) -> None:
+        self._stream = checked(stream)
+        self._events: AsyncIterator[Any] = self._stream.picked(self._pick)
+        self._number = 0
+        self._failed = False
+
+    def _pick(self, event: Event) -> Any:
+        match event:
+            case PartialEmitted():
+                partial = jsonable(event.partial)
+                text = self._stream.json_text
+                return Shown(
+                    at=event.at, attempt=event.attempt, partial=partial, sequence=event.sequence, json_text=text
+                )
+            case StreamCompleted():
+                result = jsonable(event.result)
+                return Finished(at=event.at, attempt=event.attempt, result=result, json_text=self._stream.json_text)
+            case StreamFailed():
+                problem = problem_of(event.error)
+                return Failed(at=event.at, attempt=event.attempt, error=event.error, problem=problem)
+            case ItemCompleted():
+                taken = self._stream.taken(event)
+                return replace(event, item=jsonable(taken[0])) if taken else NOTHING
+            case StreamStarted() | StreamRestarted() | StreamCancelled() | StreamEnded():
+                return event
+            case _:
+                return NOTHING
+
+    def __aiter__(self) -> Feed:
+        return self
+
+    async def __anext__(self) -> Numbered:
+        try:
+            event = await anext(self._events)
+            if not isinstance(event, Event):  # a bare partial
+                event = self._pick(self._stream.emitted(event))
+        except Exception:
+            if self._failed:  # the error was the event before
+                raise StopAsyncIteration from None
+            raise
+        self._failed = self._failed or isinstance(event, Failed)
+        self._number += 1
+        return Numbered(str(self._number), event)
+
+    async def aclose(self) -> None:
+        """Leave the stream: the model call is cancelled."""
+        await self._stream.aclose()

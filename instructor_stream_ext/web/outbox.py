@@ -1,0 +1,51 @@
+"""What waits to be sent to one client: everything but partials that a newer one has overtaken."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from instructor_stream_ext.web.encoders import Shown
+from instructor_stream_ext.web.feed import Numbered
+
+__all__ = ["Outbox"]
+
+
+class Outbox:
+    """A queue of one partial and of all else, between a stream and one client."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Numbered] = []
+        self._changed = asyncio.Event()
+        self._is_left = False
+        self.is_over = False
+        """Nothing more comes."""
+
+    def put(self, one: Numbered) -> None:
+        """Add an event; a partial takes the place of one that still waits at the end."""
+        waiting = self._waiting
+        if waiting and isinstance(one.event, Shown) and isinstance(waiting[-1].event, Shown):
+            waiting[-1] = one
+        else:
+            waiting.append(one)
+        self._changed.set()
+
+    def finish(self) -> None:
+        """The stream has ended."""
+        self.is_over = True
+        self._changed.set()
+
+    def leave(self, *_: object) -> None:
+        """The client has left."""
+        self._is_left = True
+        self._changed.set()
+
+    async def take(self, within: float) -> list[Numbered] | None:
+        """What waits; nothing if nothing came in so many seconds, or nothing will; None if the client has left."""
+        if not self._waiting and not (self.is_over or self._is_left):
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._changed.wait()
+        taken, self._waiting = self._waiting, []
+        return None if self._is_left else taken

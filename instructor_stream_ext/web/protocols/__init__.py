@@ -1,0 +1,49 @@
+"""The protocols of front-ends, one pure encoder each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.web.encoders import Encoder
+from instructor_stream_ext.web.protocols.ag_ui import AGUI
+from instructor_stream_ext.web.protocols.ai_sdk_object import AISDKObject
+from instructor_stream_ext.web.protocols.ai_sdk_ui import AISDKUI
+from instructor_stream_ext.web.protocols.assistant_ui import AssistantUI
+from instructor_stream_ext.web.protocols.copilotkit import CopilotKit
+from instructor_stream_ext.web.protocols.sse import ServerSentEvents
+from instructor_stream_ext.web.protocols.tanstack import TanStack
+
+__all__ = ["AGUI", "AISDKUI", "PROTOCOLS", "AISDKObject", "AssistantUI", "CopilotKit", "ServerSentEvents", "TanStack"]
+
+PROTOCOLS: Mapping[str, Callable[[], Encoder]] = MappingProxyType(
+    {
+        "sse": ServerSentEvents,
+        "ai-sdk-object": AISDKObject,
+        "ai-sdk-ui": AISDKUI,
+        "ag-ui": AGUI,
+        "copilotkit": CopilotKit,
+        "tanstack": TanStack,
+        "assistant-ui": AssistantUI,
+    }
+)
+"""What makes the encoder of a response, by the protocol's name."""
+
+
+def encoder_for(protocol: str | Encoder) -> Encoder:
+    """The encoder of one response.
+
+    Args:
+        protocol: A name, or an encoder of one's own, which must be new: it is of one response.
+
+    Raises:
+        StreamMisuse: There is no such protocol, or it is no encoder.
+    """
+    if isinstance(protocol, str):
+        if protocol not in PROTOCOLS:
+            raise StreamMisuse(f"protocol={protocol!r}: there are {', '.join(PROTOCOLS)}, or an Encoder of your own")
+        return PROTOCOLS[protocol]()
+    if not isinstance(protocol, Encoder):
+        raise StreamMisuse(f"protocol must be a name or an Encoder, not {type(protocol).__name__}")
+    return protocol

@@ -1,0 +1,84 @@
+"""assistant-ui's transport: operations on the client's state, text by what is appended to it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from instructor_stream_ext.core.events import Event, StreamCancelled, StreamEnded, StreamRestarted
+from instructor_stream_ext.web.encoders import Failed, Finished, Shown
+from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
+from instructor_stream_ext.web.protocols.patches import Place, changes
+
+__all__ = ["AssistantUI"]
+
+_NOTHING: Any = object()
+
+
+class AssistantUI:
+    """`update-state` with `set` and `append-text`; `[DONE]` is always the last."""
+
+    content_type = SSE
+    headers: Mapping[str, str] = {}
+    numbered = False
+
+    def __init__(self) -> None:
+        self._shown: Any = _NOTHING
+
+    def start(self, *, run_id: str) -> bytes:  # noqa: ARG002
+        """Nothing."""
+        return b""
+
+    def encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
+        """One event."""
+        match event:
+            case Shown():
+                return self._state(event.partial)
+            case Finished():
+                return self._state(event.result)
+            case StreamRestarted():
+                self._shown = _NOTHING
+                return b""
+            case Failed():
+                return sse({"type": "error", "path": [], "error": event.problem["message"]})
+            case StreamCancelled():
+                return sse({"type": "error", "path": [], "error": "the stream was cancelled"})
+            case StreamEnded():
+                return b"data: [DONE]\n\n"
+            case _:
+                return b""
+
+    def _state(self, data: Any) -> bytes:
+        before, self._shown = self._shown, copy.deepcopy(data)
+        operations = [_set((), data)] if before is _NOTHING else list(self._operations(before, data))
+        return sse({"type": "update-state", "path": [], "operations": operations}) if operations else b""
+
+    @staticmethod
+    def _operations(before: Any, after: Any) -> list[dict[str, Any]]:
+        """The operations that make one of the other; where something goes, all is set."""
+        made: list[dict[str, Any]] = []
+        for name, place, value in changes(before, after, ()):
+            if name == "remove":
+                return [_set((), after)]
+            old = _at(before, place) if name == "replace" else None
+            if isinstance(old, str) and old and isinstance(value, str) and value.startswith(old):
+                path = [str(step) for step in place]
+                made.append({"type": "append-text", "path": path, "value": value[len(old) :]})
+            else:
+                made.append(_set(place, value))
+        return made
+
+    def heartbeat(self) -> bytes:
+        """A comment."""
+        return PING
+
+
+def _set(place: Place, value: Any) -> dict[str, Any]:
+    return {"type": "set", "path": [str(step) for step in place], "value": value}
+
+
+def _at(data: Any, place: Place) -> Any:
+    for step in place:
+        data = data[step]
+    return data

@@ -1,0 +1,85 @@
+"""TanStack AI: the document's raw text as a message, and the object when it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from instructor_stream_ext.core.events import Event, StreamCancelled, StreamEnded, StreamRestarted
+from instructor_stream_ext.web.encoders import Failed, Finished, Shown
+from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
+from instructor_stream_ext.web.protocols.sse import usage_of
+
+__all__ = ["TanStack"]
+
+
+class TanStack:
+    """`TEXT_MESSAGE_CONTENT` with what is new of the text; a restart begins another message."""
+
+    content_type = SSE
+    headers: Mapping[str, str] = {}
+    numbered = True
+
+    def __init__(self) -> None:
+        self._run = ""
+        self._attempt = 1
+        self._sent = ""
+        self._failed = False
+
+    @property
+    def _message(self) -> str:
+        return self._run if self._attempt == 1 else f"{self._run}-{self._attempt}"
+
+    def start(self, *, run_id: str) -> bytes:
+        """The run and its first message begin."""
+        self._run = run_id
+        return sse({"type": "RUN_STARTED", "runId": run_id, "threadId": run_id}) + self._begin()
+
+    def _begin(self) -> bytes:
+        self._sent = ""
+        return _custom("structured-output.start", {"messageId": self._message})
+
+    def encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
+        """One event."""
+        match event:
+            case Shown():
+                return self._grown(event.json_text)
+            case Finished():
+                value = {"messageId": self._message, "object": event.result, "raw": event.json_text}
+                return self._grown(event.json_text) + _custom("structured-output.complete", value)
+            case StreamRestarted():
+                self._attempt += 1
+                return self._begin()
+            case Failed():
+                self._failed = True
+                problem = event.problem
+                return sse({"type": "RUN_ERROR", "message": problem["message"], "code": problem["type"]})
+            case StreamCancelled():
+                self._failed = True
+                return sse({"type": "RUN_ERROR", "message": "the stream was cancelled", "code": "cancelled"})
+            case StreamEnded() if not self._failed:
+                end = {"type": "RUN_FINISHED", "runId": self._run, "threadId": self._run, "finishReason": "stop"}
+                usage = usage_of(event)
+                return sse(end if usage is None else {**end, "usage": usage})
+            case _:
+                return b""
+
+    def _grown(self, text: str) -> bytes:
+        begun = b"" if text.startswith(self._sent) else self._again()
+        delta, self._sent = text[len(self._sent) :], text
+        if not delta:
+            return begun
+        return begun + sse({"type": "TEXT_MESSAGE_CONTENT", "messageId": self._message, "delta": delta})
+
+    def _again(self) -> bytes:
+        """The text is another although nobody said so: a client that came late has missed the restart."""
+        self._attempt += 1
+        return self._begin()
+
+    def heartbeat(self) -> bytes:
+        """A comment."""
+        return PING
+
+
+def _custom(name: str, value: Any) -> bytes:
+    return sse({"type": "CUSTOM", "name": name, "value": value})

@@ -1,0 +1,202 @@
+"""Runs in Redis Streams, across processes and machines."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from instructor_stream_ext.core.errors import MissingExtra
+from instructor_stream_ext.web.entries import LOST, LOST_END
+from instructor_stream_ext.web.relay import BadEventId, RunExpired, UnknownRun
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+__all__ = ["RedisRelay"]
+
+log = logging.getLogger("instructor_stream_ext")
+
+_BLOCK = 500
+"""Milliseconds that a read waits for news before it looks whether the owner is still there."""
+
+
+class RedisRelay:
+    """Keeps runs in Redis Streams; the id of an event is that of its entry.
+
+    The owner of a run holds a lease, which it renews while it lives. All readers of a run within a process share one
+    connection. A run whose owner died, and a Redis that is gone, end with an error for all readers.
+
+    Args:
+        url: Such as "redis://localhost:6379", or a client of redis-py's asyncio kind.
+        prefix: Of all keys.
+        lease: Seconds after which an owner that gave no sign of life counts as dead.
+        most: Entries kept of each run, about.
+
+    Raises:
+        MissingExtra: redis-py is not installed.
+    """
+
+    def __init__(
+        self, url: str | Redis, *, prefix: str = "instructor-stream:", lease: float = 15.0, most: int = 10_000
+    ) -> None:
+        try:
+            from redis.asyncio import Redis
+        except ImportError as error:
+            raise MissingExtra("RedisRelay", "redis") from error
+        self._redis: Any = Redis.from_url(url) if isinstance(url, str) else url
+        self._prefix = prefix
+        self._lease = lease
+        self._most = most
+        self._token = secrets.token_bytes(16)
+        self._ttls: dict[str, float] = {}
+        self._fans: dict[str, _Fan] = {}
+
+    def _key(self, run_id: str, what: str = "") -> str:
+        return f"{self._prefix}{run_id}{what}"
+
+    async def claim(self, run_id: str, ttl: float) -> bool:
+        """As `Relay.claim`; the owner calls it again and again to keep its lease."""
+        owner, seconds = self._key(run_id, ":owner"), max(1, round(self._lease))
+        if run_id in self._ttls:
+            return bool(await self._redis.expire(owner, seconds))
+        if await self._redis.exists(self._key(run_id), self._key(run_id, ":known")):
+            return False
+        if not await self._redis.set(owner, self._token, nx=True, ex=seconds):
+            return False
+        self._ttls[run_id] = ttl
+        await self._redis.set(self._key(run_id, ":known"), b"1", ex=max(1, round(10 * ttl)))
+        return True
+
+    async def append(self, run_id: str, entry: bytes, *, last: bool = False) -> str:
+        """As `Relay.append`."""
+        key = self._key(run_id)
+        if run_id not in self._ttls and not await self._redis.exists(key):
+            raise UnknownRun(f"there is no run {run_id!r}")
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xadd(key, {b"e": entry, b"l": b"1" if last else b""}, maxlen=self._most, approximate=True)
+            pipe.expire(key, max(1, round(self._ttls.get(run_id, 600.0))))
+            if last:
+                pipe.delete(self._key(run_id, ":owner"))
+            made = await pipe.execute()
+        if last:
+            self._ttls.pop(run_id, None)
+        return str(made[0].decode())
+
+    async def read(self, run_id: str, after: str = "") -> AsyncIterator[tuple[str, bytes]]:
+        """As `Relay.read`."""
+        if after and re.fullmatch(r"\d{1,20}-\d{1,20}", after) is None:
+            raise BadEventId(f"{after!r} is no id of an event")
+        fan = self._fans.get(run_id)
+        if fan is None:
+            fan = self._fans[run_id] = _Fan()
+            fan.task = asyncio.ensure_future(self._follow(run_id, fan))
+        fan.readers += 1
+        try:
+            async for one in fan.after(after):
+                yield one
+        finally:
+            fan.readers -= 1
+            if not fan.readers:
+                if self._fans.get(run_id) is fan:
+                    del self._fans[run_id]
+                await fan.stop()
+
+    async def _check(self, run_id: str) -> None:
+        if await self._redis.exists(self._key(run_id), self._key(run_id, ":owner")):
+            return
+        if await self._redis.exists(self._key(run_id, ":known")):
+            raise RunExpired(f"the run {run_id!r} is over, and not kept any more")
+        raise UnknownRun(f"there is no run {run_id!r}")
+
+    async def _follow(self, run_id: str, fan: _Fan) -> None:
+        """Read a run once for all of its readers here."""
+        key, last = self._key(run_id), b"0-0"
+        try:
+            await self._check(run_id)
+            while not fan.is_over:
+                found = await self._redis.xread({key: last}, count=500, block=_BLOCK)
+                for _, entries in found:
+                    for last, fields in entries:
+                        fan.put(last.decode(), fields[b"e"], is_last=bool(fields[b"l"]))
+                if not found and not await self._redis.exists(self._key(run_id, ":owner")):
+                    if await self._redis.xread({key: last}, count=1):
+                        continue  # it came between the two questions
+                    fan.lose()
+        except (UnknownRun, RunExpired) as error:
+            fan.refuse(error)
+        except Exception:
+            log.warning("the relay of the run %s is gone", run_id, exc_info=True)
+            fan.lose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for fan in self._fans.values():
+            await fan.stop()
+        self._fans.clear()
+        await self._redis.aclose()
+
+
+@dataclass
+class _Fan:
+    """The entries of a run that its readers in this process share."""
+
+    entries: list[tuple[str, bytes]] = field(default_factory=list)
+    readers: int = 0
+    is_over: bool = False
+    refusal: Exception | None = None
+    task: asyncio.Task[None] | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, entry_id: str, entry: bytes, *, is_last: bool) -> None:
+        """Add an entry for all readers."""
+        self.entries.append((entry_id, entry))
+        self.is_over = self.is_over or is_last
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def lose(self) -> None:
+        """No more comes, although there was no last entry."""
+        at = self.entries[-1][0].partition("-") if self.entries else ("0", "-", "0")
+        self.put(f"{at[0]}-{int(at[2]) + 1}", LOST, is_last=False)
+        self.put(f"{at[0]}-{int(at[2]) + 2}", LOST_END, is_last=True)
+
+    def refuse(self, error: Exception) -> None:
+        """There is nothing to be read."""
+        self.refusal, self.is_over = error, True
+        self.changed.set()
+
+    async def after(self, entry_id: str) -> AsyncIterator[tuple[str, bytes]]:
+        """The entries behind this one, and those that come."""
+        behind, number = _order(entry_id), 0
+        while True:
+            changed = self.changed
+            while number < len(self.entries):
+                one = self.entries[number]
+                number += 1
+                if _order(one[0]) > behind:
+                    yield one
+            if self.refusal is not None:
+                raise self.refusal
+            if self.is_over:
+                return
+            if changed is self.changed:
+                await changed.wait()
+
+    async def stop(self) -> None:
+        """End the reading."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait((self.task,))
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    """Where an entry stands among the others."""
+    if not entry_id:
+        return (0, 0)
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number)

@@ -1,0 +1,238 @@
+"""A response that shows a stream while it is written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Protocol
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.session.drive import shielded
+from instructor_stream_ext.web import problems
+from instructor_stream_ext.web.compression import Compressor, compressor_for
+from instructor_stream_ext.web.encoders import Encoder, Failed
+from instructor_stream_ext.web.feed import AnyStream, Feed, Numbered
+from instructor_stream_ext.web.outbox import Outbox
+from instructor_stream_ext.web.protocols import encoder_for
+
+__all__ = ["StatusOf", "StreamResponse", "problem_response", "stream_response"]
+
+log = logging.getLogger("instructor_stream_ext")
+
+StatusOf = Callable[[BaseException], int]
+"""From an error to the HTTP status of the response that tells it."""
+
+_HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
+"""No proxy keeps back what has come; nginx with gzip otherwise would."""
+
+
+async def stream_response(
+    stream: AnyStream,
+    *,
+    protocol: str | Encoder = "sse",
+    heartbeat: float = 15.0,
+    slow_reader: float = 30.0,
+    compress: bool = True,
+    headers: Mapping[str, str] | None = None,
+    status_of: StatusOf | None = None,
+) -> Response:
+    """Give a Starlette response, and so a FastAPI one, over a stream of an async client.
+
+    It waits for the first event, so that an error before it has a status of its own, with a problem body (RFC 9457).
+    Later errors are the protocol's error event. A client that leaves cancels the model call; one that reads slowly gets
+    the newest partial, and always the final.
+
+    Args:
+        stream: Not yet read.
+        protocol: One of `PROTOCOLS`, or a new encoder of one's own.
+        heartbeat: Seconds of silence after which a sign of life is sent.
+        slow_reader: Seconds that a client may take to accept what is sent; then it counts as gone.
+        compress: Whether to compress, as `Accept-Encoding` allows.
+        headers: Further headers.
+        status_of: The status of an error before the first event; the provider's own, or the nearest there is, if None.
+
+    Raises:
+        StreamMisuse: There is no such protocol, or the stream is sync or already read.
+    """
+    for name, seconds in (("heartbeat", heartbeat), ("slow_reader", slow_reader)):
+        if not seconds > 0:
+            raise StreamMisuse(f"{name}={seconds!r}: must be more than 0 seconds")
+    encoder = encoder_for(protocol)
+    feed = Feed(stream)
+    first = await anext(feed, None)
+    if first is None or isinstance(first.event, Failed):
+        await feed.aclose()
+        error = first.event.error if first is not None and isinstance(first.event, Failed) else RuntimeError("no event")
+        return problem_response(error, status_of)
+    response = StreamResponse(feed, encoder, heartbeat, slow_reader, compress=compress, headers=headers)
+    response.outbox.put(first)
+    return response
+
+
+def problem_response(error: BaseException, status_of: StatusOf | None = None) -> Response:
+    """An error as a response: status and problem body. Source: RFC 9457.
+
+    Args:
+        error: Of the stream.
+        status_of: As in `stream_response`.
+    """
+    status = (status_of or problems.status_of)(error)
+    told = problems.problem_of(error)
+    body = {"title": told["message"], "status": status, **told, "detail": told["message"]}
+    return Response(json.dumps(body), status_code=status, media_type="application/problem+json")
+
+
+class Source(Protocol):
+    """Numbered events, and a way to leave them."""
+
+    def __aiter__(self) -> AsyncIterator[Numbered]:
+        """The events."""
+        ...
+
+    async def aclose(self) -> None:
+        """Leave."""
+        ...
+
+
+class StreamResponse(Response):
+    """A response over numbered events.
+
+    Args:
+        source: The events.
+        encoder: Makes bytes of them.
+        heartbeat: Seconds of silence after which a sign of life is sent.
+        slow_reader: Seconds that a client may take to accept what is sent.
+        compress: Whether to compress, as `Accept-Encoding` allows.
+        headers: Further headers.
+        run_id: The run's name; one is made if None.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        encoder: Encoder,
+        heartbeat: float = 15.0,
+        slow_reader: float = 30.0,
+        *,
+        compress: bool = True,
+        headers: Mapping[str, str] | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        super().__init__(headers={**_HEADERS, **encoder.headers, **(headers or {})})
+        del self.headers["content-length"]
+        self.headers["content-type"] = encoder.content_type
+        self.outbox = Outbox()
+        self._source = source
+        self._encoder = encoder
+        self._heartbeat = heartbeat
+        self._slow_reader = slow_reader
+        self._compress = compress
+        self._run_id = run_id or secrets.token_urlsafe(16)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all of it, or as much as the client stays for."""
+        accepted = Headers(scope=scope).get("accept-encoding", "") if self._compress else ""
+        compressor = compressor_for(accepted)
+        if compressor is not None:
+            self.headers["content-encoding"] = compressor.name
+        if self._compress:
+            self.headers.add_vary_header("Accept-Encoding")
+        pump = asyncio.ensure_future(self._pump())
+        gone = asyncio.ensure_future(_gone(receive))
+        gone.add_done_callback(self.outbox.leave)
+        try:
+            await self._deliver(_Wire(send, compressor, self._slow_reader))
+        finally:
+            await shielded(self._end(pump, gone))
+        if self.background is not None:
+            await self.background()
+
+    async def _pump(self) -> None:
+        """From the source into the outbox."""
+        try:
+            async for one in self._source:
+                self.outbox.put(one)
+        except Exception:
+            log.exception("a stream on its way to a front-end failed without saying so")
+        finally:
+            self.outbox.finish()
+
+    async def _end(self, *tasks: asyncio.Future[Any]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await self._source.aclose()
+
+    async def _deliver(self, wire: _Wire) -> None:
+        """From the outbox to the client."""
+        outbox, encoder = self.outbox, self._encoder
+        await wire.send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await wire.body(encoder.start(run_id=self._run_id))
+        while wire.is_open:
+            events = await outbox.take(self._heartbeat)
+            if events is None:
+                return  # the client has left
+            for one in events:
+                # where the protocol has no words for it, `CutOff` has the server drop the connection
+                data = encoder.encode(one.event)
+                if data and getattr(encoder, "numbered", False):
+                    data = _numbered(data, one.id)
+                await wire.body(data)
+            if not events:
+                if outbox.is_over:
+                    break
+                await wire.body(encoder.heartbeat())
+        await wire.finish()
+
+
+class _Wire:
+    """The server's `send`, with compression and a bound on how long a client may take."""
+
+    def __init__(self, send: Send, compressor: Compressor | None, slow_reader: float) -> None:
+        self._send = send
+        self._compressor = compressor
+        self._slow_reader = slow_reader
+        self.is_open = True
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send a message, unless the client was too slow before."""
+        if not self.is_open:
+            return
+        try:
+            async with asyncio.timeout(None if self._slow_reader == math.inf else self._slow_reader):
+                await self._send(message)
+        except TimeoutError:
+            self.is_open = False
+            log.info("a client took more than %s s to read; its stream is left", self._slow_reader)
+
+    async def body(self, data: bytes) -> None:
+        """Send a part of the body; nothing for nothing."""
+        if data:
+            sent = data if self._compressor is None else self._compressor.compress(data)
+            await self.send({"type": "http.response.body", "body": sent, "more_body": True})
+
+    async def finish(self) -> None:
+        """Send the end."""
+        rest = b"" if self._compressor is None else self._compressor.finish()
+        await self.send({"type": "http.response.body", "body": rest, "more_body": False})
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _numbered(frames: bytes, event_id: str) -> bytes:
+    """Server-sent events of which the last has an id, directly before its data."""
+    start = frames.rfind(b"\n\n", 0, len(frames) - 2) + 2 if frames.count(b"\n\n") > 1 else 0
+    at = frames.find(b"data:", start)
+    return frames[:at] + f"id: {event_id}\n".encode() + frames[at:]
