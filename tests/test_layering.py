@@ -95,7 +95,12 @@ ROOMS = {
     "sinks": Room(),
     # what stands on all of that, each with an extra of its own
     "routing": Room("_instructor client core providers routing session", standard="importlib", extras="litellm"),
-    "web": Room("core"),
+    "web": Room(
+        "client core session/drive web",
+        standard="asyncio importlib logging secrets time zlib",
+        packages="pydantic pydantic_core starlette",
+        extras="redis",
+    ),
     "testing": Room(
         "_instructor client core testing",
         standard="asyncio base64 binascii http importlib os pathlib random secrets socket struct threading time "

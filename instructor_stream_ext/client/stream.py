@@ -25,7 +25,7 @@ from instructor_stream_ext.core.options import Limits
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.drive import Pick
 
-__all__ = ["BEING_READ", "F_co", "Items", "Stream", "T", "T_co", "V_co"]
+__all__ = ["BEING_READ", "Items", "Stream"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -35,8 +35,9 @@ class Person(BaseModel):
     age: int
 
 
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
+@contextlib.contextmanager
+def redis_server() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A Redis of one's own on a free port: its address, and its process."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("redis-server is not installed")
@@ -48,8 +49,16 @@ def redis_url() -> Iterator[str]:
         for line in server.stdout:
             if "Ready to accept connections" in line:
                 break
-        yield f"redis://127.0.0.1:{port}"
-        server.terminate()
+        try:
+            yield f"redis://127.0.0.1:{port}", server
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with redis_server() as (url, _):
+        yield url
 
 
 @contextlib.asynccontextmanager
@@ -183,27 +192,16 @@ async def test_a_run_whose_owner_died_ends_with_an_error(redis_url: str) -> None
     await relay.aclose()
 
 
-async def test_a_redis_that_is_gone_ends_the_reading(redis_url: str) -> None:
+async def test_a_redis_that_is_gone_ends_the_reading() -> None:
     """One of its own, which is killed in mid-run."""
-    program = shutil.which("redis-server")
-    assert program is not None
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        for line in server.stdout:
-            if "Ready to accept connections" in line:
-                break
-        relay = RedisRelay(f"redis://127.0.0.1:{port}", lease=30)
+    with redis_server() as (url, process):
+        relay = RedisRelay(url, lease=30)
         await relay.claim("run", 60)
         await relay.append("run", b'{"kind":"partial","at":0.0,"attempt":1,"partial":{},"sequence":1,"json":"{"}')
         reading = asyncio.ensure_future(frames_from(Runs(relay), "run"))
-        found: list[str] = []
-        async for entry_id, _ in relay.read("run"):
-            found.append(entry_id)
+        async for _ in relay.read("run"):
             break
-        server.send_signal(signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)
         frames = await asyncio.wait_for(reading, 60)
         assert [frame.event for frame in frames] == ["partial", "error"]
         await relay.aclose()
