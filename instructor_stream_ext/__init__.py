@@ -40,6 +40,7 @@ _WHERE = {
     "PartialEmitted": "core.events",
     "PartialStream": "client.sync_streams",
     "Pending": "core.policies",
+    "ReasoningReceived": "core.events",
     "RetriesExhausted": "core.errors",
     "Sink": "session.hooks",
     "SkippedItem": "core.events",

@@ -335,7 +335,7 @@ async def test_text_stream_gives_the_deltas(server: ScriptedServer, twin: Twin) 
 
 def test_events_are_frozen_and_slotted() -> None:
     kinds: list[Any] = [get_origin(kind) or kind for kind in get_args(StreamEvent)]
-    assert len(kinds) == 10
+    assert len(kinds) == 11
     for kind in kinds:
         fields = [field.name for field in dataclasses.fields(kind)]
         assert kind.__dataclass_params__.frozen

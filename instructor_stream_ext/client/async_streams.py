@@ -104,21 +104,22 @@ class _AsyncStream(Stream[V_co, F_co]):
             StreamMisuse: The stream is already being read.
         """
         self._claim("events")
-        self._listen(whole, deltas=True, transitions=True)
+        self._listen(whole, deltas=True, transitions=True, reasoning=True)
         return self._pass()
 
-    def picked(self, pick: Pick) -> AsyncIterator[Any]:
+    def picked(self, pick: Pick, *, reasoning: bool = False) -> AsyncIterator[Any]:
         """What a function makes of the events, in place of the values; it is called within the stream.
 
         Args:
             pick: From an event to what is to be seen of it, `NOTHING` for nothing. Deltas and transitions are told only
                 where somebody else listens to them; where nobody does, partials come bare.
+            reasoning: Whether reasoning is told.
 
         Raises:
             StreamMisuse: The stream is already being read.
         """
         self._claim("events")
-        self._listen(pick)
+        self._listen(pick, reasoning=reasoning)
         return self._pass()
 
     def text_stream(self) -> AsyncIterator[str]:

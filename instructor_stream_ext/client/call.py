@@ -153,6 +153,8 @@ class CallMaker:
             limits=limits,
             timeouts=timeouts,
             deltas=dispatch.deltas,
+            reasoning=dispatch.reasoning,
+            tags=tags,
             transitions=transitions and shape is not None,
         )
         return Session(

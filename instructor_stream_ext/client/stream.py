@@ -58,6 +58,13 @@ class Stream(Generic[V_co, F_co]):
         return self._machine.text
 
     @property
+    def reasoning(self) -> str:
+        """The model's reasoning in this attempt so far, wherever its provider puts it; "" if there was none."""
+        reader = self._session.reader
+        apart = "" if reader is None else reader.reasoning
+        return apart or self._machine.thought
+
+    @property
     def json_text(self) -> str:
         """The JSON document within the text, as far as it has come."""
         return self._machine.json_text
@@ -154,10 +161,11 @@ class Stream(Generic[V_co, F_co]):
         """All that is left is read for the final object: a loop after that would be a second pass."""
         self._reading_as = self._reading_as or "its final response"
 
-    def _listen(self, pick: Pick, *, deltas: bool = False, transitions: bool = False) -> None:
+    def _listen(self, pick: Pick, *, deltas: bool = False, transitions: bool = False, reasoning: bool = False) -> None:
         self._lens.pick = pick
         machine = self._machine
         machine.wants_deltas = machine.wants_deltas or deltas
+        machine.wants_reasoning = machine.wants_reasoning or reasoning
         if transitions and not machine.wants_transitions:
             machine.wants_transitions = True
             if machine.parser is not None:

@@ -60,7 +60,7 @@ class _SyncStream(Stream[V_co, F_co]):
             StreamMisuse: The stream is already being read.
         """
         self._claim("events")
-        self._listen(whole, deltas=True, transitions=True)
+        self._listen(whole, deltas=True, transitions=True, reasoning=True)
         return self._lend()
 
     def text_stream(self) -> Iterator[str]:

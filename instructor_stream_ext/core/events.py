@@ -24,6 +24,7 @@ __all__ = [
     "Outcome",
     "PartialEmitted",
     "Path",
+    "ReasoningReceived",
     "RestartReason",
     "SkippedItem",
     "StreamCancelled",
@@ -155,6 +156,7 @@ class StreamStats:
     """
 
     first_delta_at: float | None = None
+    first_reasoning_at: float | None = None
     first_partial_at: float | None = None
     ended_at: float | None = None
     longest_gap: float = 0.0
@@ -192,6 +194,16 @@ class StreamStarted(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeltaReceived(Event):
     """A piece of the model's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningReceived(Event):
+    """A piece of the model's reasoning, which is no part of the answer.
+
+    What a model writes into its text between tags is told here and in the text, too.
+    """
 
     text: str
 
@@ -271,6 +283,7 @@ class StreamEnded(Event):
 StreamEvent: TypeAlias = (
     StreamStarted
     | DeltaReceived
+    | ReasoningReceived
     | FieldTransition
     | PartialEmitted[T]
     | ItemCompleted

@@ -9,8 +9,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from instructor_stream_ext.core.document.reasoning import Tags, tags_from
 from instructor_stream_ext.core.document.scanner import Drafted
 from instructor_stream_ext.core.document.snapshots import PartialParser
+from instructor_stream_ext.core.document.thinking import Thinking, thought_in
 from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded, NoOutput, StreamError
 from instructor_stream_ext.core.events import (
     DeltaReceived,
@@ -19,6 +21,7 @@ from instructor_stream_ext.core.events import (
     FieldTransition,
     ItemCompleted,
     PartialEmitted,
+    ReasoningReceived,
     RestartReason,
     StreamEvent,
     StreamRestarted,
@@ -47,6 +50,8 @@ class Intake:
         policy: When partials are due; None for each change.
         limits: Bounds in size.
         deltas: Whether somebody listens to `DeltaReceived`.
+        reasoning: Whether somebody listens to `ReasoningReceived`.
+        tags: Between which a model may reason in its text.
         transitions: Whether somebody needs fields and items told as they happen.
 
     Attributes:
@@ -63,7 +68,12 @@ class Intake:
         limits: Limits | None = None,
         deltas: bool = False,
         transitions: bool = False,
+        reasoning: bool = False,
+        tags: Tags | None = None,
     ) -> None:
+        self._tags = tags or tags_from(None)
+        self.wants_reasoning = reasoning
+        self.first_reasoning_at: float | None = None
         self._make_parser = parser
         self._policy = policy
         self.limits = limits or Limits()
@@ -89,6 +99,7 @@ class Intake:
         self._parser = self._make_parser() if self._make_parser else None
         self._finished_json: str | None = None
         self.repaired = False
+        self._thinking = Thinking(self._tags)
         if self._parser is not None and self.wants_transitions:
             self._parser.transitions = True
         self.partial: Any = None
@@ -137,6 +148,8 @@ class Intake:
         text = self._joiner.take(text)
         if not text:
             return _NOTHING
+        if self.wants_reasoning and (thought := self._thinking.feed(text)):
+            told += self.feed_reasoning(thought, now)
         if self.wants_deltas:
             told.append(DeltaReceived(at=now - self.began_at, attempt=self.attempt, text=text))
         partial = self._take(text, now, told if self.wants_transitions else None)
@@ -156,6 +169,23 @@ class Intake:
             if not text:
                 return None
         return self._take(text, now, None)
+
+    def feed_reasoning(self, text: str, now: float) -> Sequence[StreamEvent]:
+        """Take a piece of the model's reasoning."""
+        self.note_reasoning(now)
+        if not self.wants_reasoning:
+            return _NOTHING
+        return [ReasoningReceived(at=now - self.began_at, attempt=self.attempt, text=text)]
+
+    def note_reasoning(self, now: float) -> None:
+        """The model reasons."""
+        if self.first_reasoning_at is None:
+            self.first_reasoning_at = now
+
+    @property
+    def thought(self) -> str:
+        """What the model wrote into its text as reasoning, between tags at the beginning."""
+        return thought_in(self.text, self._tags)
 
     def rest(self) -> str:
         """The provider's stream has ended: what is still to be fed, half a character that stays alone."""

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any
 
 from instructor_stream_ext.core.bounds import Bounds
+from instructor_stream_ext.core.document.reasoning import Tags
 from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.errors import (
     NoOutput,
@@ -78,6 +79,8 @@ class StreamMachine(Intake):
         limits: Bounds in size.
         timeouts: Bounds in time.
         deltas: Whether somebody listens to `DeltaReceived`.
+        reasoning: Whether somebody listens to `ReasoningReceived`.
+        tags: Between which a model may reason in its text.
         transitions: Whether somebody needs fields and items told as they happen.
     """
 
@@ -90,6 +93,8 @@ class StreamMachine(Intake):
         timeouts: Timeouts | None = None,
         deltas: bool = False,
         transitions: bool = False,
+        reasoning: bool = False,
+        tags: Tags | None = None,
     ) -> None:
         self.bounds = Bounds(timeouts or Timeouts())
         self.state = State.NEW
@@ -102,7 +107,15 @@ class StreamMachine(Intake):
         self.from_cache = False
         self._ended_at: float | None = None
         self._earlier_chars = 0
-        super().__init__(parser=parser, policy=policy, limits=limits, deltas=deltas, transitions=transitions)
+        super().__init__(
+            parser=parser,
+            policy=policy,
+            limits=limits,
+            deltas=deltas,
+            transitions=transitions,
+            reasoning=reasoning,
+            tags=tags,
+        )
 
     def _fresh_attempt(self) -> None:
         super()._fresh_attempt()
@@ -121,6 +134,7 @@ class StreamMachine(Intake):
 
         return StreamStats(
             first_delta_at=since(self._first_delta_at),
+            first_reasoning_at=since(self.first_reasoning_at),
             first_partial_at=since(self._first_partial_at),
             ended_at=since(self._ended_at),
             longest_gap=self._longest_gap,
@@ -196,7 +210,7 @@ class StreamMachine(Intake):
     @property
     def is_quiet(self) -> bool:
         """Whether nobody but the consumer of partials listens, so that `take` does."""
-        return not (self.wants_deltas or self.wants_transitions or self.bounds.any)
+        return not (self.wants_deltas or self.wants_transitions or self.wants_reasoning or self.bounds.any)
 
     def poll(self, now: float) -> Sequence[StreamEvent]:
         """Look at the clock without news from the provider.

@@ -290,6 +290,15 @@ FAMILY = Family(
     usage_names=(UsageNames("prompt_tokens", "completion_tokens", "total_tokens"),),
     holders={
         "cerebras": ("response", "_iterator"),
+        "groq": ("response", "_iterator"),
+        "litellm": ("completion_stream", "streaming_response", "response_iterator", "response"),
+        "openai": ("response", "_iterator"),
+        "writerai": ("response", "_iterator"),
+    },
+    telemetry={"azure_openai": "azure.ai.openai"},
+    litellm={
+        "azure": ("TOOLS", _PIECES),
+        "deepseek": ("TOOLS", _PIECES),
         "groq": ("MD_JSON", _GROQ),
         "hosted_vllm": ("JSON_SCHEMA", _ANY_SERVER),
         "ollama": ("MD_JSON", _OLLAMA),

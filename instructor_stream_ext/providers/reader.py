@@ -56,6 +56,8 @@ class Reader(Protocol):
         switched: Set when the chunk read last began another answer after text of this one had arrived; the text it
             returned belongs to the new one.
         reasoned: Whether any reasoning came.
+        tells_reasoning: Whether somebody wants it piece by piece.
+        thoughts: If so, the new pieces; the caller takes them out.
     """
 
     aside: list[str]
@@ -67,6 +69,13 @@ class Reader(Protocol):
     response_id: str | None
     switched: Switch | None
     reasoned: bool
+    tells_reasoning: bool
+    thoughts: list[str]
+
+    @property
+    def reasoning(self) -> str:
+        """All reasoning so far that came apart from the text."""
+        ...
 
     @property
     def usage(self) -> Usage | None:
@@ -118,6 +127,8 @@ class Reading:
         self.response_id: str | None = None
         self.switched: Switch | None = None
         self.reasoned = False
+        self.tells_reasoning = False
+        self.thoughts: list[str] = []
         self._began = False
         self._usage: Any = None
         self._content = Written()
@@ -133,6 +144,11 @@ class Reading:
     def usage(self) -> Usage | None:
         """The tokens the provider counted; None if it has not said."""
         return None if self._usage is None else tokens(self._usage)
+
+    @property
+    def reasoning(self) -> str:
+        """All reasoning so far that came apart from the text."""
+        return self._thought.getvalue()
 
     @property
     def has_ended(self) -> bool:
@@ -216,6 +232,8 @@ class Reading:
         """Take reasoning: it shows life, and is never text of the answer."""
         self.alive = self.reasoned = True
         self._thought.write(text)
+        if self.tells_reasoning and text:
+            self.thoughts.append(text)
 
     def _refuse(self, text: str) -> None:
         """Take a piece of a refusal: text of the answer, but no document."""

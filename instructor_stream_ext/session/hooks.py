@@ -31,6 +31,7 @@ from instructor_stream_ext.core.events import (
     ItemCompleted,
     PartialEmitted,
     Path,
+    ReasoningReceived,
     StreamCancelled,
     StreamCompleted,
     StreamEnded,
@@ -72,6 +73,7 @@ class HookArguments(TypedDict, Generic[T], total=False):
 
     on_start: _One[StreamStarted]
     on_delta: _One[str]
+    on_reasoning: _One[str]
     on_partial: _One[T]
     on_transition: _One[FieldTransition]
     on_item: Callable[[Any, Path], object] | Iterable[Callable[[Any, Path], object]] | None
@@ -82,7 +84,19 @@ class HookArguments(TypedDict, Generic[T], total=False):
     on_event: Callable[[StreamEvent[T]], object] | Sink | Iterable[Callable[[StreamEvent[T]], object] | Sink] | None
 
 
-HOOK_NAMES = ("start", "delta", "partial", "transition", "item", "restart", "final", "error", "end", "event")
+HOOK_NAMES = (
+    "start",
+    "delta",
+    "reasoning",
+    "partial",
+    "transition",
+    "item",
+    "restart",
+    "final",
+    "error",
+    "end",
+    "event",
+)
 
 
 def hook_of(event: StreamEvent) -> tuple[str, tuple[Any, ...]]:  # noqa: C901, PLR0911  one case per event
@@ -92,6 +106,8 @@ def hook_of(event: StreamEvent) -> tuple[str, tuple[Any, ...]]:  # noqa: C901, P
             return "partial", (event.partial,)
         case DeltaReceived():
             return "delta", (event.text,)
+        case ReasoningReceived():
+            return "reasoning", (event.text,)
         case FieldTransition():
             return "transition", (event,)
         case ItemCompleted():
@@ -310,6 +326,7 @@ class Dispatch:
         self._named = {name: hooks.handlers(name) for name in HOOK_NAMES if name in hooks}
         self.deltas = bool(self._all) or "delta" in hooks
         self.transitions = bool(self._all) or "transition" in hooks or "item" in hooks
+        self.reasoning = bool(self._all) or "reasoning" in hooks
         self.silent = not hooks
 
     def calls(self, event: Event) -> list[Call] | tuple[()]:

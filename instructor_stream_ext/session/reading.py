@@ -130,9 +130,13 @@ class Reading(Teller):
 
         def step(chunk: Any) -> Any:
             text = read(chunk)
-            usual = not (reader.aside or reader.switched is not None or reader.error is not None or self._leaving)
-            if is_quiet and usual:
+            usual = not (
+                reader.aside or reader.thoughts or reader.switched or reader.error is not None or self._leaving
+            )
+            if is_quiet and usual and not self._leaving:
                 if not text:
+                    if reader.reasoned:
+                        machine.note_reasoning(clock())
                     return None
                 partial = take(text, clock())
                 if machine.fault is None:
@@ -155,6 +159,7 @@ class Reading(Teller):
         """Read the provider's stream to its end; True if `stop_when` or the last item wanted ended it."""
         self._flowing = False
         self.step = self._first_chunk
+        connection.reader.tells_reasoning = self.machine.wants_reasoning
         while (events := (yield from self._next_events(connection))) is not None:
             if (yield from self._settled(events)):
                 return True
@@ -182,7 +187,9 @@ class Reading(Teller):
             bounds.arrived(now, alive=False)
             return events
         bounds.arrived(now, alive=reader.alive)
-        if reader.switched is not None or reader.aside:
+        if reader.reasoned:
+            machine.note_reasoning(now)
+        if reader.switched is not None or reader.aside or reader.thoughts:
             yield from self._unusual(connection, reader)
         text, self._text = self._text, ""
         return machine.feed(text, now) if text else ()
@@ -294,6 +301,9 @@ class Reading(Teller):
                 self._restart(RestartReason.FALLBACK, None, from_model=switched.from_model, to_model=switched.to_model)
             )
             yield from self._tell(machine.start(now, switched.to_model, connection.provider))
+        thoughts, reader.thoughts = reader.thoughts, []
+        for piece in thoughts:
+            yield from self._tell(machine.feed_reasoning(piece, now))
         asides, reader.aside = reader.aside, []
         for piece in asides:
             yield from self._tell(machine.feed_aside(piece, now))

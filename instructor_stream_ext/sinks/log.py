@@ -25,6 +25,7 @@ from instructor_stream_ext.core.events import (
     Outcome,
     PartialEmitted,
     Path,
+    ReasoningReceived,
     StreamCancelled,
     StreamCompleted,
     StreamEnded,
@@ -151,6 +152,8 @@ class _StreamLog:
         self._number = next(_numbers)
         self._last_at = 0.0
         self._has_text = False
+        self._reasoning_since: float | None = None
+        self._reasoned = 0
         self._lines = 0
 
     def take(self, event: StreamEvent) -> None:  # noqa: C901  one case per event
@@ -158,9 +161,11 @@ class _StreamLog:
         match event:
             case StreamStarted(model=model, provider=provider):
                 self._has_text = False
+                self._reasoning_since, self._reasoned = None, 0
                 self._line(event, "attempt_started", f"attempt {event.attempt} started", model=model, provider=provider)
             case DeltaReceived() if not self._has_text:
                 self._has_text = True
+                self._end_reasoning(event)
                 self._line(event, "first_text", "first text")
             case FieldTransition(path=path, after=FieldState.COMPLETE) if path and not isinstance(path[-1], int):
                 self._change(event, "field_complete", "complete", event.value)
@@ -177,6 +182,8 @@ class _StreamLog:
                     from_model=event.from_model,
                     to_model=event.to_model,
                 )
+            case ReasoningReceived(text=text):
+                self._reason(event, text)
             case StreamCompleted():
                 self._line(event, "gate_passed", "gate passed")
             case StreamFailed(error=error):
@@ -187,6 +194,20 @@ class _StreamLog:
                 pass
             case _:
                 assert_never(event)
+
+    def _reason(self, event: ReasoningReceived, text: str) -> None:
+        """Say once that the model reasons; never what."""
+        if self._reasoning_since is None:
+            self._reasoning_since = event.at
+            self._line(event, "reasoning_began", "reasoning")
+        self._reasoned += len(text)
+
+    def _end_reasoning(self, event: DeltaReceived) -> None:
+        if self._reasoning_since is None:
+            return
+        seconds = event.at - self._reasoning_since
+        said = f"reasoned for {seconds:.1f} s, {self._reasoned} characters"
+        self._line(event, "reasoning_ended", said, seconds=seconds, chars=self._reasoned)
 
     def _change(self, event: Change, kind: str, said: str, value: Any) -> None:
         log = self._log

@@ -19,6 +19,7 @@ from instructor_stream_ext.core.events import (
     ItemCompleted,
     Outcome,
     PartialEmitted,
+    ReasoningReceived,
     StreamCancelled,
     StreamCompleted,
     StreamEnded,
@@ -159,7 +160,9 @@ class _StreamSpan:
                 self._facts[NAMES["error"]] = type(error).__qualname__
             case StreamEnded():
                 self._end(event)
-            case FieldTransition() | ItemCompleted() | PartialEmitted() | StreamCompleted() | StreamCancelled():
+            case FieldTransition() | ItemCompleted() | PartialEmitted() | ReasoningReceived():
+                pass
+            case StreamCompleted() | StreamCancelled():
                 pass
             case _:
                 assert_never(event)

@@ -25,6 +25,7 @@ from instructor_stream_ext.core.events import (
     ItemCompleted,
     PartialEmitted,
     Path,
+    ReasoningReceived,
     StreamCancelled,
     StreamCompleted,
     StreamEnded,
@@ -165,6 +166,10 @@ class _Row(NamedTuple):
     state: FieldState
 
 
+_SHOWN_OF_THOUGHT = 60
+"""Characters of the newest reasoning that are shown while there is no partial yet."""
+
+
 class _Board:
     """What is to be seen at this moment. rich asks for it ten times a second, whatever the pace of the stream."""
 
@@ -173,6 +178,7 @@ class _Board:
         self.total = total
         self.partial: Any = None
         self.note = ""
+        self.thought = ""
         self.items = 0
         self._items_at: Path | None = None
         self._states: dict[Path, FieldState] = {}
@@ -204,6 +210,8 @@ class _Board:
                 self.items = 0
                 self._items_at = None
                 self._states = {}
+            case ReasoningReceived(text=text):
+                self.thought = (self.thought + text)[-_SHOWN_OF_THOUGHT:]
             case StreamCompleted(result=result):
                 self.partial = result
             case StreamStarted() | StreamFailed() | StreamCancelled() | StreamEnded():
@@ -227,6 +235,8 @@ class _Board:
         if self._first_delta_at is not None and elapsed > self._first_delta_at:
             pace = self._chars / _CHARS_PER_TOKEN / (elapsed - self._first_delta_at)
             said.append(f"~{pace:.0f} tokens/s")
+        if self.thought and self.partial is None:
+            said.append(f"thinking: {visible(self.thought, lines=False)}")
         if self.note:
             said.append(self.note)
         return " · ".join(said)

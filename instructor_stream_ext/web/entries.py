@@ -9,6 +9,7 @@ from instructor_stream_ext.core.events import (
     Event,
     ItemCompleted,
     Outcome,
+    ReasoningReceived,
     RestartReason,
     StreamCancelled,
     StreamEnded,
@@ -51,6 +52,8 @@ def as_bytes(event: Event) -> bytes:
     match event:
         case StreamStarted():
             said |= {"model": event.model, "provider": event.provider}
+        case ReasoningReceived():
+            said |= {"text": event.text}
         case Shown():
             said |= {"partial": event.partial, "sequence": event.sequence, "json": event.json_text}
         case Finished():
@@ -77,6 +80,8 @@ def as_event(entry: bytes) -> Event | None:  # noqa: PLR0911  one case per event
             return Shown(json_text=said.pop("json"), **said)
         case "final":
             return Finished(json_text=said.pop("json"), **said)
+        case "reasoning":
+            return ReasoningReceived(**said)
         case "item":
             return ItemCompleted(**{**said, "path": tuple(said["path"])})
         case "restart":
@@ -105,6 +110,7 @@ _KINDS: dict[type[Event], str] = {
     StreamStarted: "started",
     Shown: "partial",
     Finished: "final",
+    ReasoningReceived: "reasoning",
     ItemCompleted: "item",
     StreamRestarted: "restart",
     Failed: "failed",

@@ -12,6 +12,7 @@ from instructor_stream_ext.core.events import (
     Event,
     ItemCompleted,
     PartialEmitted,
+    ReasoningReceived,
     StreamCancelled,
     StreamCompleted,
     StreamEnded,
@@ -62,7 +63,7 @@ class Feed:
 
     def __init__(self, stream: AnyStream) -> None:
         self._stream = checked(stream)
-        self._events: AsyncIterator[Any] = self._stream.picked(self._pick)
+        self._events: AsyncIterator[Any] = self._stream.picked(self._pick, reasoning=True)
         self._number = 0
         self._failed = False
 
@@ -83,7 +84,7 @@ class Feed:
             case ItemCompleted():
                 taken = self._stream.taken(event)
                 return replace(event, item=jsonable(taken[0])) if taken else NOTHING
-            case StreamStarted() | StreamRestarted() | StreamCancelled() | StreamEnded():
+            case ReasoningReceived() | StreamStarted() | StreamRestarted() | StreamCancelled() | StreamEnded():
                 return event
             case _:
                 return NOTHING

@@ -64,6 +64,7 @@ class Tags:
             ("head"), an opening tag ("open"), or what may open a document.
         broken: The same within JSON that is broken, whose brackets are counted; or a code fence ("fence").
         close: Finds what closes reasoning that was opened.
+        opening: Finds an opening tag.
         bracketed: The tags that begin as a document may.
         longest: Characters a tag has at most.
     """
@@ -71,6 +72,7 @@ class Tags:
     point: re.Pattern[str]
     broken: re.Pattern[str]
     close: re.Pattern[str]
+    opening: re.Pattern[str]
     bracketed: tuple[str, ...]
     longest: int
 
@@ -102,6 +104,7 @@ def _compiled(more: tuple[tuple[str, str], ...]) -> Tags:
         point=re.compile(rf"{tags}|[{{\[]"),
         broken=re.compile(rf"{tags}|(?P<fence>```)|[{{\[}}\]]"),
         close=re.compile("|".join((closing, *_CLOSING_OPENED))),
+        opening=re.compile(opening),
         bracketed=(*_BRACKETED, *(part for part in given if part.startswith(("{", "[")))),
         longest=max(_LONGEST, *map(len, given), 0),
     )

@@ -6,7 +6,14 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from instructor_stream_ext.core.events import Event, ItemCompleted, StreamCancelled, StreamEnded, StreamRestarted
+from instructor_stream_ext.core.events import (
+    Event,
+    ItemCompleted,
+    ReasoningReceived,
+    StreamCancelled,
+    StreamEnded,
+    StreamRestarted,
+)
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
 from instructor_stream_ext.web.protocols.patches import patch
@@ -52,6 +59,8 @@ class AGUI:
                 return self._state(event.result)
             case ItemCompleted():
                 return _custom("item", {"path": list(event.path), "item": event.item})
+            case ReasoningReceived():
+                return _custom("reasoning", event.text)
             case StreamRestarted():
                 self._shown = _NOTHING
                 return _custom("restart", restart_of(event))

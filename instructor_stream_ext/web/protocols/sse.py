@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from instructor_stream_ext.core.events import Event, ItemCompleted, StreamCancelled, StreamEnded, StreamRestarted
+from instructor_stream_ext.core.events import (
+    Event,
+    ItemCompleted,
+    ReasoningReceived,
+    StreamCancelled,
+    StreamEnded,
+    StreamRestarted,
+)
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
 
@@ -13,7 +20,7 @@ __all__ = ["ServerSentEvents"]
 
 
 class ServerSentEvents:
-    """`event: partial`, `final`, `item`, `restart` and `error`, each with one `data:` line of JSON."""
+    """`event: partial`, `final`, `item`, `reasoning`, `restart` and `error`, each with one `data:` line of JSON."""
 
     content_type = SSE
     headers: Mapping[str, str] = {}
@@ -33,6 +40,8 @@ class ServerSentEvents:
                 return sse(event.result, "final")
             case ItemCompleted():
                 return sse({"path": list(event.path), "item": event.item}, "item")
+            case ReasoningReceived():
+                return sse(event.text, "reasoning")
             case StreamRestarted():
                 return sse(restart_of(event), "restart")
             case Failed():
