@@ -21,7 +21,7 @@ import typer
 from instructor_stream_ext.client.response_model import shape_of
 from instructor_stream_ext.core.errors import MissingExtra, StreamError
 from instructor_stream_ext.core.text import visible
-from instructor_stream_ext.testing.checks import check_tape, scrub_tape
+from instructor_stream_ext.testing.checks import check_tape, scrub_tape, secrets_on
 from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.payload import pieces
 from instructor_stream_ext.testing.tape import Take, load_tape, sidecar_of
@@ -244,6 +244,49 @@ def _chart(take: Take, found: list[Piece], total: int) -> Iterator[str]:
         bar = "█" * round(WIDTH * so_far / total) if total else ""
         marks = "·" * min(len(here), 9) + ("+" if len(here) > 9 else "")  # noqa: PLR2004 - what fits the column
         yield f"   {start:8.3f} s {marks:<10} {bar:<{WIDTH}} {so_far:>6} chars".rstrip()
+
+
+@app.command(epilog=_CODES)
+@_faults_in_one_line
+def view(
+    tape: TapeArgument,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A response model as module:Class; without one, partials are the text's JSON."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the page into this file, which needs nothing else, and serve nothing.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Where to serve it; 0 takes any that is free.", min=0, max=65535)] = 0,
+    *,
+    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+) -> None:
+    """Look into a recorded stream on one local page: what each chunk did, at any speed.
+
+    The page has a time line, the events as they came, the text, the partial as a tree with what just changed,
+    transitions, usage, and why the stream ended. A tape on which `check` finds secrets is refused: `scrub` it first.
+    """
+    from instructor_stream_ext.testing.player import look_into, page_of, serve
+
+    response_model = None if model is None else _model(model)
+    loaded = load_tape(tape)
+    if secrets := secrets_on(tape):
+        _give_up(f"{secrets[0]}; take it off with: instructor-stream scrub {tape}", NO)
+    page = page_of(look_into(loaded, response_model))
+    if html is not None:
+        html.write_text(page, encoding="utf-8")
+        typer.echo(f"{html}: {len(page)} characters")
+        return
+
+    def ready(address: str, _: object) -> None:
+        typer.echo(f"{tape} is shown at {address} until you press Ctrl-C")
+        if open_it:
+            typer.launch(address)
+
+    try:
+        serve(page, port, ready)
+    except KeyboardInterrupt:
+        typer.echo()
 
 
 @app.command(epilog=_CODES)

@@ -15,7 +15,7 @@ from instructor_stream_ext.testing.payload import has_end_signal, is_stream
 from instructor_stream_ext.testing.scrub import Finding, Scrubber
 from instructor_stream_ext.testing.tape import End, Take, body_of, load_tape, sidecar_of
 
-__all__ = ["check_tape", "scrub_tape"]
+__all__ = ["check_tape", "scrub_tape", "secrets_on"]
 
 _NO_BODY = frozenset({204, 304})
 _ENDPOINTS = re.compile(
@@ -26,6 +26,16 @@ _ENDPOINTS = re.compile(
 """Where the providers' models are asked."""
 _PROMPTS = frozenset({"contents", "messages", "prompt"})
 """The fields in which a model is asked something."""
+
+
+_EMPTY = "the body is empty"
+_ENDLESS = "the stream has no end signal, and no sidecar declares it abandoned or cut"
+
+
+def secrets_on(path: Path) -> list[str]:
+    """What `check_tape` finds that must not be shown to anybody, a line each."""
+    found = check_tape(path)
+    return [f"{file}:{one.line}: {one}" for file, one in found if one.what not in (_EMPTY, _ENDLESS)]
 
 
 def check_tape(path: Path, scrubber: Scrubber | None = None) -> Iterator[tuple[Path, Finding]]:
@@ -63,12 +73,12 @@ def _faults_of(take: Take, scrubber: Scrubber) -> Iterator[str]:
     body, kind = take.body, take.content_type
     if not body and take.status not in _NO_BODY and is_llm(take):
         if take.end in (End.COMPLETE, End.ERROR) and "Timeout" not in take.error:
-            yield "the body is empty"
+            yield _EMPTY
         return
     for what in scrubber.hidden(body):
         yield f"{what} is in the model's text, spread over several pieces; mask it with instructor-stream scrub"
     if is_llm(take) and take.end is End.COMPLETE and is_stream(body, kind) and not has_end_signal(body, kind):
-        yield "the stream has no end signal, and no sidecar declares it abandoned or cut"
+        yield _ENDLESS
 
 
 def is_llm(take: Take) -> bool:

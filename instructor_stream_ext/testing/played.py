@@ -13,7 +13,7 @@ from instructor_stream_ext.testing.fakes import chat_chunk
 from instructor_stream_ext.testing.payload import Piece, pieces
 from instructor_stream_ext.testing.tape import End, Take
 
-__all__ = ["played_client"]
+__all__ = ["arrivals", "played_client"]
 
 _CUT_SHORT = frozenset({"length", "max_tokens", "max_output_tokens", "response.incomplete"})
 
@@ -35,7 +35,7 @@ def played_client(take: Take, speed: float) -> StreamClient:
 def _chunks(take: Take, pace: Pace) -> Iterator[Any]:
     left = pace.start()
     word = None
-    for at, piece in _arrivals(take):
+    for at, piece in arrivals(take):
         pace.wait(left(at))
         if piece.error:
             raise ConnectionError(f"the provider reported an error: {piece.error}")
@@ -62,7 +62,7 @@ def _finish(word: str | None) -> str | None:
     return "content_filter" if lowered in ("content_filter", "safety", "refusal") else "stop"
 
 
-def _arrivals(take: Take) -> Iterator[tuple[float, Piece]]:
+def arrivals(take: Take) -> Iterator[tuple[float, Piece]]:
     """Each event of a take and the instant at which it was whole."""
     found = iter(pieces(take.body, take.content_type))
     piece, place = next(found, None), 0

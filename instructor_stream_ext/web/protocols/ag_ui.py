@@ -14,9 +14,9 @@ from instructor_stream_ext.core.events import (
     StreamEnded,
     StreamRestarted,
 )
+from instructor_stream_ext.core.patches import patch
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
-from instructor_stream_ext.web.protocols.patches import patch
 from instructor_stream_ext.web.protocols.sse import restart_of, usage_of
 
 __all__ = ["AGUI"]

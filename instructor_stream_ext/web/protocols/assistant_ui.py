@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from instructor_stream_ext.core.events import Event, StreamCancelled, StreamEnded, StreamRestarted
+from instructor_stream_ext.core.patches import Place, changes
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
-from instructor_stream_ext.web.protocols.patches import Place, changes
 
 __all__ = ["AssistantUI"]
 
@@ -58,15 +58,14 @@ class AssistantUI:
     def _operations(before: Any, after: Any) -> list[dict[str, Any]]:
         """The operations that make one of the other; where something goes, all is set."""
         made: list[dict[str, Any]] = []
-        for name, place, value in changes(before, after, ()):
-            if name == "remove":
+        for change in changes(before, after):
+            if change.kind == "remove":
                 return [_set((), after)]
-            old = _at(before, place) if name == "replace" else None
-            if isinstance(old, str) and old and isinstance(value, str) and value.startswith(old):
-                path = [str(step) for step in place]
-                made.append({"type": "append-text", "path": path, "value": value[len(old) :]})
+            if change.before and (grown := change.grown) is not None:
+                path = [str(step) for step in change.place]
+                made.append({"type": "append-text", "path": path, "value": grown})
             else:
-                made.append(_set(place, value))
+                made.append(_set(change.place, change.value))
         return made
 
     def heartbeat(self) -> bytes:
@@ -76,9 +75,3 @@ class AssistantUI:
 
 def _set(place: Place, value: Any) -> dict[str, Any]:
     return {"type": "set", "path": [str(step) for step in place], "value": value}
-
-
-def _at(data: Any, place: Place) -> Any:
-    for step in place:
-        data = data[step]
-    return data

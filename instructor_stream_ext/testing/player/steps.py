@@ -1,0 +1,162 @@
+"""What each event of a recorded stream did: its text, the partial after it, the transitions, the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from instructor_stream_ext.client.response_model import shape_of
+from instructor_stream_ext.core.document.snapshots import PartialParser
+from instructor_stream_ext.core.events import EndKind, EndSignal, Event, FieldTransition, ItemCompleted, PartialEmitted
+from instructor_stream_ext.core.machine import StreamMachine
+from instructor_stream_ext.core.patches import Change, changes
+from instructor_stream_ext.core.types.compile import compile_plan
+from instructor_stream_ext.core.types.response import Plan
+from instructor_stream_ext.providers.reader import end_of
+from instructor_stream_ext.testing.payload import Piece
+from instructor_stream_ext.testing.played import arrivals
+from instructor_stream_ext.testing.tape import Take, Tape
+
+__all__ = ["look_into"]
+
+_SHOWN = 20_000
+"""Characters of an event that are shown."""
+
+
+def look_into(tape: Tape, model: Any = None) -> dict[str, Any]:
+    """All that the page shows of a cassette, as JSON-ready data.
+
+    Args:
+        tape: The cassette.
+        model: The response model; without one, partials are the JSON as it stands in the text.
+    """
+    plan = compile_plan(Any) if model is None else shape_of(model).plan
+    name = "" if model is None else getattr(model, "__name__", repr(model))
+    return {"name": tape.path.name, "model": name, "takes": [_take(take, plan) for take in tape.takes]}
+
+
+def _take(take: Take, plan: Plan) -> dict[str, Any]:
+    watch = _Watch(plan)
+    steps = [watch.step(at, piece, raw) for at, piece, raw in _events(take)]
+    return {
+        "request": f"{take.method} {take.url}",
+        "status": take.status,
+        "type": take.content_type,
+        "bytes": len(take.body),
+        "duration": round(take.duration, 4),
+        "timed": take.timed,
+        "end": str(take.end),
+        "error": take.error,
+        "outcome": watch.outcome(),
+        "usage": watch.usage,
+        "steps": steps,
+    }
+
+
+def _events(take: Take) -> Iterator[tuple[float, Piece, str]]:
+    """Each event with its instant and the bytes that it stood in, as text."""
+    start = 0
+    for at, piece in arrivals(take):
+        raw = take.body[start : piece.stop].decode(errors="replace")
+        start = piece.stop
+        yield at, piece, raw if len(raw) <= _SHOWN else f"{raw[:_SHOWN]} ... {len(raw) - _SHOWN} more"
+
+
+class _Watch:
+    """One take, fed to a machine event by event."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._machine = StreamMachine(parser=lambda: PartialParser(plan, search=True), transitions=True)
+        self._machine.begin(0.0)
+        self._machine.start(0.0, None, None)
+        self._word: str | None = None
+        self._problem = ""
+        self._shown: Any = None
+        self.usage: Any = None
+
+    def step(self, at: float, piece: Piece, raw: str) -> dict[str, Any]:
+        """What an event did."""
+        events = self._fed(piece.text, at) if piece.text and not self._problem else []
+        self._word = piece.end or self._word
+        self._problem = self._problem or piece.error
+        self.usage = _usage(raw) or self.usage
+        partials = [event.partial for event in events if isinstance(event, PartialEmitted)]
+        step: dict[str, Any] = {"at": round(at, 4), "raw": raw, "text": piece.text}
+        if partials:
+            shown = _jsonable(partials[-1])
+            step["changes"] = list(map(_changed, changes(self._shown, shown)))
+            self._shown = shown
+        told = [_said(event) for event in events if isinstance(event, FieldTransition | ItemCompleted)]
+        if told:
+            step["transitions"] = told
+        return step | {name: said for name, said in (("end", piece.end), ("error", piece.error)) if said}
+
+    def _fed(self, text: str, at: float) -> list[Event]:
+        machine = self._machine
+        events: list[Event] = list(machine.feed(text, at))
+        while machine.has_draft:
+            events += machine.begin_anew(at)
+        if machine.fault is not None:
+            self._problem = str(machine.fault)
+        return events
+
+    def outcome(self) -> str:
+        """Why the stream ended, in a sentence."""
+        if self._problem:
+            return self._problem
+        said = f"the provider said {self._word!r}" if self._word else "the provider said nothing of an end"
+        kind = end_of(self._word).kind if self._word else None
+        if kind is not None and kind not in (EndKind.COMPLETE, EndKind.UNKNOWN):
+            return f"{said}: the answer is {kind.value}"
+        self._machine.settle(None if kind is None else EndSignal(kind, self._word or ""), 0.0)
+        parser = self._machine.parser
+        whole = parser is not None and parser.complete
+        return f"{said}; the document is {'whole' if whole else 'not whole'}"
+
+
+def _said(event: FieldTransition | ItemCompleted) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in event.path)
+    place = "".join(steps).lstrip(".") or "document"
+    if isinstance(event, ItemCompleted):
+        return f"{place}: item complete"
+    return f"{place}: {event.before.value} → {event.after.value}"
+
+
+def _changed(change: Change) -> list[Any]:
+    """A change of the partial, short: `[place]` for what goes, `[place, value]`, `[place, null, text]` for growth."""
+    if change.kind == "remove":
+        return [change.place]
+    grown = change.grown
+    return [change.place, change.value] if grown is None else [change.place, None, grown]
+
+
+def _usage(raw: str) -> Any:
+    """The tokens that an event tells of, in the provider's own words."""
+    for line in raw.splitlines():
+        text = line.removeprefix("data:").strip()
+        if not text.startswith("{"):
+            continue
+        try:
+            said = json.loads(text)
+        except ValueError:
+            continue
+        for place in (said, said.get("response"), said.get("message")):
+            found = place.get("usage") or place.get("usageMetadata") if isinstance(place, Mapping) else None
+            if isinstance(found, Mapping):
+                return found
+    return None
+
+
+def _jsonable(value: Any) -> Any:
+    """A partial as JSON-ready data."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_jsonable(item) for item in value]
+    return to_jsonable_python(value, fallback=str, inf_nan_mode="null")
