@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import certifi
+import hypothesis
 import pytest
 
 from tests.server.server import ScriptedServer
@@ -51,6 +52,11 @@ def _guard(event: str, arguments: tuple[Any, ...]) -> None:
         address = arguments[1]
         if isinstance(address, tuple) and not _is_loopback(address[0]):
             raise NetworkBlockedError(f"a test tried to connect to {address!r}")
+
+
+# hypothesis builds its tables of Unicode with the first text that it draws, which may take seconds on a busy machine.
+hypothesis.settings.register_profile("busy", suppress_health_check=[hypothesis.HealthCheck.too_slow], deadline=None)
+hypothesis.settings.load_profile("busy")
 
 
 def pytest_configure() -> None:

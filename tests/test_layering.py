@@ -102,7 +102,7 @@ ROOMS = {
         extras="redis",
     ),
     "testing": Room(
-        "_instructor client core testing",
+        "_instructor client core providers testing",
         standard="asyncio base64 binascii http importlib os pathlib random secrets socket struct threading time "
         "unittest urllib warnings zlib",
         packages="hypothesis openai pydantic pydantic_core vcr yaml",
