@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest test-oldest check bench record record-demo constraints clean
+.PHONY: help demo web quick test test-newest test-oldest check bench record record-demo constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ $(DEV): $(INPUTS) | $(BIN)/python
 
 demo: $(RUNTIME) ## Watch a recorded stream fill in, live
 	@$(BIN)/python -m instructor_stream_ext.demo
+
+web: $(DEV) ## Serve the example's web page, over a recorded stream or, with a key, over OpenAI
+	@$(BIN)/python examples/web/app.py
+
+quick: $(DEV) ## Run the fast half of the tests: core, providers, session
+	@$(BIN)/python -m pytest -q -n 2 tests/core tests/providers/test_[a-bd-o]*.py tests/session/test_[adfrst]*.py tests/client/test_[cprs]*.py
 
 test: $(DEV) ## Run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
