@@ -80,7 +80,7 @@ class TestInABrowser:
         assert found["axe"] == []
 
     async def test_cancelling_reaches_the_provider(self, server: ScriptedServer) -> None:
-        server.add(reply(BEGUN, arrange=lambda chunks: [sends(chunks), Wait(Signal())]))
+        server.add(reply(BEGUN, arrange=lambda chunks: [sends(chunks[:12]), Wait(Signal())]))
         async with running(base_url=f"{server.url}/v1") as url:
             assert await seen("cancels", url) == {"status": "Cancelled", "problem": False}
             assert await asyncio.to_thread(server.exchanges[0].disconnected.wait, 10)
