@@ -51,7 +51,7 @@ class Listening:
     # ------------------------------------------------------------------ while a request is sent
 
     def _opening_hooks(self) -> InstructorHooks:
-        """Hooks for instructor's part: they note the request and pass it on; all others are told by the script."""
+        """Hooks for instructor's part: they note the request and pass it on; the session tells all others."""
         hooks = InstructorHooks()
         hooks.on("completion:kwargs", self._note_request)
         hooks.on("completion:response", self._catch_stream)

@@ -170,7 +170,7 @@ class CallMaker:
             meter=link.meter,
         )
 
-    def partial_script(
+    def partial_session(
         self, response_model: Any, messages: Any, kwargs: dict[str, Any], *, for_create: bool = False
     ) -> tuple[Session, Any]:
         """A stream of partials, not yet begun, and its conversation; for `create` with the errors that it raises."""
@@ -178,14 +178,14 @@ class CallMaker:
         messages = as_messages(messages, kwargs)
         return self._session(shape_of(response_model), messages, kwargs, for_create=for_create), messages
 
-    def item_script(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
+    def item_session(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
         """A stream of items, not yet begun, and its conversation."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
         on_bad = kwargs.pop("on_bad_item", "reask")
         return self._session(item_shape(response_model), messages, kwargs, on_bad=on_bad), messages
 
-    def text_script(self, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
+    def text_session(self, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
         """A stream of plain text, not yet begun, and its conversation."""
         messages = as_messages(messages, kwargs)
         return self._session(None, messages, {**kwargs, "max_retries": 0}), messages

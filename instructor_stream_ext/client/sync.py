@@ -51,7 +51,7 @@ class StreamClient(Client):
             StreamMisuse: The response model or a hook cannot work; nothing has been sent.
         """
         call = {**options, "max_retries": max_retries, "context": context, "strict": strict}
-        return PartialStream(*self._calls.partial_script(response_model, messages, call))
+        return PartialStream(*self._calls.partial_session(response_model, messages, call))
 
     stream = create_partial
 
@@ -80,7 +80,7 @@ class StreamClient(Client):
             StreamMisuse: The response model or a hook cannot work; nothing has been sent.
         """
         call = {**options, "max_retries": max_retries, "context": context, "strict": strict}
-        return ItemStream(*self._calls.item_script(response_model, messages, call))
+        return ItemStream(*self._calls.item_session(response_model, messages, call))
 
     def stream_text(
         self, messages: Any = None, *, by: By = "delta", buffer: int = 1, **options: Unpack[CallArguments[str]]
@@ -98,7 +98,7 @@ class StreamClient(Client):
         """
         pieces = Pieces(by, buffer)
         plain = by == "delta" and buffer == 1
-        return TextStream(*self._calls.text_script(messages, {**options}), None if plain else pieces)
+        return TextStream(*self._calls.text_session(messages, {**options}), None if plain else pieces)
 
     @overload
     def create(
@@ -211,11 +211,11 @@ class StreamClient(Client):
             text.get_final_response()
             answer = text.completion
             return answer, answer
-        script, conversation = self._calls.partial_script(response_model, messages, kwargs, for_create=True)
-        result: PartialStream[Any] = PartialStream(script, conversation)
+        session, conversation = self._calls.partial_session(response_model, messages, kwargs, for_create=True)
+        result: PartialStream[Any] = PartialStream(session, conversation)
         final = result.get_final_response()
         completion = result.completion
-        return as_created(final, completion, script.usage_total), completion
+        return as_created(final, completion, session.usage_total), completion
 
 
 class Responses:

@@ -84,7 +84,7 @@ class Session(Gatekeeper):
         return None if self.reader is None else self._source.usage_total
 
     def run(self) -> Steps[None]:
-        """The stream's wishes and events.
+        """The stream's effects and events.
 
         Raises:
             StreamError: As the contract's section 7 says; a provider's error before the first byte as it is.
