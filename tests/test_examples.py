@@ -47,6 +47,7 @@ SHOWN = {
     "fallback": r"1 Bread \['Mix flour and wa'\]\n--- void: openai/gpt-4o-mini failed \(StreamInterrupted\), "
     r"mistral/\S+ begins\n(2 (?:F\w*|None) \[[^\n]*\]\n)+cost: \$ \d\.\S+e-05 of which some is estimated",
     "compare_models": r"(?=.*It look)(?:.*?\S+ is done: Fernando, for \$ \S+e-0\d){3}",
+    "web_fastapi": r"/by-hand https://front.example .*event: done.*/ideas https://front.example .*Cold tea.*",
     "field_states": r"'Two ' streaming None \[\]\n.*'Two books' complete 'Rua Augusta 1' \[\]\n.*blue cloth"
     r".*all lines have come.*id=7",
 }
