@@ -177,7 +177,7 @@ async def test_a_sign_of_life_while_the_model_is_silent(server: ScriptedServer) 
         gate.set()
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br"])
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
 async def test_compression(server: ScriptedServer, encoding: str) -> None:
     server.add(reply(DOCUMENT))
     async with serving(endpoint(server)) as url:

@@ -1,0 +1,42 @@
+"""One worker of an app whose runs are in Redis: `python -m tests.web.worker PORT REDIS PROVIDER`."""
+
+from __future__ import annotations
+
+import sys
+
+import instructor
+import openai
+import uvicorn
+from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from instructor_stream_ext import wrap
+from instructor_stream_ext.web import RedisRelay, Runs
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+def main(port: int, redis: str, provider: str) -> None:
+    """Serve until it is killed."""
+    runs = Runs(RedisRelay(redis, lease=1), lease=1)
+    client = wrap(instructor.from_openai(openai.AsyncOpenAI(base_url=provider, api_key="none", max_retries=0)))
+
+    async def start(_: Request) -> Response:
+        stream = client.create_partial(Person, [{"role": "user", "content": "who?"}], model="m")
+        return JSONResponse(await runs.start(stream))
+
+    async def ready(_: Request) -> Response:
+        return Response(status_code=204)
+
+    app = Starlette(routes=[Route("/", start, methods=["POST"]), Route("/ready", ready), *runs.routes()])
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
