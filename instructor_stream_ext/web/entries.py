@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -71,8 +72,9 @@ def as_bytes(event: Event) -> bytes:
     return json.dumps(said, separators=(",", ":")).encode()
 
 
+@functools.lru_cache(maxsize=256)
 def as_event(entry: bytes) -> Event | None:  # noqa: PLR0911  one case per event
-    """The event of an entry; None for one that is none."""
+    """The event of an entry; None for one that is none. All readers of a run ask for the same few."""
     said = json.loads(entry)
     kind = said.pop("kind")
     match kind:
