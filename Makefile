@@ -33,8 +33,10 @@ demo: $(RUNTIME) ## Watch a recorded stream fill in, live
 web: $(DEV) ## Serve the example's web page, over a recorded stream or, with a key, over OpenAI
 	@$(BIN)/python examples/web/app.py
 
+QUICK_SESSION := $(addprefix tests/session/test_,attempts.py reading.py settling.py telling.py failures.py drive.py)
+
 quick: $(DEV) ## Run the fast half of the tests: core, providers, session
-	@$(BIN)/python -m pytest -q -n 2 tests/core tests/providers/test_[a-bd-o]*.py tests/session/test_[adfrst]*.py tests/client/test_[cprs]*.py
+	@$(BIN)/python -m pytest -q -n 2 tests/core tests/providers $(QUICK_SESSION) -k "not megabyte and not two_hundred and not corpus and not litellms" $(PYTEST_ARGS)
 
 test: $(DEV) ## Run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
