@@ -5,10 +5,9 @@ from __future__ import annotations
 import collections
 import collections.abc
 import dataclasses
-import enum
 import types
 import typing
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 import pydantic
 import typing_extensions
@@ -47,6 +46,8 @@ from instructor_stream_ext.core.types.plan import (
     SequencePlan,
     ValuePlan,
 )
+from instructor_stream_ext.core.types.root_models import both, wrap_object, wrap_sequence
+from instructor_stream_ext.core.types.scalar_plans import scalar_plan
 from instructor_stream_ext.core.types.unions import fit_later, merge
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class Compiler:
         elif isinstance(origin, type) and is_named_tuple(origin):
             return self._named_tuple(tp, origin, parameters(origin, args, scope))
         if convert.is_scalar(tp):
-            return _scalar(tp)
+            return scalar_plan(tp)
         # A class that brings its own schema may run a user's code: shown as the text has it, when whole.
         return _twin(ATOMIC)
 
@@ -351,9 +352,9 @@ class Compiler:
             inner.settle()
             plan.become(inner)
             plan.obj, plan.seq = ObjectPlan(cls.__name__), SequencePlan(ANYTHING)
-            self._last.append(lambda: _wrap_object(plan.obj, inner.obj, wrap))
-            self._last.append(lambda: _wrap_sequence(plan.seq, inner.seq, wrap))
-            plan.wrap = wrap if inner.wrap is None else _both(inner.wrap, wrap)
+            self._last.append(lambda: wrap_object(plan.obj, inner.obj, wrap))
+            self._last.append(lambda: wrap_sequence(plan.seq, inner.seq, wrap))
+            plan.wrap = wrap if inner.wrap is None else both(inner.wrap, wrap)
             plan.missing = missing
 
         plan.later = fill
@@ -443,33 +444,6 @@ def _twin(plan: ValuePlan) -> ValuePlan:
     return twin
 
 
-def _scalar(tp: Any) -> ValuePlan:
-    function = convert.converter(tp)
-    literals: frozenset[Any] | None = None
-    if get_origin(tp) is Literal:
-        values = [v.value if isinstance(v, enum.Enum) else v for v in get_args(tp)]
-        literals = _values(values)
-    elif isinstance(tp, type) and issubclass(tp, enum.Enum):
-        literals = _values([member.value for member in tp])
-    if literals is not None:
-        names = {str: "string", bool: "literal", int: "number", float: "number", type(None): "literal"}
-        kinds = [names.get(type(v), "string") for v in literals] or ["string"]
-    elif tp in (int, float):
-        kinds = ["number"]
-    elif tp is bool:
-        kinds = ["literal"]
-    else:
-        kinds = ["string", "number"]
-    return ValuePlan(string=function, scalar=function, kinds=kinds, literals=literals, sig=tp)
-
-
-def _values(values: list[Any]) -> frozenset[Any] | None:
-    try:
-        return frozenset(values)
-    except TypeError:
-        return None
-
-
 def _finish_set(items: list[Any]) -> Any:
     try:
         return set(items)
@@ -482,34 +456,3 @@ def _finish_frozenset(items: list[Any]) -> Any:
         return frozenset(items)
     except TypeError:
         return list(items)
-
-
-def _both(inner: Callable[[Any], Any], outer: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: outer(inner(value))
-
-
-def _wrap_object(twin: ObjectPlan, obj: ObjectPlan, wrap: Callable[[Any], Any]) -> None:
-    """Make `twin` the plan of the object `obj` within a root model."""
-    twin.take(obj)
-    members = []
-    for member in obj.candidates:
-        members.append(ObjectPlan())
-        _wrap_object(members[-1], member, wrap)
-    twin.candidates = tuple(members)
-    wrapped = dict(zip(obj.candidates, members, strict=True))
-    twin.tags = {key: {tag: wrapped[member] for tag, member in tags.items()} for key, tags in obj.tags.items()}
-    choose = obj.choose
-    if choose is not None:
-        twin.choose = lambda raw: wrapped.get(choose(raw))  # type: ignore[arg-type]
-    make = obj.make
-
-    def build(data: Any, arrived: Any, extra: Any, private: Any) -> Any:
-        return wrap(data if make is None else make(data, arrived, extra, private))
-
-    twin.make = build
-
-
-def _wrap_sequence(twin: SequencePlan, seq: SequencePlan, wrap: Callable[[Any], Any]) -> None:
-    """Make `twin` the plan of the array `seq` within a root model."""
-    twin.take(seq)
-    twin.wrap = wrap if seq.wrap is None else _both(seq.wrap, wrap)
