@@ -187,7 +187,7 @@ class Runs:
         return response
 
     async def cancel(self, run_id: str) -> None:
-        """End a run; its readers are told so. One that is over stays as it is.
+        """End a run; its readers are told so. For one that is over it changes nothing.
 
         Raises:
             UnknownRun: There is no such run.
@@ -195,10 +195,7 @@ class Runs:
         """
         reading = self._relay.read(run_id)
         try:
-            async for _, entry in reading:
-                if is_last(as_event(entry)):
-                    return
-                break
+            await anext(reading, None)  # is there such a run at all?
         finally:
             await reading.aclose()  # type: ignore[attr-defined]
         await self._relay.append(run_id, STOP)
