@@ -70,7 +70,7 @@ async def relays(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[tup
         await one.aclose()
         return
     url = request.getfixturevalue("redis_url")
-    owner, other = RedisRelay(url, lease=1), RedisRelay(url, lease=1)
+    owner, other = RedisRelay(url), RedisRelay(url)
     yield owner, other
     await owner.aclose()
     await other.aclose()
@@ -108,7 +108,7 @@ async def test_a_run_is_read_by_many_and_asked_once(
     gate = Signal()
     server.add(held(gate))
     async with relays(kind, request) as (owner, other):
-        runs, elsewhere = Runs(owner, lease=1), Runs(other, lease=1)
+        runs, elsewhere = Runs(owner), Runs(other)
         run_id = await runs.start(ASYNC.client(server).create_partial(Person, **ASK))
         assert len(run_id) >= 22  # 128 bits
         reading = [asyncio.ensure_future(frames_from(each, run_id)) for each in (runs, elsewhere) for _ in range(100)]
@@ -128,7 +128,7 @@ async def test_going_on_behind_the_last_event(
 ) -> None:
     server.add(reply(DOCUMENT))
     async with relays(kind, request) as (owner, other):
-        runs, elsewhere = Runs(owner, lease=1), Runs(other, lease=1)
+        runs, elsewhere = Runs(owner), Runs(other)
         run_id = await runs.start(ASYNC.client(server).create_partial(Person, **ASK))
         whole = [one async for one in other.read(run_id)]
         for at, (entry_id, _) in enumerate(whole):
@@ -145,7 +145,7 @@ async def test_leaving_does_not_cancel_and_cancelling_does(
 ) -> None:
     server.add(held(Signal()))
     async with relays(kind, request) as (owner, other):
-        runs, elsewhere = Runs(owner, lease=1), Runs(other, lease=1)
+        runs, elsewhere = Runs(owner), Runs(other)
         run_id = await runs.start(ASYNC.client(server).create_partial(Person, **ASK))
         left = asyncio.ensure_future(frames_from(elsewhere, run_id))
         staying = asyncio.ensure_future(frames_from(elsewhere, run_id))
@@ -168,7 +168,7 @@ async def test_a_name_is_taken_once(server: ScriptedServer, kind: str, request: 
     server.always(reply(DOCUMENT))
     client = ASYNC.client(server)
     async with relays(kind, request) as (owner, other):
-        runs, elsewhere = Runs(owner, lease=1), Runs(other, lease=1)
+        runs, elsewhere = Runs(owner), Runs(other)
         await runs.start(client.create_partial(Person, **ASK), f"mine-{kind}")
         again = client.create_partial(Person, **ASK)
         with pytest.raises(StreamMisuse, match="is there already"):

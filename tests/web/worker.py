@@ -24,7 +24,7 @@ class Person(BaseModel):
 
 def main(port: int, redis: str, provider: str) -> None:
     """Serve until it is killed."""
-    runs = Runs(RedisRelay(redis, lease=1), lease=1)
+    runs = Runs(RedisRelay(redis, lease=5), lease=5)
     client = wrap(instructor.from_openai(openai.AsyncOpenAI(base_url=provider, api_key="none", max_retries=0)))
 
     async def start(_: Request) -> Response:
