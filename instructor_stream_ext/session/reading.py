@@ -130,9 +130,7 @@ class Reading(Teller):
 
         def step(chunk: Any) -> Any:
             text = read(chunk)
-            usual = not (
-                reader.aside or reader.thoughts or reader.switched or reader.error is not None or self._leaving
-            )
+            usual = not (reader.aside or reader.thoughts or reader.switched or reader.error is not None)
             if is_quiet and usual and not self._leaving:
                 if not text:
                     if reader.reasoned:

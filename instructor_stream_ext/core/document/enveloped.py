@@ -28,10 +28,12 @@ _NAMED_KEYS: Final = 5
 class Enveloped(Tokens):
     """The text of the document, and where in it the envelope ends and the document begins."""
 
+    json_start = 0
+    """Where in the text the newest document begins; it stays while another is looked for."""
+
     def _fresh(self) -> None:
         super()._fresh()
         self.begun = self.complete = False
-        self.json_start = 0
         self._kept: list[str] = []
         self._kept_fold = FOLD
         self._after_at = 0

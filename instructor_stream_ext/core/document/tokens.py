@@ -227,7 +227,7 @@ class Tokens(Tree):
             parts.append(text[pos:end])
             if self._shown:
                 self._dirty = True
-            if end == len(text):
+            if end == len(text) or text[end] == "\\":
                 return end
         if text[end] != '"':
             return self._escape(text, end)

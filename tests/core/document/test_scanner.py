@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
+from instructor_stream_ext.core.document.scanner import Drafted
 from instructor_stream_ext.core.document.snapshots import FieldChanged, PartialParser, last_values
 from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded, StreamError
 from instructor_stream_ext.core.events import FieldState
@@ -387,6 +388,37 @@ def test_an_empty_object_before_another_is_a_placeholder(empty: str, size: int) 
     for other in ("x", "[]"):
         with pytest.raises(InvalidJSON):
             fed(empty + other, size, tp=Answer)
+
+
+@pytest.mark.parametrize("size", range(1, 18))
+def test_where_the_draft_began_is_known_while_another_document_is_looked_for(size: int) -> None:
+    draft, thought = '{"answer": "no"}', " or rather </think> so:"
+    parser = PartialParser(compile_plan(Answer), search=True)
+    before = "let me see "
+    text = before + draft + thought
+    for at in range(0, len(text), size):
+        parser.feed(text[at : at + size])
+        try:
+            parser.advance()
+        except Drafted:
+            parser.advance()
+    assert not parser.begun
+    assert parser.json_start == len(before)
+    parser.feed(DOCUMENT)
+    parser.advance()
+    assert parser.complete
+    assert parser.json_start == len(text)
+
+
+@pytest.mark.parametrize("size", range(12))
+def test_a_broken_escape_behind_text_is_read_again_from_the_escape(size: int) -> None:
+    broken = '{"answer": "some text \\q"}'
+    with pytest.raises(InvalidJSON) as caught:
+        fed(broken, size, tp=Answer)
+    assert caught.value.offset == broken.index("\\")
+    parser = fed(broken + " then " + DOCUMENT, size, tp=Answer, search=True, patient=True)
+    assert parser.complete
+    assert parser.json_text() == DOCUMENT
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 5])
