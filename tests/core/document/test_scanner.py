@@ -416,7 +416,13 @@ def test_a_broken_escape_behind_text_is_read_again_from_the_escape(size: int) ->
     with pytest.raises(InvalidJSON) as caught:
         fed(broken, size, tp=Answer)
     assert caught.value.offset == broken.index("\\")
-    parser = fed(broken + " then " + DOCUMENT, size, tp=Answer, search=True, patient=True)
+    parser = fed(broken, size, tp=Answer, search=True, patient=True)
+    assert parser.lost is not None
+    assert parser.lost.offset == broken.index("\\")
+    parser.feed(" then " + DOCUMENT)
+    with pytest.raises(Drafted):
+        parser.advance()
+    parser.advance()
     assert parser.complete
     assert parser.json_text() == DOCUMENT
 
