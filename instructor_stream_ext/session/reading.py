@@ -130,8 +130,8 @@ class Reading(Teller):
 
         def step(chunk: Any) -> Any:
             text = read(chunk)
-            usual = not (reader.aside or reader.thoughts or reader.switched or reader.error is not None)
-            if is_quiet and usual and not self._leaving:
+            unusual = reader.aside or reader.thoughts or reader.switched or reader.error is not None or self._leaving
+            if is_quiet and not unusual:
                 if not text:
                     if reader.reasoned:
                         machine.note_reasoning(clock())

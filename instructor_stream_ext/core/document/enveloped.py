@@ -28,8 +28,7 @@ _NAMED_KEYS: Final = 5
 class Enveloped(Tokens):
     """The text of the document, and where in it the envelope ends and the document begins."""
 
-    json_start = 0
-    """Where in the text the newest document begins; it stays while another is looked for."""
+    json_start = 0  # where in the text the newest document begins; kept while another is looked for
 
     def _fresh(self) -> None:
         super()._fresh()

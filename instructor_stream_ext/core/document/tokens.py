@@ -228,8 +228,8 @@ class Tokens(Tree):
             if self._shown:
                 self._dirty = True
             if end == len(text) or text[end] == "\\":
-                return end
-        if text[end] != '"':
+                return end  # an escape is taken on its own, as the rest of a broken one is looked at from it
+        elif text[end] == "\\":
             return self._escape(text, end)
         string = self._newer + "".join(parts)
         parts.clear()

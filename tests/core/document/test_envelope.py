@@ -77,6 +77,22 @@ def _read(parser: PartialParser, pieces: list[str]) -> list[Any]:
     return shown
 
 
+@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize("behind", [' {"name": "b"}', ' [{"name": "c"}]', '"}, {"name": "d"}'])
+@pytest.mark.parametrize("inside", ["some </think> ", "x [1] {y ", "x ```\n "])
+def test_text_before_a_broken_escape_is_not_looked_into_again(inside: str, behind: str, size: int) -> None:
+    text = '{"name": "a"}, {"name": "' + inside
+    parser = PartialParser(PLAN, search=True, patient=True)
+    whole = text + "\\q" + behind
+    for at in range(0, len(whole), size):
+        parser.feed(whole[at : at + size])
+        parser.advance()
+    assert parser.void_end == 0
+    assert parser.json_start == 0
+    assert parser.lost is not None
+    assert parser.lost.offset == len(text)
+
+
 @settings(max_examples=300, deadline=None)
 @given(answer=_answers(), cuts=st.lists(st.integers(0, 200), max_size=6), search=st.booleans())
 def test_the_document_is_the_list(answer: tuple[str, list[Any]], cuts: list[int], *, search: bool) -> None:

@@ -411,7 +411,7 @@ def test_where_the_draft_began_is_known_while_another_document_is_looked_for(siz
 
 
 @pytest.mark.parametrize("size", range(12))
-def test_a_broken_escape_behind_text_is_read_again_from_the_escape(size: int) -> None:
+def test_another_document_is_found_behind_a_broken_escape(size: int) -> None:
     broken = '{"answer": "some text \\q"}'
     with pytest.raises(InvalidJSON) as caught:
         fed(broken, size, tp=Answer)
