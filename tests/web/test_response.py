@@ -174,6 +174,7 @@ async def test_a_sign_of_life_while_the_model_is_silent(server: ScriptedServer) 
             body += piece
             if body.count(b": ping\n\n") >= 2:
                 break
+        assert body.count(b": ping\n\n") >= 2
         gate.set()
 
 
