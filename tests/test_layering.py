@@ -65,7 +65,7 @@ PYDANTIC = "pydantic pydantic_core typing_extensions"
 ROOMS = {
     "__init__": Room(standard="importlib"),
     # text and numbers: no clock, no loop, no log, no I/O
-    "core": Room("core core/document", packages="pydantic regex typing_extensions"),
+    "core": Room("core core/document", packages="pydantic pydantic_core regex typing_extensions"),
     "core/errors": Room("core", packages="instructor"),
     "core/document": Room(CORE, packages="pydantic"),
     "core/types": Room("core core/types", standard="pathlib", packages=PYDANTIC),
@@ -98,7 +98,7 @@ ROOMS = {
     "web": Room(
         "client core session/drive web",
         standard="asyncio importlib logging secrets time zlib",
-        packages="pydantic pydantic_core starlette",
+        packages="starlette",
         extras="redis",
     ),
     "testing": Room(

@@ -107,19 +107,18 @@ class _AsyncStream(Stream[V_co, F_co]):
         self._listen(whole, deltas=True, transitions=True, reasoning=True)
         return self._pass()
 
-    def picked(self, pick: Pick, *, reasoning: bool = False) -> AsyncIterator[Any]:
-        """What a function makes of the events, in place of the values; it is called within the stream.
+    def picked(self, pick: Pick) -> AsyncIterator[Any]:
+        """What a function makes of the events, reasoning included, in place of the values.
 
         Args:
-            pick: From an event to what is to be seen of it, `NOTHING` for nothing. Deltas and transitions are told only
-                where somebody else listens to them; where nobody does, partials come bare.
-            reasoning: Whether reasoning is told.
+            pick: From an event to what is to be seen of it, `NOTHING` for nothing; called within the stream. Deltas and
+                transitions are told only where somebody else listens to them.
 
         Raises:
             StreamMisuse: The stream is already being read.
         """
         self._claim("events")
-        self._listen(pick, reasoning=reasoning)
+        self._listen(pick, reasoning=True)
         return self._pass()
 
     def text_stream(self) -> AsyncIterator[str]:

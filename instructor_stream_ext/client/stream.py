@@ -14,7 +14,6 @@ from instructor_stream_ext.core.errors import StreamMisuse, StreamStopped
 from instructor_stream_ext.core.events import (
     FieldState,
     ItemCompleted,
-    PartialEmitted,
     Path,
     SkippedItem,
     StreamStats,
@@ -133,10 +132,6 @@ class Stream(Generic[V_co, F_co]):
     def limits(self) -> Limits:
         """The bounds in size that hold for this stream."""
         return self._machine.limits
-
-    def emitted(self, partial: Any) -> PartialEmitted[Any]:
-        """The event of the newest partial, which comes without one while nobody listens to events."""
-        return self._machine.emitted(partial, self._session.clock())
 
     def taken(self, event: ItemCompleted) -> tuple[Any, ...]:
         """The validated item that an event tells of, alone in a tuple; none if it is no item of the stream's list."""

@@ -36,7 +36,7 @@ class Bounds:
 
     def waits(self, now: float) -> None:
         """The driver begins to wait for the provider: only from here does the provider's time count."""
-        if self.any and self._waiting_at is None:
+        if self._waiting_at is None:
             self._waiting_at = now
 
     def arrived(self, now: float, *, alive: bool) -> None:

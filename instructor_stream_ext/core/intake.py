@@ -154,7 +154,7 @@ class Intake:
             told.append(DeltaReceived(at=now - self.began_at, attempt=self.attempt, text=text))
         partial = self._take(text, now, told if self.wants_transitions else None)
         if partial is not None:
-            told.append(self.emitted(partial, now))
+            told.append(self._emitted(partial, now))
         return told
 
     def take(self, text: str, now: float) -> Any:
@@ -279,7 +279,7 @@ class Intake:
             if self._policy is not None:
                 self._due = min(self._due, now)
             elif (partial := self._show(parser.shown(), now)) is not None:
-                told.append(self.emitted(partial, now))
+                told.append(self._emitted(partial, now))
         except Drafted:
             self.fault = _DRAFTED
         except (InvalidJSON, LimitExceeded) as fault:
@@ -428,7 +428,7 @@ class Intake:
             self._pending.last_emitted_at = now
         return snapshot
 
-    def emitted(self, partial: Any, now: float) -> PartialEmitted:
+    def _emitted(self, partial: Any, now: float) -> PartialEmitted:
         """The event of the partial that was shown last."""
         return PartialEmitted(at=now - self.began_at, attempt=self.attempt, partial=partial, sequence=self.sequence)
 
@@ -463,4 +463,4 @@ class Intake:
         except (InvalidJSON, LimitExceeded) as fault:
             self.fault = fault
             return _NOTHING
-        return _NOTHING if partial is None else [self.emitted(partial, now)]
+        return _NOTHING if partial is None else [self._emitted(partial, now)]

@@ -170,7 +170,8 @@ class Reading(Teller):
         """What the next news of the provider's brings; None at its end."""
         machine, clock, reader = self.machine, self.clock, connection.reader
         bounds = machine.bounds
-        bounds.waits(clock())
+        if bounds.any:
+            bounds.waits(clock())
         try:
             answer = yield READ
         except Exception as error:

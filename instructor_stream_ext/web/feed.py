@@ -20,8 +20,8 @@ from instructor_stream_ext.core.events import (
     StreamRestarted,
     StreamStarted,
 )
+from instructor_stream_ext.core.jsonable import jsonable
 from instructor_stream_ext.session.drive import NOTHING
-from instructor_stream_ext.web.dumping import jsonable
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import problem_of
 
@@ -63,7 +63,7 @@ class Feed:
 
     def __init__(self, stream: AnyStream) -> None:
         self._stream = checked(stream)
-        self._events: AsyncIterator[Any] = self._stream.picked(self._pick, reasoning=True)
+        self._events: AsyncIterator[Any] = self._stream.picked(self._pick)
         self._number = 0
         self._failed = False
 
@@ -95,8 +95,6 @@ class Feed:
     async def __anext__(self) -> Numbered:
         try:
             event = await anext(self._events)
-            if not isinstance(event, Event):  # a bare partial
-                event = self._pick(self._stream.emitted(event))
         except Exception:
             if self._failed:  # the error was the event before
                 raise StopAsyncIteration from None

@@ -13,9 +13,9 @@ from instructor_stream_ext.core.errors import (
     StreamMisuse,
     StreamTimeout,
 )
-from instructor_stream_ext.web.dumping import jsonable
+from instructor_stream_ext.core.jsonable import jsonable
 
-__all__ = ["RunFailed", "problem_of", "status_of"]
+__all__ = ["CANCELLED", "RunFailed", "problem_of", "status_of"]
 
 _RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 _MESSAGES: Mapping[str, str] = {
@@ -32,6 +32,16 @@ _MESSAGES: Mapping[str, str] = {
     "stream_timeout": "the provider was too slow",
 }
 """By type: what is told in place of the error's own words, which may quote the prompt, the answer or an address."""
+
+
+CANCELLED: Mapping[str, Any] = {
+    "type": "cancelled",
+    "message": "the stream was cancelled",
+    "attempt": 1,
+    "retryable": False,
+    "partial": None,
+}
+"""What readers of a run are told when somebody cancelled it."""
 
 
 class RunFailed(StreamError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from instructor_stream_ext.core.errors import MissingExtra
 from instructor_stream_ext.web.entries import LOST, LOST_END
+from instructor_stream_ext.web.entry_log import EntryLog
 from instructor_stream_ext.web.relay import BadEventId, RunExpired, UnknownRun
 
 if TYPE_CHECKING:
@@ -118,17 +119,17 @@ class RedisRelay:
         key, last = self._key(run_id), b"0-0"
         try:
             await self._check(run_id)
-            while not fan.is_over:
+            while not fan.log.is_over:
                 found = await self._redis.xread({key: last}, count=500, block=_BLOCK)
                 for _, entries in found:
                     for last, fields in entries:
-                        fan.put(last.decode(), fields[b"e"], is_last=bool(fields[b"l"]))
+                        fan.log.append((last.decode(), fields[b"e"]), last=bool(fields[b"l"]))
                 if not found and not await self._redis.exists(self._key(run_id, ":owner")):
                     if await self._redis.xread({key: last}, count=1):
                         continue  # it came between the two questions
                     fan.lose()
         except (UnknownRun, RunExpired) as error:
-            fan.refuse(error)
+            fan.log.fail(error)
         except Exception:
             log.warning("the relay of the run %s is gone", run_id, exc_info=True)
             fan.lose()
@@ -145,47 +146,22 @@ class RedisRelay:
 class _Fan:
     """The entries of a run that its readers in this process share."""
 
-    entries: list[tuple[str, bytes]] = field(default_factory=list)
+    log: EntryLog[tuple[str, bytes]] = field(default_factory=EntryLog)
     readers: int = 0
-    is_over: bool = False
-    refusal: Exception | None = None
     task: asyncio.Task[None] | None = None
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def put(self, entry_id: str, entry: bytes, *, is_last: bool) -> None:
-        """Add an entry for all readers."""
-        self.entries.append((entry_id, entry))
-        self.is_over = self.is_over or is_last
-        self.changed.set()
-        self.changed = asyncio.Event()
 
     def lose(self) -> None:
         """No more comes, although there was no last entry."""
-        at = self.entries[-1][0].partition("-") if self.entries else ("0", "-", "0")
-        self.put(f"{at[0]}-{int(at[2]) + 1}", LOST, is_last=False)
-        self.put(f"{at[0]}-{int(at[2]) + 2}", LOST_END, is_last=True)
-
-    def refuse(self, error: Exception) -> None:
-        """There is nothing to be read."""
-        self.refusal, self.is_over = error, True
-        self.changed.set()
+        at, number = _order(self.log.entries[-1][0]) if self.log.entries else (0, 0)
+        self.log.append((f"{at}-{number + 1}", LOST))
+        self.log.append((f"{at}-{number + 2}", LOST_END), last=True)
 
     async def after(self, entry_id: str) -> AsyncIterator[tuple[str, bytes]]:
         """The entries behind this one, and those that come."""
-        behind, number = _order(entry_id), 0
-        while True:
-            changed = self.changed
-            while number < len(self.entries):
-                one = self.entries[number]
-                number += 1
-                if _order(one[0]) > behind:
-                    yield one
-            if self.refusal is not None:
-                raise self.refusal
-            if self.is_over:
-                return
-            if changed is self.changed:
-                await changed.wait()
+        behind = _order(entry_id)
+        async for _, one in self.log.after():
+            if _order(one[0]) > behind:
+                yield one
 
     async def stop(self) -> None:
         """End the reading."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.web.entry_log import EntryLog
 
 __all__ = ["BadEventId", "MemoryRelay", "Relay", "RunExpired", "UnknownRun"]
 
@@ -67,14 +67,11 @@ class Relay(Protocol):
 
 @dataclass
 class _Run:
-    """The entries of one run."""
+    """A run, kept for `ttl` seconds after its last entry."""
 
     ttl: float
-    entries: list[bytes] = field(default_factory=list)
-    dropped: int = 0
-    is_over: bool = False
+    log: EntryLog[bytes]
     expires_at: float = float("inf")
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class MemoryRelay:
@@ -96,41 +93,22 @@ class MemoryRelay:
         self._expire()
         if run_id in self._runs or run_id in self._gone:
             return False
-        self._runs[run_id] = _Run(ttl)
+        self._runs[run_id] = _Run(ttl, EntryLog(self._most))
         return True
 
     async def append(self, run_id: str, entry: bytes, *, last: bool = False) -> str:
         """As `Relay.append`."""
         run = self._find(run_id)
-        run.entries.append(entry)
-        if len(run.entries) > self._most:
-            del run.entries[0]
-            run.dropped += 1
         if last:
-            run.is_over = True
             run.expires_at = self._clock() + run.ttl
-        run.changed.set()
-        run.changed = asyncio.Event()
-        return str(run.dropped + len(run.entries))
+        return str(run.log.append(entry, last=last))
 
     async def read(self, run_id: str, after: str = "") -> AsyncIterator[tuple[str, bytes]]:
         """As `Relay.read`."""
         if after and re.fullmatch(r"\d{1,18}", after) is None:
             raise BadEventId(f"{after!r} is no id of an event")
-        run = self._find(run_id)
-        number = int(after or 0)
-        while True:
-            changed = run.changed
-            number = max(number, run.dropped)
-            while number < run.dropped + len(run.entries):
-                entry = run.entries[number - run.dropped]
-                number += 1
-                yield str(number), entry
-                number = max(number, run.dropped)
-            if run.is_over:
-                return
-            if changed is run.changed:
-                await changed.wait()
+        async for number, entry in self._find(run_id).log.after(int(after or 0)):
+            yield str(number), entry
 
     async def aclose(self) -> None:
         """Forget all runs."""

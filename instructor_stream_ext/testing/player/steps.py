@@ -6,12 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
-
 from instructor_stream_ext.client.response_model import shape_of
 from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.events import EndKind, EndSignal, Event, FieldTransition, ItemCompleted, PartialEmitted
+from instructor_stream_ext.core.jsonable import jsonable
 from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.patches import Change, changes
 from instructor_stream_ext.core.types.compile import compile_plan
@@ -87,7 +85,7 @@ class _Watch:
         partials = [event.partial for event in events if isinstance(event, PartialEmitted)]
         step: dict[str, Any] = {"at": round(at, 4), "raw": raw, "text": piece.text}
         if partials:
-            shown = _jsonable(partials[-1])
+            shown = jsonable(partials[-1])
             step["changes"] = list(map(_changed, changes(self._shown, shown)))
             self._shown = shown
         told = [_said(event) for event in events if isinstance(event, FieldTransition | ItemCompleted)]
@@ -149,14 +147,3 @@ def _usage(raw: str) -> Any:
             if isinstance(found, Mapping):
                 return found
     return None
-
-
-def _jsonable(value: Any) -> Any:
-    """A partial as JSON-ready data."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_jsonable(item) for item in value]
-    return to_jsonable_python(value, fallback=str, inf_nan_mode="null")

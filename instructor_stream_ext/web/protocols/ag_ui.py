@@ -16,7 +16,8 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.core.patches import patch
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
-from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
+from instructor_stream_ext.web.problems import CANCELLED
+from instructor_stream_ext.web.protocols.framing import PING, SSE, custom, run_error, sse
 from instructor_stream_ext.web.protocols.sse import restart_of, usage_of
 
 __all__ = ["AGUI"]
@@ -58,19 +59,18 @@ class AGUI:
                 self._result = event.result
                 return self._state(event.result)
             case ItemCompleted():
-                return _custom("item", {"path": list(event.path), "item": event.item})
+                return custom("item", {"path": list(event.path), "item": event.item})
             case ReasoningReceived():
-                return _custom("reasoning", event.text)
+                return custom("reasoning", event.text)
             case StreamRestarted():
                 self._shown = _NOTHING
-                return _custom("restart", restart_of(event))
+                return custom("restart", restart_of(event))
             case Failed():
                 self._failed = True
-                problem = event.problem
-                return sse({"type": "RUN_ERROR", "message": problem["message"], "code": problem["type"]})
+                return run_error(event.problem)
             case StreamCancelled():
                 self._failed = True
-                return sse({"type": "RUN_ERROR", "message": "the stream was cancelled", "code": "cancelled"})
+                return run_error(CANCELLED)
             case StreamEnded() if not self._failed:
                 result = {"object": self._result, "usage": usage_of(event)}
                 return sse({"type": "RUN_FINISHED", **self._ids, "result": result})
@@ -87,7 +87,3 @@ class AGUI:
     def heartbeat(self) -> bytes:
         """A comment."""
         return PING
-
-
-def _custom(name: str, value: Any) -> bytes:
-    return sse({"type": "CUSTOM", "name": name, "value": value})

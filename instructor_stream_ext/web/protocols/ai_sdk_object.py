@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from instructor_stream_ext.core.events import Event, StreamCancelled
 from instructor_stream_ext.web.encoders import CutOff, Failed, Finished, Shown
+from instructor_stream_ext.web.problems import CANCELLED
 
 __all__ = ["AISDKObject"]
 
@@ -40,7 +41,7 @@ class AISDKObject:
             case Failed():
                 raise CutOff(event.problem["message"])
             case StreamCancelled():
-                raise CutOff("the stream was cancelled")
+                raise CutOff(CANCELLED["message"])
             case _:
                 return b""
 

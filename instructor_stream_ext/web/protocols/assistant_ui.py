@@ -9,6 +9,7 @@ from typing import Any
 from instructor_stream_ext.core.events import Event, StreamCancelled, StreamEnded, StreamRestarted
 from instructor_stream_ext.core.patches import Place, changes
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
+from instructor_stream_ext.web.problems import CANCELLED
 from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
 
 __all__ = ["AssistantUI"]
@@ -41,9 +42,9 @@ class AssistantUI:
                 self._shown = _NOTHING
                 return b""
             case Failed():
-                return sse({"type": "error", "path": [], "error": event.problem["message"]})
+                return _error(event.problem)
             case StreamCancelled():
-                return sse({"type": "error", "path": [], "error": "the stream was cancelled"})
+                return _error(CANCELLED)
             case StreamEnded():
                 return b"data: [DONE]\n\n"
             case _:
@@ -71,6 +72,10 @@ class AssistantUI:
     def heartbeat(self) -> bytes:
         """A comment."""
         return PING
+
+
+def _error(problem: Mapping[str, Any]) -> bytes:
+    return sse({"type": "error", "path": [], "error": problem["message"]})
 
 
 def _set(place: Place, value: Any) -> dict[str, Any]:

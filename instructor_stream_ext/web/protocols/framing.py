@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["PING", "SSE", "one_line", "sse"]
+__all__ = ["PING", "SSE", "custom", "one_line", "run_error", "sse"]
 
 SSE = "text/event-stream"
 PING = b": ping\n\n"
@@ -37,3 +38,17 @@ def sse(data: Any, event: str = "") -> bytes:
     """
     name = f"event: {event}\n" if event else ""
     return f"{name}data: {one_line(data)}\n\n".encode()
+
+
+def custom(name: str, value: Any) -> bytes:
+    """AG-UI's event for what it has no event for, which TanStack AI took over."""
+    return sse({"type": "CUSTOM", "name": name, "value": value})
+
+
+def run_error(problem: Mapping[str, Any]) -> bytes:
+    """AG-UI's end of a run that failed, which TanStack AI took over.
+
+    Args:
+        problem: What may be told of the failure, see `problem_of`.
+    """
+    return sse({"type": "RUN_ERROR", "message": problem["message"], "code": problem["type"]})

@@ -14,6 +14,7 @@ from instructor_stream_ext.core.events import (
     StreamRestarted,
 )
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
+from instructor_stream_ext.web.problems import CANCELLED
 from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
 
 __all__ = ["ServerSentEvents"]
@@ -54,16 +55,6 @@ class ServerSentEvents:
     def heartbeat(self) -> bytes:
         """A comment."""
         return PING
-
-
-CANCELLED: Mapping[str, Any] = {
-    "type": "cancelled",
-    "message": "the stream was cancelled",
-    "attempt": 1,
-    "retryable": False,
-    "partial": None,
-}
-"""What readers of a run are told that somebody cancelled."""
 
 
 def restart_of(event: StreamRestarted) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from instructor_stream_ext.core.events import Event, StreamCancelled, StreamEnded, StreamRestarted
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
-from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
+from instructor_stream_ext.web.problems import CANCELLED
+from instructor_stream_ext.web.protocols.framing import PING, SSE, custom, run_error, sse
 from instructor_stream_ext.web.protocols.sse import usage_of
 
 __all__ = ["TanStack"]
@@ -37,7 +37,7 @@ class TanStack:
 
     def _begin(self) -> bytes:
         self._sent = ""
-        return _custom("structured-output.start", {"messageId": self._message})
+        return custom("structured-output.start", {"messageId": self._message})
 
     def encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
         """One event."""
@@ -46,17 +46,16 @@ class TanStack:
                 return self._grown(event.json_text)
             case Finished():
                 value = {"messageId": self._message, "object": event.result, "raw": event.json_text}
-                return self._grown(event.json_text) + _custom("structured-output.complete", value)
+                return self._grown(event.json_text) + custom("structured-output.complete", value)
             case StreamRestarted():
                 self._attempt += 1
                 return self._begin()
             case Failed():
                 self._failed = True
-                problem = event.problem
-                return sse({"type": "RUN_ERROR", "message": problem["message"], "code": problem["type"]})
+                return run_error(event.problem)
             case StreamCancelled():
                 self._failed = True
-                return sse({"type": "RUN_ERROR", "message": "the stream was cancelled", "code": "cancelled"})
+                return run_error(CANCELLED)
             case StreamEnded() if not self._failed:
                 end = {"type": "RUN_FINISHED", "runId": self._run, "threadId": self._run, "finishReason": "stop"}
                 usage = usage_of(event)
@@ -79,7 +78,3 @@ class TanStack:
     def heartbeat(self) -> bytes:
         """A comment."""
         return PING
-
-
-def _custom(name: str, value: Any) -> bytes:
-    return sse({"type": "CUSTOM", "name": name, "value": value})
