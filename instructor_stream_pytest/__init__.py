@@ -18,9 +18,9 @@ from unittest import mock
 import pytest
 
 if TYPE_CHECKING:
-    from instructor_stream_ext.testing.deck import Deck
     from instructor_stream_ext.testing.scrub import Scrubber
     from instructor_stream_ext.testing.server import ReplayServer
+    from instructor_stream_ext.testing.stream_cassette import StreamCassette
 
 __all__ = ["ReplayServers", "replay_server", "stream_cassette", "stream_scrubber"]
 
@@ -31,7 +31,7 @@ _OF_REQUESTS = frozenset({"strict", "ignore"})
 _ITEM = pytest.StashKey[pytest.Item]()
 _FOLDERS = pytest.StashKey[set[Path]]()
 _PART = pytest.StashKey[bool]()
-_DECK = pytest.StashKey["Deck | None"]()
+_CASSETTE = pytest.StashKey["StreamCassette | None"]()
 _SERVERS = pytest.StashKey["ReplayServers | None"]()
 _PASSED = pytest.StashKey[bool]()
 
@@ -78,16 +78,16 @@ def pytest_recording_configure(config: pytest.Config, vcr: Any) -> None:
     if item is None or "stream_cassette" not in getattr(item, "fixturenames", ()):
         return
     from instructor_stream_ext.testing import yaml
-    from instructor_stream_ext.testing.deck import TapePersister
+    from instructor_stream_ext.testing.persister import CassettePersister
 
     vcr.register_serializer("yaml", yaml)
-    vcr.register_persister(TapePersister(getattr(vcr.persister, "extra_paths", ())))
+    vcr.register_persister(CassettePersister(getattr(vcr.persister, "extra_paths", ())))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Forget an earlier run of the same test."""
-    item.stash[_DECK] = item.stash[_SERVERS] = None
+    item.stash[_CASSETTE] = item.stash[_SERVERS] = None
     item.stash[_PASSED] = False
 
 
@@ -97,13 +97,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         result = yield
     except (Exception, pytest.fail.Exception) as error:
-        if (deck := item.stash.get(_DECK, None)) is not None:
-            deck.explain(error)
+        if (cassette := item.stash.get(_CASSETTE, None)) is not None:
+            cassette.explain(error)
         raise
     finally:
-        if (deck := item.stash.get(_DECK, None)) is not None:
-            deck.body_ended()
-    problems = [] if deck is None else deck.problems(over=False)
+        if (cassette := item.stash.get(_CASSETTE, None)) is not None:
+            cassette.body_ended()
+    problems = [] if cassette is None else cassette.problems(over=False)
     _warn(item)
     if (servers := item.stash.get(_SERVERS, None)) is not None:
         problems += servers.problems()
@@ -115,11 +115,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 def _warn(item: pytest.Item) -> None:
     """Have pytest's summary name the requests that are no longer what was recorded."""
-    if (deck := item.stash.get(_DECK, None)) is None:
+    if (cassette := item.stash.get(_CASSETTE, None)) is None:
         return
     from instructor_stream_ext.testing.staleness import StaleCassette
 
-    for said in deck.untold():
+    for said in cassette.untold():
         item.warn(StaleCassette(said))
 
 
@@ -150,7 +150,7 @@ def stream_scrubber() -> Scrubber:
 
 
 @pytest.fixture
-def stream_cassette(request: pytest.FixtureRequest, stream_scrubber: Scrubber) -> Iterator[Deck]:
+def stream_cassette(request: pytest.FixtureRequest, stream_scrubber: Scrubber) -> Iterator[StreamCassette]:
     """The tape of a `@pytest.mark.vcr` test, with its chunks and times; call it with settings."""
     try:
         vcr = request.getfixturevalue("vcr")
@@ -161,15 +161,15 @@ def stream_cassette(request: pytest.FixtureRequest, stream_scrubber: Scrubber) -
         if why == "no mark":
             pytest.fail("stream_cassette records and plays a test's cassette: mark the test with @pytest.mark.vcr")
         pytest.skip("stream_cassette plays nothing under --disable-recording")
-    from instructor_stream_ext.testing.deck import Deck
+    from instructor_stream_ext.testing.stream_cassette import StreamCassette
 
-    deck = Deck(vcr, stream_scrubber)
-    deck.fails = _failed
-    deck(strict=request.config.getoption("--strict-cassettes"))(**_settings(request))
+    cassette = StreamCassette(vcr, stream_scrubber)
+    cassette.fails = _failed
+    cassette(strict=request.config.getoption("--strict-cassettes"))(**_settings(request))
     allowed = request.getfixturevalue("allowed_hosts") or ()
-    with _loopback_only(allowed) if not deck.records else contextlib.nullcontext(), deck:
-        request.node.stash[_DECK] = deck
-        yield deck
+    with _loopback_only(allowed) if not cassette.records else contextlib.nullcontext(), cassette:
+        request.node.stash[_CASSETTE] = cassette
+        yield cassette
 
 
 class ReplayServers:
@@ -195,10 +195,10 @@ class ReplayServers:
         Args:
             tape: The path of a cassette, relative to the test's cassettes or to the working directory; by default the
                 test's own.
-            settings: `speed`, `clock` and `faults` as in `ReplayServer`; `deltas` and `whole` as in `Deck`.
+            settings: `speed`, `clock` and `faults` as in `ReplayServer`; `deltas` and `whole` as in `StreamCassette`.
         """
-        from instructor_stream_ext.testing.deck import PLAYED
         from instructor_stream_ext.testing.server import ReplayServer
+        from instructor_stream_ext.testing.stream_cassette import PLAYED
 
         path = self._path(tape)
         chosen = {**self._settings, **settings}
@@ -327,13 +327,13 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
     cassette = getattr(item, "funcargs", {}).get("vcr")
     known = sys.modules.get("vcr.cassette")
     if known is not None and isinstance(cassette, known.Cassette) and cassette.play_count:
-        from instructor_stream_ext.testing.deck import PLAYED
+        from instructor_stream_ext.testing.stream_cassette import PLAYED
 
         PLAYED.add(Path(cassette.path).resolve())
     result = yield
-    deck = item.stash.get(_DECK, None)
+    cassette = item.stash.get(_CASSETTE, None)
     _warn(item)
-    if deck is not None and item.stash.get(_PASSED, False) and (problems := deck.problems()):
+    if cassette is not None and item.stash.get(_PASSED, False) and (problems := cassette.problems()):
         pytest.fail("; ".join(problems), pytrace=False)
     return result
 
@@ -345,7 +345,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     tapes = {tape.resolve() for folder in config.stash.get(_FOLDERS, set()) for tape in folder.rglob("*.yaml")}
     if not tapes:
         return
-    from instructor_stream_ext.testing.deck import PLAYED
+    from instructor_stream_ext.testing.stream_cassette import PLAYED
 
     if forgotten := sorted(tapes - PLAYED):
         terminalreporter.section("tapes that no test has played", yellow=True)

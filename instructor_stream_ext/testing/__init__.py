@@ -6,7 +6,6 @@ What needs the extra `[testing]` (vcrpy, pytest-recording, hypothesis) imports i
 from __future__ import annotations
 
 from instructor_stream_ext.testing.clock import FakeClock
-from instructor_stream_ext.testing.deck import use_tape
 from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.fakes import FakeAnswer, fake_client, record_events
 from instructor_stream_ext.testing.faults import (
@@ -30,6 +29,7 @@ from instructor_stream_ext.testing.scrub import Scrubber
 from instructor_stream_ext.testing.server import ReplayServer
 from instructor_stream_ext.testing.staleness import StaleCassette
 from instructor_stream_ext.testing.strategies import GeneratedStream, splits, streams
+from instructor_stream_ext.testing.stream_cassette import use_tape
 from instructor_stream_ext.testing.tape import End, Take, Tape, load_tape
 
 __all__ = [

@@ -11,11 +11,22 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from instructor_stream_ext.testing.payload import event_ends, pieces
-from instructor_stream_ext.testing.tape import Chunk, End, Take, cut
+from instructor_stream_ext.testing.payload import pieces
+from instructor_stream_ext.testing.retaking import (
+    arriving,
+    by_events,
+    edited,
+    ended,
+    ends_of,
+    first_text,
+    inserted,
+    recut,
+    starts_of,
+)
+from instructor_stream_ext.testing.tape import Chunk, End, Take
 
 __all__ = [
     "Chain",
@@ -183,7 +194,7 @@ class Resplit(Fault):
         chosen = self.at
         if self.count and size > 1:
             chosen = tuple(random.Random(self.seed).sample(range(1, size), min(self.count, size - 1)))  # noqa: S311
-        return _recut(take, chosen)
+        return recut(take, chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +205,7 @@ class ResplitAtEvents(Fault):
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
-        return _recut(take, _ends(take)[self.events - 1 :: self.events])
+        return recut(take, ends_of(take)[self.events - 1 :: self.events])
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +222,11 @@ class Trickle(Fault):
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
-        take = _recut(take, range(self.size, len(take.body), self.size))
+        take = recut(take, range(self.size, len(take.body), self.size))
         if self.every is None:
             return take
         first = take.chunks[0].at if take.chunks else 0.0
-        return _at(take, [first + number * self.every for number in range(len(take.chunks))])
+        return arriving(take, [first + number * self.every for number in range(len(take.chunks))])
 
 
 # ------------------------------------------------------------------ how it ends
@@ -244,7 +255,7 @@ class CutOff(Fault):
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
-        return _ended(take, self.after, self.at_byte, End.CUT, "ReadError: connection reset by peer")
+        return ended(take, self.after, self.at_byte, End.CUT, "ReadError: connection reset by peer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +276,15 @@ class EndEarly(Fault):
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
-        return _ended(take, self.after, self.at_byte, End.COMPLETE, "")
+        return ended(take, self.after, self.at_byte, End.COMPLETE, "")
+
+
+def _place(take: Take, fault: CutOff | EndEarly) -> int:
+    """The byte at which the take is to end; beyond it where there are not so many events."""
+    if fault.after is None:
+        return fault.at_byte or 0
+    ends = [0, *ends_of(take)]
+    return ends[fault.after] if fault.after < len(ends) else len(take.body) + 1
 
 
 def _one_place(fault: CutOff | EndEarly) -> None:
@@ -318,18 +337,18 @@ class Stall(Fault):
 
     def happens(self, take: Take) -> bool:
         """As in `Fault`; before the end is a place, too."""
-        return self.before <= len(_ends(take))
+        return self.before <= len(ends_of(take))
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
-        edge = ([0, *_ends(take)])[self.before] if self.before <= len(_ends(take)) else len(take.body)
-        take = _recut(take, [edge], keep=True)
-        starts = _starts(take)
+        edge = ([0, *ends_of(take)])[self.before] if self.before <= len(ends_of(take)) else len(take.body)
+        take = recut(take, [edge], keep=True)
+        starts = starts_of(take)
         moved = [
             chunk.at + (self.seconds if start >= edge else 0.0)
             for chunk, start in zip(take.chunks, starts, strict=True)
         ]
-        return replace(_at(take, moved), ended_at=take.ended_at + self.seconds)
+        return replace(arriving(take, moved), ended_at=take.ended_at + self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,12 +359,12 @@ class FirstTokenAfter(Fault):
 
     def happens(self, take: Take) -> bool:
         """As in `Fault`."""
-        return _first_text(take) is not None
+        return first_text(take) is not None
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
-        take = _by_events(take)
-        first = _first_text(take)
+        take = by_events(take)
+        first = first_text(take)
         if first is None:
             return take
         shift = self.seconds - take.chunks[first].at
@@ -353,7 +372,7 @@ class FirstTokenAfter(Fault):
             max(0.0, chunk.at + shift) if n >= first else min(chunk.at, self.seconds)
             for n, chunk in enumerate(take.chunks)
         ]
-        return _at(take, moved)
+        return arriving(take, moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,19 +388,19 @@ class TokensPerSecond(Fault):
 
     def happens(self, take: Take) -> bool:
         """As in `Fault`."""
-        return _first_text(take) is not None
+        return first_text(take) is not None
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
-        take = _by_events(take)
-        first = _first_text(take)
+        take = by_events(take)
+        first = first_text(take)
         if first is None:
             return take
         begun, told, moved = take.chunks[first].at, -1, []
         for number, (chunk, piece) in enumerate(zip(take.chunks, pieces(take.body, take.content_type), strict=True)):
             told += bool(piece.text)
             moved.append(chunk.at if number < first else begun + told / self.rate)
-        return _at(take, moved)
+        return arriving(take, moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,7 +414,7 @@ class Jitter(Fault):
         """The take with this fault."""
         chance = random.Random(self.seed)  # noqa: S311
         moved = [chunk.at + chance.uniform(0.0, self.seconds) for chunk in take.chunks]
-        return _at(take, list(itertools.accumulate(moved, max)))
+        return arriving(take, list(itertools.accumulate(moved, max)))
 
 
 # ------------------------------------------------------------------ what comes
@@ -409,11 +428,11 @@ class Drop(Fault):
 
     def happens(self, take: Take) -> bool:
         """As in `Fault`."""
-        return self.event < len(_ends(take))
+        return self.event < len(ends_of(take))
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
-        return _edited(take, lambda events: [*events[: self.event], *events[self.event + 1 :]])
+        return edited(take, lambda events: [*events[: self.event], *events[self.event + 1 :]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,11 +443,11 @@ class Duplicate(Fault):
 
     def happens(self, take: Take) -> bool:
         """As in `Fault`."""
-        return self.event < len(_ends(take))
+        return self.event < len(ends_of(take))
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
-        return _edited(take, lambda events: [*events[: self.event + 1], *events[self.event :]])
+        return edited(take, lambda events: [*events[: self.event + 1], *events[self.event :]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,11 +459,11 @@ class Garbage(Fault):
 
     def happens(self, take: Take) -> bool:
         """As in `Fault`."""
-        return self.before <= len(_ends(take))
+        return self.before <= len(ends_of(take))
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
-        return _inserted(take, self.before, self.data)
+        return inserted(take, self.before, self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,89 +476,10 @@ class ErrorEvent(Fault):
 
     def happens(self, take: Take) -> bool:
         """As in `Fault`."""
-        return self.after <= len(_ends(take))
+        return self.after <= len(ends_of(take))
 
     def __call__(self, take: Take) -> Take:
         """The take with this fault."""
         error = {"type": "error", "error": {"type": self.kind, "message": self.message}}
         event = b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n"
-        return _inserted(EndEarly(after=self.after)(take), self.after, event)
-
-
-# ------------------------------------------------------------------ the means
-
-
-def _ends(take: Take) -> list[int]:
-    return event_ends(take.body, take.content_type)
-
-
-def _place(take: Take, fault: CutOff | EndEarly) -> int:
-    """The byte at which the take is to end; beyond it where there are not so many events."""
-    if fault.after is None:
-        return fault.at_byte or 0
-    ends = [0, *_ends(take)]
-    return ends[fault.after] if fault.after < len(ends) else len(take.body) + 1
-
-
-def _starts(take: Take) -> list[int]:
-    sizes = (len(chunk.data) for chunk in take.chunks)
-    return list(itertools.accumulate(sizes, initial=0))[:-1]
-
-
-def _recut(take: Take, places: Iterable[int], *, keep: bool = False) -> Take:
-    """The take with its body cut at these offsets, and at the old ones too if they are to be kept."""
-    stops = list(itertools.accumulate(len(chunk.data) for chunk in take.chunks))
-    body = take.body
-    made, arrival = [], 0
-    stop = 0
-    for data in cut(body, [*places, *(stops if keep else ())]):
-        stop += len(data)
-        while stops[arrival] < stop:
-            arrival += 1
-        made.append(Chunk(take.chunks[arrival].at, data))
-    return replace(take, chunks=tuple(made))
-
-
-def _by_events(take: Take) -> Take:
-    return _recut(take, _ends(take))
-
-
-def _first_text(take: Take) -> int | None:
-    found = pieces(take.body, take.content_type)
-    return next((number for number, piece in enumerate(found) if piece.text), None)
-
-
-def _at(take: Take, instants: Sequence[float]) -> Take:
-    chunks = tuple(Chunk(at, chunk.data) for at, chunk in zip(instants, take.chunks, strict=True))
-    last = max((chunk.at for chunk in chunks), default=0.0)
-    was = max((chunk.at for chunk in take.chunks), default=0.0)
-    return replace(take, chunks=chunks, ended_at=max(take.ended_at - was, 0.0) + last)
-
-
-def _ended(take: Take, after: int | None, at_byte: int | None, end: End, error: str) -> Take:
-    """The take up to some place, and how it ends there."""
-    ends = [0, *_ends(take)]
-    place = ends[min(after, len(ends) - 1)] if after is not None else len(take.body) if at_byte is None else at_byte
-    if not take.chunks:
-        return replace(take, end=end, error=error, deltas=None)
-    whole = _recut(take, [place], keep=True)
-    kept = tuple(chunk for chunk, start in zip(whole.chunks, _starts(whole), strict=True) if start < place)
-    ended_at = kept[-1].at if kept else whole.chunks[0].at
-    return replace(take, chunks=kept, end=end, error=error, ended_at=ended_at, deltas=None)
-
-
-def _edited(take: Take, edit: Callable[[list[Chunk]], list[Chunk]]) -> Take:
-    if not take.chunks:
-        return take
-    return replace(take, chunks=tuple(edit(list(_by_events(take).chunks))), deltas=None)
-
-
-def _inserted(take: Take, before: int, data: bytes) -> Take:
-    def edit(events: list[Chunk]) -> list[Chunk]:
-        place = min(before, len(events))
-        at = events[place - 1].at if place else events[0].at if events else 0.0
-        return [*events[:place], Chunk(at, data), *events[place:]]
-
-    if take.chunks:
-        return _edited(take, edit)
-    return replace(take, chunks=(Chunk(0.0, data),), deltas=None)
+        return inserted(EndEarly(after=self.after)(take), self.after, event)

@@ -82,22 +82,10 @@ class Recorder:
     def interaction(self) -> tuple[dict[str, Any], Timing]:
         """vcrpy's response, and what belongs beside it."""
         self.left()
-        headers = dict(self.headers)
-        parts = [(at, data) for at, data in self._pieces if data]
-        encoding = _header(headers, "content-encoding")
-        plain = parts if self.decoded else decoded(parts, encoding)
-        if parts and encoding and plain is not None:  # an answer to HEAD keeps the headers of the body it lacks
-            parts = plain
-            headers = {name: value for name, value in headers.items() if name.lower() != "content-encoding"}
-            size = [str(sum(len(data) for _, data in parts))]
-            headers = {name: size if name.lower() == "content-length" else value for name, value in headers.items()}
+        headers, parts = self._decoded()
         body = b"".join(data for _, data in parts)
         kind = _header(headers, "content-type")
-        end, error = self._end or End.ABANDONED, self._error
-        if end is End.COMPLETE and self.status >= 400:  # noqa: PLR2004 - the first status that is an error
-            end, error = End.ERROR, f"HTTP {self.status}"
-        elif end is End.COMPLETE and "event-stream" in kind and not has_end_signal(body, kind):
-            end, error = End.CUT, "the body ended properly, without an end signal"
+        end, error = self._outcome(body, kind)
         chunks, offset = [], 0
         for at, data in parts:
             chunks.append((offset, self._since(at)))
@@ -118,6 +106,31 @@ class Recorder:
             "body": {"string": body},
         }
         return response, timing
+
+    def _decoded(self) -> tuple[dict[str, list[str]], list[tuple[float, bytes]]]:
+        """The headers and the pieces of the body, without the compression of the transport where it can be undone."""
+        headers = dict(self.headers)
+        parts = [(at, data) for at, data in self._pieces if data]
+        encoding = _header(headers, "content-encoding")
+        plain = parts if self.decoded else decoded(parts, encoding)
+        if not parts or not encoding or plain is None:  # an answer to HEAD keeps the headers of the body it lacks
+            return headers, parts
+        size = [str(sum(len(data) for _, data in plain))]
+        return {
+            name: size if name.lower() == "content-length" else value
+            for name, value in headers.items()
+            if name.lower() != "content-encoding"
+        }, plain
+
+    def _outcome(self, body: bytes, content_type: str) -> tuple[End, str]:
+        """How the answer ended, and the error if that was one."""
+        if self._end is not End.COMPLETE:
+            return self._end or End.ABANDONED, self._error
+        if self.status >= 400:  # noqa: PLR2004 - the first status that is an error
+            return End.ERROR, f"HTTP {self.status}"
+        if "event-stream" in content_type and not has_end_signal(body, content_type):
+            return End.CUT, "the body ended properly, without an end signal"
+        return End.COMPLETE, self._error
 
     def _length(self) -> int | None:
         """How long the body is, as far as the headers say so."""

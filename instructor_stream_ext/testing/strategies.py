@@ -100,7 +100,7 @@ def _validated(adapter: TypeAdapter[Any], value: Any) -> Any:
         return _REFUSED
 
 
-def _values(kind: Any, seen: tuple[Any, ...] = ()) -> Any:  # noqa: C901, PLR0911 - a table of types
+def _values(kind: Any, seen: tuple[Any, ...] = ()) -> Any:  # noqa: PLR0911 - a table of types
     """Values of a type, as what pydantic takes for it."""
     st = _strategies()
     origin, arguments = get_origin(kind), get_args(kind)
@@ -113,20 +113,26 @@ def _values(kind: Any, seen: tuple[Any, ...] = ()) -> Any:  # noqa: C901, PLR091
     if origin is Union or type(kind).__name__ == "UnionType":
         options = [one for one in arguments if one not in seen] or [type(None)]
         return st.one_of([_values(one, seen) for one in sorted(options, key=lambda one: one is not type(None))])
-    if origin in (list, set, frozenset) and arguments:
-        if any(part in seen for part in _parts(arguments[0])):
-            return st.just(origin())
-        kept = {list: st.lists, set: st.lists, frozenset: st.lists}[origin]
-        return kept(_values(arguments[0], seen), max_size=4).map(lambda found: found)
-    if origin is tuple and arguments and arguments[-1] is not Ellipsis:
-        return st.tuples(*(_values(one, seen) for one in arguments))
-    if origin is dict and arguments:
-        return st.dictionaries(_values(arguments[0], seen), _values(arguments[1], seen), max_size=3)
     if kind is float:
         return st.floats(allow_nan=False, allow_infinity=False)
     if kind is str:
         return _texts()
-    return st.from_type(kind)
+    made = _container(origin, arguments, seen) if arguments else None
+    return st.from_type(kind) if made is None else made
+
+
+def _container(origin: Any, arguments: tuple[Any, ...], seen: tuple[Any, ...]) -> Any:
+    """Values of a container's type; None if it is another one."""
+    st = _strategies()
+    if origin in (list, set, frozenset):
+        if any(part in seen for part in _parts(arguments[0])):
+            return st.just(origin())
+        return st.lists(_values(arguments[0], seen), max_size=4)
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return st.tuples(*(_values(one, seen) for one in arguments))
+    if origin is dict:
+        return st.dictionaries(_values(arguments[0], seen), _values(arguments[1], seen), max_size=3)
+    return None
 
 
 def _texts(**bounds: Any) -> Any:

@@ -115,7 +115,7 @@ async def test_a_tape_of_ours_gives_what_stands_beside_it(tape: Path) -> None:
     for name, fault in runs:
         model = "openai/any" if "httpx-" in name or "aiohttp" in name else "any"
         quiet = {"debounce": FinalOnly()} if is_huge or isinstance(fault, Resplit) else {}
-        with use_tape(tape, faults=fault, whole=wanted.get("error") != "left", ignore=OTHERWISE_ASKED) as deck:
+        with use_tape(tape, faults=fault, whole=wanted.get("error") != "left", ignore=OTHERWISE_ASKED) as cassette:
             stream = clients[name].create_partial(
                 model=model, messages="go", response_model=MODELS[wanted["response_model"]], max_retries=0, **quiet
             )
@@ -126,7 +126,7 @@ async def test_a_tape_of_ours_gives_what_stands_beside_it(tape: Path) -> None:
                 assert stream.text == text_of(take.body, take.content_type)
                 continue
             played = await _left(stream) if wanted.get("error") == "left" else await play(stream)
-            assert len(deck.performances) == 1
+            assert len(cassette.performances) == 1
         _check(played, wanted, take, f"{name} {fault}")
         if hasattr(stream, "aclose"):
             await stream.aclose()

@@ -14,7 +14,7 @@ import vcr.stubs.aiohttp_stubs
 import vcr.stubs.httpx_stubs  # noqa: F401
 import yaml  # noqa: F401
 
-from instructor_stream_ext.testing import deck, load_tape
+from instructor_stream_ext.testing import load_tape, stream_cassette
 from tests.server import ScriptedServer
 from tests.server.script import sends
 from tests.server.wire_chat import chat_content
@@ -278,16 +278,16 @@ def test_three(replay_server):
 
 
 def test_tapes_that_no_test_plays_are_named_after_a_full_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deck, "PLAYED", set())
+    monkeypatch.setattr(stream_cassette, "PLAYED", set())
     two = ONE.replace("test_one", "test_two")
     project.record(ONE + two, passed=2)
     full = project.run(passed=2)
     assert "no test has played" not in full
-    deck.PLAYED.clear()
+    stream_cassette.PLAYED.clear()
     project.module(ONE)
     assert "cassettes/test_it/test_two.yaml" in project.run(passed=1)
     for part in (["-k", "one"], ["test_it.py"], ["--record-mode=once"]):
-        deck.PLAYED.clear()
+        stream_cassette.PLAYED.clear()
         assert "no test has played" not in project.run(*part, passed=1)
 
 
@@ -529,7 +529,7 @@ def test_other_tests_are_not_touched(project: Project) -> None:
     assert 'string: "data:' in project.recorded().read_text(encoding="utf-8").replace("'", '"')
 
 
-def test_what_a_fixture_sends_before_the_deck_is_there_is_scrubbed_too(project: Project) -> None:
+def test_what_a_fixture_sends_before_stream_cassette_is_there_is_scrubbed_too(project: Project) -> None:
     """Fixtures are set up in the order in which a test names them; vcrpy records from its mark on."""
     project.record(
         """

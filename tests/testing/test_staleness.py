@@ -181,9 +181,9 @@ def test_a_secret_that_stands_on_an_old_cassette_is_not_shown(server: ScriptedSe
     with vcr.use_cassette(str(tape)):
         httpx.post(url, json={"user": key, "n": f"of {key}"})
     assert key in tape.read_text(encoding="utf-8")
-    with use_tape(tape) as deck:
+    with use_tape(tape) as played:
         httpx.post(url, json={"user": key, "n": "of nobody"})
-        (said,) = deck.untold()
+        (said,) = played.untold()
     assert "n: " in said
     assert "user: " not in said
     assert key not in said

@@ -88,16 +88,20 @@ def _plain(value: Any, options: dict[str, Any]) -> Any:
         whole = {spec: None for spec in ("include", "exclude") if options[spec] is True}
         return value.model_dump(**{**options, **whole})
     if isinstance(value, dict):
-        made = {k: _plain(v, below) for k, v, below in _parts((((k,), v) for k, v in value.items()), options)}
+        made = _named(value, options)
         return {next(iter(pydantic_core.to_jsonable_python({k: 0}))): v for k, v in made.items()} if is_json else made
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value) if hasattr(value, field.name)]
-        return {k: _plain(v, below) for k, v, below in _parts((((k,), getattr(value, k)) for k in names), options)}
+        names = (field.name for field in dataclasses.fields(value))
+        return _named({name: getattr(value, name) for name in names if hasattr(value, name)}, options)
     if isinstance(value, (list, tuple, set, frozenset)):
         size = len(value)
         items = [_plain(v, below) for _, v, below in _parts((((i, i - size), v) for i, v in enumerate(value)), options)]
         return tuple(items) if isinstance(value, tuple) and not is_json else items
     return pydantic_core.to_jsonable_python(value) if is_json else value
+
+
+def _named(members: dict[Any, Any], options: dict[str, Any]) -> dict[Any, Any]:
+    return {key: _plain(value, below) for key, value, below in _parts((((k,), v) for k, v in members.items()), options)}
 
 
 def _parts(

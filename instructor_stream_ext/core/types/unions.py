@@ -149,23 +149,27 @@ def _fit_object(union: ObjectPlan) -> None:
     union.fitted = True
     members = union.candidates
     for key in dict.fromkeys(key for member in members for key in member.fields):
-        entries = [member.fields[key] for member in members if key in member.fields]
-        names = {name for name, _ in entries}
-        union.public[key] = names.pop() if len(names) == 1 else key
-        slots = [slot for _, slot in entries]
-        tags = _tags(members, key)
-        if tags is not None:
-            union.tags[key] = tags
-        if all(slot is slots[0] or _same(slot.sig, slots[0].sig) for slot in slots):
-            union.fields[key] = (key, slots[0])
-            union.carried |= {key}
-        else:
-            # Not known yet what it becomes: a string is shown growing only if one of the members would.
-            union.fields[key] = (key, ANYTHING if any(slot.streams for slot in slots) else ATOMIC)
+        _fit_key(union, key, [member.fields[key] for member in members if key in member.fields])
     if any(member.other is not None for member in members):
         union.other = ANYTHING
     if any(member.waits or any(slot.not_null for slot in member.names.values()) for member in members):
         union.waits = frozenset({UNDECIDED})
+
+
+def _fit_key(union: ObjectPlan, key: str, entries: list[tuple[str, ValuePlan]]) -> None:
+    """What is known of a key while it is open which member the object is: what all agree on that have it."""
+    names = {name for name, _ in entries}
+    union.public[key] = names.pop() if len(names) == 1 else key
+    slots = [slot for _, slot in entries]
+    tags = _tags(union.candidates, key)
+    if tags is not None:
+        union.tags[key] = tags
+    if all(slot is slots[0] or _same(slot.sig, slots[0].sig) for slot in slots):
+        union.fields[key] = (key, slots[0])
+        union.carried |= {key}
+    else:
+        # Not known yet what it becomes: a string is shown growing only if one of the members would.
+        union.fields[key] = (key, ANYTHING if any(slot.streams for slot in slots) else ATOMIC)
 
 
 def _same(one: Any, other: Any) -> bool:

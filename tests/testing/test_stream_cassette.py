@@ -122,9 +122,9 @@ async def test_a_cut_connection_is_recorded_and_played_as_one(
     assert take.error.startswith(type(recorded.value).__name__)
     assert BODY.startswith(take.body)
     assert take.body
-    with use_tape(tape) as deck, pytest.raises(type(recorded.value)):
+    with use_tape(tape) as played, pytest.raises(type(recorded.value)):
         await carrier.read(take.url)
-    assert len(deck.performances) == 1
+    assert len(played.performances) == 1
 
 
 @every_carrier
@@ -261,11 +261,11 @@ async def test_a_miss_is_told_although_clients_hide_it(server: ScriptedServer, t
         pytest.raises(
             AssertionError, match=r"POST .*/elsewhere is not on the tape.*1 of its 1 interactions were never"
         ),
-        use_tape(tape) as deck,
+        use_tape(tape) as played,
     ):
         with pytest.raises(Exception, match="Can't play back this request"):
             await carrier.read(server.url + "/elsewhere")
-        assert len(deck.misses) == 1
+        assert len(played.misses) == 1
     assert len(server.requests) == 1
 
 
@@ -281,11 +281,11 @@ async def test_reading_on_where_the_recorded_client_left_is_an_error(
     url = only(tape).url
     with use_tape(tape):
         assert (await carrier.read(url, leave_after=1))[1] == recorded
-    with use_tape(tape) as deck:
+    with use_tape(tape) as played:
         with pytest.raises(CassetteError, match="the recorded client left here"):
             await carrier.read(url)
-        assert "the recorded client left here" in deck.problems()[0]
-        deck.performances.clear()
+        assert "the recorded client left here" in played.problems()[0]
+        played.performances.clear()
 
 
 @every_carrier
@@ -483,7 +483,7 @@ async def test_a_cassette_that_vcrpy_has_opened_is_taken_over(
 ) -> None:
     from vcr import VCR
 
-    from instructor_stream_ext.testing.deck import Deck
+    from instructor_stream_ext.testing.stream_cassette import StreamCassette
 
     for word in ("one", "two", "three"):
         server.add(sends(chat_content(word)))
@@ -493,20 +493,20 @@ async def test_a_cassette_that_vcrpy_has_opened_is_taken_over(
 
     with VCR().use_cassette(str(tape)) as cassette:
         recorded = [await body()]
-        with Deck(cassette):
+        with StreamCassette(cassette):
             recorded.append(await body())
         recorded.append(await body())
     takes = load_tape(tape, sidecar=True).takes
     assert [take.body for take in takes] == recorded
     assert [take.timed for take in takes] == [False, True, False]
     with VCR(record_mode=vcr_mode.NONE).use_cassette(str(tape)) as cassette:
-        played = [await body()]
-        with Deck(cassette) as deck:
-            played.append(await body())
-            assert deck.performances[0].take == takes[1]
-        played.append(await body())
-        deck.verify()
-    assert played == recorded
+        bodies = [await body()]
+        with StreamCassette(cassette) as played:
+            bodies.append(await body())
+            assert played.performances[0].take == takes[1]
+        bodies.append(await body())
+        played.verify()
+    assert bodies == recorded
 
 
 @every_carrier
@@ -514,17 +514,17 @@ async def test_what_follows_the_body_of_a_test_may_come_late(
     server: ScriptedServer, tape: Path, carrier: Carrier
 ) -> None:
     server.always(sends(CHUNKS))
-    with use_tape(tape, record_mode="once") as deck:
+    with use_tape(tape, record_mode="once") as played:
         await carrier.read(server.url + PATH)
-        deck.body_ended()
+        played.body_ended()
         await carrier.read(server.url + PATH)
     assert [take.timed for take in load_tape(tape).takes] == [True, False]
-    with use_tape(tape) as deck:
-        assert "2 of its 2 interactions" in deck.problems()[0]
-        assert "1 of its 2 interactions" in deck.problems(over=False)[0]
+    with use_tape(tape) as played:
+        assert "2 of its 2 interactions" in played.problems()[0]
+        assert "1 of its 2 interactions" in played.problems(over=False)[0]
         await carrier.read(server.url + PATH)
-        assert not deck.problems(over=False)
-        assert "1 of its 2 interactions" in deck.problems()[0]
+        assert not played.problems(over=False)
+        assert "1 of its 2 interactions" in played.problems()[0]
         await carrier.read(server.url + PATH)
 
 
@@ -558,16 +558,16 @@ async def test_faults_of_interactions_that_never_came_are_an_error(server: Scrip
             await carrier.read(server.url + PATH)
     with pytest.raises(AssertionError, match=r"fault Trickle.* never"), use_tape(tape, faults=Trickle(3), whole=False):
         pass
-    with use_tape(tape, faults=Drop(99)) as deck:  # as of a mark, for which the test has its own
-        deck(faults=Stall(1))
+    with use_tape(tape, faults=Drop(99)) as played:  # as of a mark, for which the test has its own
+        played(faults=Stall(1))
         await carrier.read(server.url + PATH)
-        deck(faults=Drop(77))
+        played(faults=Drop(77))
         await carrier.read(server.url + PATH)
-        assert [problem.partition(" never")[0] for problem in deck.problems()] == ["tape.yaml: fault Drop(event=77)"]
-        deck._faults.pop()
-    with use_tape(tape, faults=Stall(1)) as deck:
+        assert [problem.partition(" never")[0] for problem in played.problems()] == ["tape.yaml: fault Drop(event=77)"]
+        played._faults.pop()
+    with use_tape(tape, faults=Stall(1)) as played:
         await carrier.read(server.url + PATH)
-        deck(faults=())
+        played(faults=())
         await carrier.read(server.url + PATH)
 
 
@@ -580,8 +580,8 @@ async def test_new_episodes_are_added_and_all_is_recorded_anew(
     with use_tape(tape, record_mode="once"):
         await carrier.read(server.url + PATH)
     first = only(tape)
-    with use_tape(tape, record_mode="new_episodes") as deck:
-        assert deck.records
+    with use_tape(tape, record_mode="new_episodes") as played:
+        assert played.records
         bodies = [b"".join((await carrier.read(server.url + PATH))[1]) for _ in range(2)]
     takes = load_tape(tape, sidecar=True).takes
     assert takes[0] == first
@@ -613,7 +613,8 @@ async def test_a_filter_of_the_users_may_change_a_body(server: ScriptedServer, t
     """The boundaries are lost then, and the tape still fits its sidecar."""
     from vcr import VCR
 
-    from instructor_stream_ext.testing.deck import Deck, TapePersister
+    from instructor_stream_ext.testing.persister import CassettePersister
+    from instructor_stream_ext.testing.stream_cassette import StreamCassette
 
     def shorter(response: dict[str, Any]) -> dict[str, Any]:
         response["body"]["string"] = response["body"]["string"].replace(b"Ada ", b"")
@@ -621,8 +622,8 @@ async def test_a_filter_of_the_users_may_change_a_body(server: ScriptedServer, t
 
     server.add(sends(chat_content("Ada Lovelace", size=None)))
     recorder = VCR(before_record_response=shorter)
-    recorder.register_persister(TapePersister())
-    with recorder.use_cassette(str(tape)) as cassette, Deck(cassette):
+    recorder.register_persister(CassettePersister())
+    with recorder.use_cassette(str(tape)) as cassette, StreamCassette(cassette):
         await Carrier("httpx2", is_async=True).read(server.url + PATH)
     take = only(tape)
     assert b"Lovelace" in take.body

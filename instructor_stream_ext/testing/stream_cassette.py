@@ -1,0 +1,398 @@
+"""A vcrpy cassette in use, which records streams or plays them with their chunks and times."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from instructor_stream_ext.core.errors import MissingExtra
+from instructor_stream_ext.testing import yaml as tape_yaml
+from instructor_stream_ext.testing.clock import FakeClock, Pace
+from instructor_stream_ext.testing.environment import playing
+from instructor_stream_ext.testing.errors import CassetteError
+from instructor_stream_ext.testing.faults import Fault, FaultsInUse
+from instructor_stream_ext.testing.patches import Patches
+from instructor_stream_ext.testing.persister import CassettePersister, content_of, copied
+from instructor_stream_ext.testing.recording import Recorder
+from instructor_stream_ext.testing.replay import Performance
+from instructor_stream_ext.testing.scrub import Scrubber
+from instructor_stream_ext.testing.staleness import StaleCassette, changes
+from instructor_stream_ext.testing.tape import (
+    TIMING,
+    End,
+    Take,
+    load_tape,
+    take_of,
+)
+
+__all__ = ["PLAYED", "StreamCassette", "use_tape"]
+
+_NAMED = 5
+"""Places of a changed request that a message names."""
+_BODIES = frozenset({"body", "raw_body"})
+"""vcrpy's names of those parts of a request that are compared place by place."""
+
+_ON_PURPOSE = "if that is on purpose, say whole=False"
+
+PLAYED: set[Path] = set()
+"""The tapes that were played by this process."""
+
+
+class StreamCassette:
+    """Records and plays the streams of one cassette. What is not set keeps its value.
+
+    Called with settings, it takes them and gives itself: `stream_cassette(speed=1, deltas=24)`.
+
+    Args:
+        cassette: vcrpy's, in use.
+        scrubber: What to keep off the tape.
+    """
+
+    def __init__(self, cassette: Any, scrubber: Scrubber | None = None) -> None:
+        self.cassette = cassette
+        self.path = Path(cassette.path)
+        self.performances: list[Performance] = []
+        self.misses: list[str] = []
+        self._scrubber = scrubber or Scrubber()
+        self._recorders: list[tuple[int, Recorder]] = []
+        self.pace = Pace()
+        self._faults = [FaultsInUse()]
+        self._late = False
+        self._deltas: int | None = None
+        self._whole = True
+        self._strict = False
+        self._ignore: tuple[str, ...] = ()
+        self.stale: list[str] = []
+        self._told = 0
+        self.fails: Callable[[str], BaseException] | None = None
+        """Makes what is raised for a request that cannot be answered, in place of vcrpy's exception."""
+        self._requests = self._faulty_from = 0
+        self._stack = contextlib.ExitStack()
+
+    def __call__(
+        self,
+        *,
+        speed: float | FakeClock | None = None,
+        clock: FakeClock | None = None,
+        faults: Fault | Iterable[Fault] | None = None,
+        deltas: int | None = None,
+        whole: bool | None = None,
+        strict: bool | None = None,
+        ignore: Iterable[str] | None = None,
+    ) -> Self:
+        """Set how the tape is played.
+
+        Args:
+            speed: 1 is the original pace, 2 twice as fast, 0 (the default) without any pause; a fake clock in its place
+                is moved instead of waiting.
+            clock: The fake clock, beside a speed.
+            faults: What goes wrong, in order.
+            deltas: At least so many pieces of the model's text have to be played.
+            whole: False if the test leaves a stream, or requests, of the tape aside on purpose.
+            strict: Whether a request whose JSON is not the recorded one fails the test; else it is a warning.
+            ignore: Paths in that JSON that may differ, such as "messages[0].content"; `[*]` is any index.
+        """
+        if speed is not None or clock is not None:
+            self.pace = Pace.of(speed, clock)
+        if faults is not None:
+            if self._requests == self._faulty_from:
+                self._faults.pop()  # set and never used, as by a mark of the class
+            self._faults.append(FaultsInUse(faults))
+            self._faulty_from = self._requests
+        if deltas is not None:
+            self._deltas = deltas
+        if whole is not None:
+            self._whole = whole
+        if strict is not None:
+            self._strict = strict
+        if ignore is not None:
+            self._ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+        return self
+
+    @property
+    def records(self) -> bool:
+        """Whether requests that are not on the tape go to the network."""
+        return not self.cassette.write_protected
+
+    @property
+    def takes(self) -> list[Take]:
+        """What is on the tape so far."""
+        return [_take(request, response) for request, response in self.cassette.data]
+
+    # ------------------------------------------------------------------ open and closed
+
+    def __enter__(self) -> Self:
+        if not isinstance(self.cassette._persister, CassettePersister):  # noqa: SLF001  vcrpy has no public way to it
+            self._adopt()
+        self.cassette._persister.scrubber = self._scrubber  # noqa: SLF001
+        self._scrub()
+        if self.cassette.write_protected:
+            self._check()
+            self._stack.enter_context(playing(request.uri for request, _ in self.cassette.data))
+        Patches(self, self._stack).put_on()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        self._keep()
+
+    def _adopt(self) -> None:
+        """Have a cassette that vcrpy has opened by itself keep chunks and times, and read those that it has."""
+        from vcr.serializers import yamlserializer
+
+        cassette = self.cassette
+        cassette._persister = CassettePersister(getattr(cassette._persister, "extra_paths", ()))  # noqa: SLF001
+        if cassette._serializer is yamlserializer:  # noqa: SLF001
+            cassette._serializer = tape_yaml  # noqa: SLF001
+        again = copy.copy(cassette)
+        again.data, again._old_interactions = [], []  # noqa: SLF001
+        again._load()  # noqa: SLF001
+        cassette.data[: cassette._loaded_count] = again.data  # noqa: SLF001
+        cassette._old_interactions = again._old_interactions  # noqa: SLF001
+
+    def _check(self) -> None:
+        """Note which tapes are played, and see that nothing of them is missing.
+
+        Raises:
+            CassetteError: A tape is empty, or has lost its sidecar.
+        """
+        further = getattr(self.cassette._persister, "extra_paths", ())  # noqa: SLF001
+        files = [path for path in (self.path, *map(Path, further)) if path.is_file()]
+        PLAYED.update(path.resolve() for path in files)
+        takes = self.cassette.data
+        if not takes or any(response.get(TIMING) is None for _, response in takes):
+            for path in files:
+                load_tape(path, sidecar=bool(takes))
+
+    def _scrub(self) -> None:
+        """Put the scrubber before the cassette's own filters, for what is recorded and for what is compared."""
+        cassette, scrubber = self.cassette, self._scrubber
+        before_request, before_response = cassette._before_record_request, cassette._before_record_response  # noqa: SLF001
+        cassette._before_record_request = lambda request: _then(before_request(copied(request)), scrubber.request)  # noqa: SLF001
+        cassette._before_record_response = lambda response: _then(before_response(response), scrubber.response)  # noqa: SLF001
+
+    def _keep(self) -> None:
+        """Hand what was recorded to the cassette, in the order of the requests.
+
+        What was asked by other libraries meanwhile is on the cassette already.
+        """
+        recorders, self._recorders = self._recorders, []
+        data, kept = self.cassette.data, 0
+        for place, recorder in recorders:
+            if not recorder.status:
+                continue  # no answer came: there is nothing a cassette could hold
+            response, timing = recorder.interaction()
+            if recorder.timed:
+                response = {**response, TIMING: replace(timing, error=self._scrubber.text(timing.error))}
+            before = len(data)
+            self.cassette.append(recorder.request, response)
+            if len(data) > before:  # no filter has dropped it
+                data.insert(place + kept, data.pop())
+                kept += 1
+
+    def body_ended(self) -> None:
+        """The test's body is over: what is asked from now on is a fixture's, and kept without times."""
+        self._late = True
+
+    def problems(self, *, over: bool = True) -> list[str]:
+        """What a replay lacked: requests that are not on the tape, interactions not asked for, streams not played.
+
+        Args:
+            over: Whether no request can follow. If some can, as when fixtures are torn down, interactions without times
+                are waited for.
+        """
+        found = [f"{self.path.name}: {miss}" for miss in self.misses]
+        found += [str(one.failure) for one in self.performances if one.failure is not None]
+        found += self.stale if self._strict else []
+        if self.records:
+            return found
+        found += [f"{self.path.name}: {problem}" for faults in self._faults for problem in faults.problems()]
+        if self._whole:
+            found += [f"{self.path.name}: {problem}" for problem in self._not_played(over=over)]
+        if self._deltas is not None and (total := sum(one.deltas for one in self.performances)) < self._deltas:
+            found.append(f"{self.path.name}: {total} deltas were played, {self._deltas} were expected")
+        return found
+
+    def _not_played(self, *, over: bool) -> Iterator[str]:
+        """What of the cassette was never asked for, or not played to its end."""
+        unasked = sum(
+            not self.cassette.play_counts[place] and (over or TIMING in response)
+            for place, (_, response) in enumerate(self.cassette.data)
+        )
+        if unasked:
+            yield f"{unasked} of its {len(self.cassette)} interactions were never asked for; {_ON_PURPOSE}"
+        for one in self.performances:
+            take = one.take
+            if one.left_early:
+                played = sum(len(chunk.data) for chunk in take.chunks[: one.played])
+                yield f"{take.method} {take.url} was left at byte {played} of {len(take.body)}; {_ON_PURPOSE}"
+            elif take.deltas is not None and take.end is not End.ABANDONED and one.deltas < take.deltas:
+                yield f"{one.deltas} deltas were played, the tape states {take.deltas}"
+
+    def verify(self) -> None:
+        """Raise `AssertionError` if a replay was not what the tape and the test say."""
+        if found := self.problems():
+            raise AssertionError("; ".join(found))
+
+    # ------------------------------------------------------------------ one request
+
+    def refusal(self) -> Take | None:
+        """Count a request; return what refuses it in place of the cassette's answer, if a fault does."""
+        number, self._requests = self._requests, self._requests + 1
+        return self._faults[-1].refuse(number)
+
+    def perform(self, request: Any, response: dict[str, Any]) -> Performance:
+        """Begin to play an answer of the cassette, with the faults that are in use."""
+        recorded = _take(request, response)
+        take = self._faults[-1](recorded)
+        if len(take.body) != len(recorded.body):
+            headers = tuple(header for header in take.headers if header[0].lower() != "content-length")
+            take = replace(take, headers=headers)
+        performance = Performance(take, self.pace, str(self.path))
+        self.performances.append(performance)
+        return performance
+
+    def miss(self, request: Any) -> Exception:
+        """Note a request that is not on the cassette, and return the error to raise for it."""
+        from vcr.errors import CannotOverwriteExistingCassetteException
+
+        self.misses.append(self._missing(request))
+        if self.fails is not None:
+            raise self.fails(f"{self.path.name}: {self.misses[-1]}")
+        error: Exception = CannotOverwriteExistingCassetteException(cassette=self.cassette, failed_request=request)
+        return error
+
+    def _missing(self, request: Any) -> str:
+        if not self.cassette.data and not self.path.is_file():
+            return f"no cassette at {self.path}: record it with --record-mode=once"
+        asked = f"{request.method} {self._scrubber.url(request.uri)}"
+        nearest = self.cassette.find_requests_with_most_matches(request)
+        if not nearest:
+            return f"{asked} is not on the tape, which holds nothing like it"
+        if not (differing := [name for name, _ in nearest[0][2]]):
+            times = "once" if len(nearest) == 1 else f"{len(nearest)} times"
+            return f"{asked} was played already: the tape holds it {times}"
+        closest = nearest[0][0]
+        places = self._changes(closest, request) if _BODIES & set(differing) else ""
+        return (
+            f"{asked} is not on the tape; the nearest there is {closest.method} {self._scrubber.url(closest.uri)}, "
+            f"which differs in {' and '.join(differing)}{places and f' ({places})'}"
+        )
+
+    def untold(self) -> list[str]:
+        """The requests that are not what was recorded, where that is no failure, since this was last asked."""
+        fresh, self._told = self.stale[self._told :], len(self.stale)
+        return [] if self._strict else fresh
+
+    def explain(self, error: BaseException) -> None:
+        """Note on an error of the test what may be its cause, and what clients hide: requests missed or changed."""
+        self._told = len(self.stale)
+        for said in (*(f"{self.path.name}: {miss}" for miss in self.misses), *self.stale):
+            if said not in str(error):
+                error.add_note(said)
+
+    def compare(self, request: Any, response: dict[str, Any]) -> None:
+        """Note where a request's body differs from that of the interaction that answers it."""
+        recorded = next((one for one, held in self.cassette.data if held is response), None)
+        if recorded is not None and (found := self._changes(recorded, request)):
+            path = urlsplit(self._scrubber.url(request.uri)).path
+            self.stale.append(
+                f"{self.path.name}: {request.method} {path} is no longer the request that was recorded: {found}"
+            )
+
+    def _changes(self, recorded: Any, request: Any) -> str:
+        """Where the bodies differ, in words, with all that is kept off tapes masked; nothing for forms with files."""
+        sent = self.cassette.filter_request(request)
+        if not sent or "multipart/" in str(sent.headers.get("content-type", "")):
+            return ""
+        before, now = (content_of(one) or b"" for one in (recorded, sent))
+        if before == now:
+            return ""
+        before, now = self._scrubber.body(before), self._scrubber.body(now)
+        found = changes(before, now, self._ignore)
+        more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        return f"{'; '.join(found[:_NAMED])}{more}"
+
+    def record(self, recorder: Recorder) -> Recorder:
+        """Keep what this recorder is about to record, in the order of the requests."""
+        recorder.timed = recorder.timed and not self._late
+        self._recorders.append((len(self.cassette.data), recorder))
+        return recorder
+
+
+def _take(request: Any, response: dict[str, Any]) -> Take:
+    sent = {"method": request.method, "uri": request.uri, "body": request.body, "headers": dict(request.headers)}
+    return take_of(sent, response, response.get(TIMING))
+
+
+def _then(value: Any, change: Callable[[Any], Any]) -> Any:
+    """What the cassette's own filter left, changed; None if it dropped it."""
+    return change(value) if value else value
+
+
+@contextlib.contextmanager
+def use_tape(
+    path: Path | str,
+    *,
+    record_mode: str = "none",
+    scrubber: Scrubber | None = None,
+    speed: float | FakeClock | None = None,
+    clock: FakeClock | None = None,
+    faults: Fault | Iterable[Fault] | None = None,
+    deltas: int | None = None,
+    whole: bool | None = None,
+    strict: bool = False,
+    ignore: Iterable[str] = (),
+    match_on: Iterable[str] = ("method", "scheme", "host", "port", "path", "query"),
+) -> Iterator[StreamCassette]:
+    """Record or play a tape without pytest: within this, requests of httpx, httpx2 and aiohttp go to the tape.
+
+    Args:
+        path: Of the cassette.
+        record_mode: As in vcrpy: "none" plays, "once" records a tape that is not there, "all" records anew.
+        scrubber: What to keep off the tape.
+        speed: As in `StreamCassette`; so are `clock`, `faults`, `deltas` and `whole`.
+        clock: The fake clock.
+        faults: What goes wrong.
+        deltas: The least number of pieces of text.
+        whole: False if a stream is left early on purpose.
+        strict: As in `StreamCassette`; so is `ignore`.
+        ignore: Paths in a request's JSON that may differ from the recorded one.
+        match_on: vcrpy's names of what has to be equal in a request.
+
+    Yields:
+        The stream cassette.
+
+    Raises:
+        AssertionError: The tape was not played to its end, unless the body has raised.
+        CassetteError: The tape cannot be used.
+        MissingExtra: vcrpy is not installed.
+    """
+    try:
+        import vcr
+    except ImportError as error:
+        raise MissingExtra("use_tape", "testing") from error
+    if record_mode == "none" and not Path(path).is_file():
+        raise CassetteError(path, 1, "there is no such tape", 'check the path, or record it with record_mode="once"')
+    recorder = vcr.VCR(record_mode=vcr.mode(record_mode), match_on=tuple(match_on))
+    recorder.register_serializer("yaml", tape_yaml)
+    recorder.register_persister(CassettePersister())
+    with recorder.use_cassette(str(path)) as cassette, StreamCassette(cassette, scrubber) as played:
+        played(speed=speed, clock=clock, faults=faults, deltas=deltas, whole=whole, strict=strict, ignore=ignore)
+        try:
+            yield played
+        except Exception as error:
+            played.explain(error)
+            raise
+        played.verify()
+        for said in played.untold():
+            warnings.warn(said, StaleCassette, stacklevel=3)
