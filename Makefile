@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo web quick test test-newest test-oldest check bench record record-demo constraints clean
+.PHONY: help demo web web-react quick test test-newest test-oldest check bench record record-demo constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ demo: $(RUNTIME) ## Watch a recorded stream fill in, live
 	@$(BIN)/python -m instructor_stream_ext.demo
 
 web: $(DEV) ## Serve the example's web page, over a recorded stream or, with a key, over OpenAI
+	@$(BIN)/python examples/web/app.py
+
+web-react: $(DEV) ## Serve it with the page in React, too, built by Vite; needs npm
+	@npm --prefix js ci --silent
+	@npm --prefix js run --silent build-example
 	@$(BIN)/python examples/web/app.py
 
 QUICK_SESSION := $(addprefix tests/session/test_,attempts.py reading.py settling.py telling.py failures.py drive.py)

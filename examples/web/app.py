@@ -1,5 +1,7 @@
 """A trip fills in on a web page while the model plans it: `make web`, then open the address that it prints.
 
+`make web-react` builds the same page in React first, which is then at `/react/`.
+
 Without a key, a recorded stream is played at its original pace. With OPENAI_API_KEY set, gpt-4o-mini plans.
 """
 
@@ -14,11 +16,11 @@ from pathlib import Path
 import instructor
 import openai
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, Field
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from instructor_stream_ext import AsyncStreamClient, wrap
 from instructor_stream_ext.demo.model import Trip
@@ -27,16 +29,35 @@ from instructor_stream_ext.demo.tape import demo_tape
 from instructor_stream_ext.web import Runs
 
 HERE = Path(__file__).parent
+REACT = HERE / "react" / "dist"
 MOST = 2_000  # bytes of a request
 
 
-def make_app(*, base_url: str | None = None, speed: float = 1.0) -> Starlette:
-    """The app; over this provider, else over OpenAI's if there is a key, else over the recording."""
+class Wish(BaseModel):
+    wish: str = Field(max_length=400)
+
+
+class Idea(BaseModel):
+    theme: str
+
+
+class Ideas(BaseModel):
+    days: list[Idea]
+
+
+def make_app(*, base_url: str | None = None, speed: float = 1.0, react: Path = REACT) -> FastAPI:
+    """Make the app: over this provider, else over OpenAI's if there is a key, else over the recording.
+
+    Args:
+        base_url: Of the provider.
+        speed: Of the recording; 1 is its own.
+        react: Where the page in React was built.
+    """
     runs = Runs(ttl=120, max_runs=50, max_seconds=120)
     clients: list[AsyncStreamClient] = []
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with contextlib.ExitStack() as stack:
             url, key = base_url, os.environ.get("OPENAI_API_KEY")
             if url is None and key is None:
@@ -46,20 +67,34 @@ def make_app(*, base_url: str | None = None, speed: float = 1.0) -> Starlette:
                 yield
                 await runs.aclose()
 
-    async def plan(request: Request) -> Response:
-        if int(request.headers.get("content-length") or MOST + 1) > MOST:
-            return Response("the request is too long", status_code=413)
-        wish = str((await request.json())["wish"])
-        stream = clients[0].create_partial(model="gpt-4o-mini", messages=wish, response_model=Trip)
+    app = FastAPI(lifespan=lifespan)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MOST)
+    app.router.routes += runs.routes("/runs")
+
+    @app.post("/plan", response_model=None)
+    async def plan(body: Wish) -> Response:
+        stream = clients[0].create_partial(model="gpt-4o-mini", messages=body.wish, response_model=Trip)
         return await runs.respond(await runs.start(stream))
 
-    routes = [
-        Route("/plan", plan, methods=["POST"]),
-        *runs.routes("/runs"),
-        Mount("/client", StaticFiles(directory=HERE.parents[1] / "js" / "src")),
-        Mount("/", StaticFiles(directory=HERE / "static", html=True)),
-    ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    @app.get("/ideas")
+    async def ideas(topic: str, request: Request) -> StreamingResponse:
+        """The endpoint of `IdeaStream.jsx`, written by hand: it tells no failure, and nobody can come back to it."""
+        prompt = f"What could one do on three days in {topic}?"
+
+        async def events() -> AsyncIterator[str]:
+            async with clients[0].create_partial(model="gpt-4o-mini", messages=prompt, response_model=Ideas) as stream:
+                async for partial in stream:
+                    if await request.is_disconnected():
+                        return
+                    yield f"data: {partial.model_dump_json()}\n\n"
+            yield "event: done\ndata: {}\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    app.mount("/client", StaticFiles(directory=HERE.parents[1] / "js" / "src"))
+    app.mount("/react", StaticFiles(directory=react, html=True, check_dir=False))
+    app.mount("/", StaticFiles(directory=HERE / "static", html=True))
+    return app
 
 
 def main() -> None:

@@ -49,6 +49,20 @@ const shows = {
     })
   },
 
+  async copilotkit() {
+    globalThis.window = globalThis // it connects only where there is a window
+    const { CopilotKitCore } = await import('@copilotkit/core')
+    const core = new CopilotKitCore({ runtimeUrl: url.replace(/\/$/, '') })
+    while (!core.getAgent('trip')) await new Promise((done) => setTimeout(done, 10))
+    const agent = core.getAgent('trip')
+    agent.subscribe({
+      onStateChanged: ({ state }) => show(state),
+      onRunErrorEvent: ({ event }) => fail(event.message),
+    })
+    await core.runAgent({ agent })
+    process.exit(0) // it keeps timers
+  },
+
   async tanstack() {
     const { ChatClient, fetchServerSentEvents } = await import('@tanstack/ai-client')
     const client = new ChatClient({

@@ -45,6 +45,17 @@ const cases = {
     return { problem: await text(page, '#problem'), axe: await violations(page), canTryAgain: await page.isEnabled('#go') }
   }),
 
+  /** The list by hand, whose events the page reads itself. */
+  ideas: () => withPage(async (page) => {
+    await page.goto(url)
+    const status = page.locator('#ideas [role=status]')
+    await page.click('#ideas-go')
+    await page.waitForSelector('#ideas li, #ideas [role=status]:not(:empty)')
+    const early = await page.locator('#ideas li').count()
+    await page.waitForFunction(() => document.querySelector('#ideas [role=status]').textContent)
+    return { early, ideas: await page.locator('#ideas li').count(), status: await status.innerText(), canAskAgain: await page.isEnabled('#ideas-go') }
+  }),
+
   /** Pictures, for whoever looks. */
   pictures: async () => {
     for (const width of [390, 1280]) {

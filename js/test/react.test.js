@@ -10,7 +10,7 @@ globalThis.document = dom.window.document
 globalThis.navigator ??= dom.window.navigator
 globalThis.IS_REACT_ACT_ENVIRONMENT = true
 
-const { act, createElement } = await import('react')
+const { act, createElement, version } = await import('react')
 const { createRoot } = await import('react-dom/client')
 const { useInstructorStream } = await import('../src/react.js')
 
@@ -34,6 +34,10 @@ async function mounted(api) {
   await act(async () => root.render(createElement(Component)))
   return { seen, unmount: () => act(async () => root.unmount()) }
 }
+
+test('this is the React that was asked for', () => {
+  assert.equal(version.split('.')[0], process.env.REACT ?? '19')
+})
 
 test('the states of a stream', async (t) => {
   const api = await serving(t, (response) => response.end(event('partial', { a: 1 }) + event('final', { a: 1, b: 2 })))
@@ -77,3 +81,25 @@ for (const way of ['stop', 'unmount']) {
     await gone
   })
 }
+
+test('a run is followed from its beginning, and its name is known', async (t) => {
+  const asked = []
+  const server = createServer((request, response) => {
+    asked.push([request.method, request.url])
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'instructor-stream-run': 'r1' })
+    response.end(event('partial', { a: 1 }) + event('final', { a: 2 }))
+  })
+  await new Promise((done) => server.listen(0, '127.0.0.1', done))
+  t.after(() => { server.closeAllConnections(); server.close() })
+  const root = `http://127.0.0.1:${server.address().port}`
+  const { seen, unmount } = await mounted(`${root}/plan`)
+  assert.equal(seen.at(-1).run, undefined)
+  await act(async () => { await seen.at(-1).start({}) })
+  assert.equal(seen.at(-1).run, 'r1')
+  let final
+  await act(async () => { final = await seen.at(-1).follow(`${root}/runs/${seen.at(-1).run}`) })
+  assert.deepEqual(final, { a: 2 })
+  assert.deepEqual([seen.at(-1).state, seen.at(-1).object, seen.at(-1).run], ['final', { a: 2 }, 'r1'])
+  assert.deepEqual(asked, [['POST', '/plan'], ['GET', '/runs/r1']])
+  await unmount()
+})

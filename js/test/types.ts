@@ -1,4 +1,5 @@
 import { streamObject, StreamError, type DeepPartial } from '../src/index.js'
+import { useInstructorStream } from '../src/react.js'
 
 interface Idea { title: string; tags: { name: string }[] }
 
@@ -12,4 +13,14 @@ async function typed(): Promise<void> {
   void wrong
   try { await stream } catch (error) { if (error instanceof StreamError) { const retry: boolean = error.retryable; void retry } }
 }
-void typed
+
+function component(): void {
+  const { object, run, state, follow } = useInstructorStream<Idea>({ api: '/idea', onPartial: ({ tags }) => { void tags?.[0]?.name } })
+  const title: string | null | undefined = object?.title
+  const name: string | undefined = run
+  const final: Promise<Idea | undefined> = follow(`/runs/${name}`)
+  // @ts-expect-error there is no such state
+  const isOver = state === 'over'
+  void [title, final, isOver]
+}
+void [typed, component]

@@ -39,6 +39,13 @@ def test_its_own_tests(script: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@with_packages
+@pytest.mark.skipif(not (JS / "react-18" / "node_modules").exists(), reason="npm --prefix js/react-18 ci was not run")
+def test_the_hook_with_react_18() -> None:
+    done = subprocess.run(["npm", "run", "-s", "test-react-18"], cwd=JS, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_what_is_published() -> None:
     done = subprocess.run(["npm", "pack", "--dry-run", "--json"], cwd=JS, capture_output=True, text=True, check=True)
     (package,) = json.loads(done.stdout) if done.stdout.lstrip().startswith("[") else json.loads(done.stdout).values()

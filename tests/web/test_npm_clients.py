@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from instructor_stream_ext.core.events import Event
 from instructor_stream_ext.web import PROTOCOLS
+from instructor_stream_ext.web.protocols.copilotkit import info
 from tests.web.serving import serving
 from tests.web.test_protocols import ENDED, FAILED, RESTARTED, Part, Whole, events_of, sent, states
 
@@ -27,7 +29,7 @@ pytestmark = [
 
 WHOLE = Whole(title="one\u2028</script>", parts=[Part(name="a", marks=[1, 2]), Part(name="b")], notes={"k/~": "v"})
 EVENTS: list[Event] = [*events_of(WHOLE, [7] * 30), ENDED]
-BY_STATE = ["sse", "ai-sdk-ui", "ag-ui", "assistant-ui"]
+BY_STATE = ["sse", "ai-sdk-ui", "ag-ui", "copilotkit", "assistant-ui"]
 
 
 async def shown(protocol: str, events: list[Event], size: int) -> tuple[list[Any], str | None]:
@@ -43,7 +45,11 @@ async def shown(protocol: str, events: list[Event], size: int) -> tuple[list[Any
 
         return StreamingResponse(pieces(), media_type=encoder.content_type, headers=dict(encoder.headers))
 
-    async with serving(answer) as url:
+    async def agents(_: Request) -> Response:
+        return JSONResponse(info({"trip": "plans a trip"}))
+
+    more = [Route("/info", agents), Route("/agent/trip/run", answer, methods=["POST"])]
+    async with serving(answer, *more) as url:
         node = await asyncio.create_subprocess_exec(
             "node", CLIENTS / "show.mjs", protocol, url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
