@@ -5,6 +5,8 @@
 Each client gets ten events a second. "bytes" sends prepared bytes, "by hand" loops over the stream and formats the
 events itself, "ours" is `stream_response`, "run" is one run that all of them read. CPU is that of the worker's process,
 of the streams alone; late is how much later than ten a second an event came (99 of 100 come sooner).
+
+Last, as many clients ask and never read: `slow_reader` has to end their model calls, and memory must not grow.
 """
 
 from __future__ import annotations
@@ -17,10 +19,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 EVENTS_A_SECOND = 10
+SLOW_READER = 3
+"""Seconds."""
 
 
 def serve(port: int, seconds: float) -> None:
@@ -32,6 +38,7 @@ def serve(port: int, seconds: float) -> None:
     from starlette.responses import JSONResponse, Response, StreamingResponse
     from starlette.routing import Route
 
+    from instructor_stream_ext import wrap
     from instructor_stream_ext.testing import fake_client
     from instructor_stream_ext.web import Runs, stream_response
 
@@ -44,6 +51,10 @@ def serve(port: int, seconds: float) -> None:
     frames = [f'event: partial\nid: {n}\ndata: {{"text":"{"word " * n}"}}\n\n'.encode() for n in range(1, count + 1)]
     client = fake_client([text] * 100_000, async_client=True, chunk_size=5, delay=pace)
     runs, shared = Runs(), []
+    ends: Counter[str] = Counter()
+    longer = ['{"text": "' + "word " * 8_000 + '"}'] * 100_000
+    slow = fake_client(longer, async_client=True, chunk_size=500, delay=pace)
+    slow = wrap(slow, on_end=lambda event: ends.update([event.outcome.value]))
 
     def stream() -> Any:
         return client.create_partial(Note, "go")
@@ -64,21 +75,38 @@ def serve(port: int, seconds: float) -> None:
         return StreamingResponse(pieces(), media_type="text/event-stream")
 
     async def ours(_: Request) -> Response:
-        return await stream_response(stream(), compress=False, slow_reader=3)
+        return await stream_response(stream(), compress=False, slow_reader=SLOW_READER)
+
+    async def stalled(_: Request) -> Response:
+        stream = slow.create_partial(Note, "go")
+        return await stream_response(stream, compress=False, slow_reader=SLOW_READER)
 
     async def run(_: Request) -> Response:
         if not shared:
             shared.append(await runs.start(stream()))
         return await runs.respond(shared[0], compress=False)
 
-    async def used(_: Request) -> Response:
+    def used(_: Request) -> Response:
         shared.clear()
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return JSONResponse([time.process_time(), memory / 1024, len(asyncio.all_tasks())])
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+        return JSONResponse({"cpu": time.process_time(), "peak": peak, "memory": now, "ends": ends})
 
-    routes = [("/bytes", prepared), ("/by-hand", by_hand), ("/ours", ours), ("/run", run), ("/used", used)]
+    routes = [
+        ("/bytes", prepared),
+        ("/by-hand", by_hand),
+        ("/ours", ours),
+        ("/run", run),
+        ("/stalled", stalled),
+        ("/used", used),
+    ]
     app = Starlette(routes=[Route(path, endpoint) for path, endpoint in routes])
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)  # so that a client that stalls is soon felt
+        listening.bind(("127.0.0.1", port))
+        listening.listen(2048)
+        uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1)).run(sockets=[listening])
 
 
 async def asked(port: int, path: str, late: list[float]) -> None:
@@ -95,12 +123,12 @@ async def asked(port: int, path: str, late: list[float]) -> None:
     writer.close()
 
 
-async def used(port: int) -> list[float]:
-    """CPU seconds, MB and tasks of the worker so far."""
+async def used(port: int) -> dict[str, Any]:
+    """What the worker took so far: CPU seconds, MB at most and now, and how long streams ended."""
     import httpx
 
     async with httpx.AsyncClient() as client:
-        found: list[float] = (await client.get(f"http://127.0.0.1:{port}/used")).json()
+        found: dict[str, Any] = (await client.get(f"http://127.0.0.1:{port}/used")).json()
         return found
 
 
@@ -120,10 +148,37 @@ async def measure(port: int, clients: int) -> None:
         before = await used(port)
         await asyncio.gather(*(asked(port, path, late) for _ in range(clients)))
         after = await used(port)
-        cpu = after[0] - before[0]
+        cpu = after["cpu"] - before["cpu"]
         base = base or cpu
         p99 = sorted(late)[int(len(late) * 0.99)] * 1000 if late else 0.0
-        print(f"| {path} | {cpu:.2f} | {cpu / base:.2f} | {p99:.0f} ms | {after[1]:.0f} |", flush=True)
+        print(f"| {path} | {cpu:.2f} | {cpu / base:.2f} | {p99:.0f} ms | {after['peak']:.0f} |", flush=True)
+
+
+async def stall(port: int, clients: int) -> None:
+    """Ask and never read; print what becomes of the model calls and of the memory."""
+    sockets = []
+    before = await used(port)
+    for _ in range(clients):
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", port))
+        one.sendall(b"GET /stalled HTTP/1.1\r\nhost: x\r\n\r\n")
+        sockets.append(one)
+    most = before["memory"]
+    began = time.monotonic()
+    for _ in range(10 * SLOW_READER):
+        await asyncio.sleep(1)
+        now = await used(port)
+        most = max(most, now["memory"])
+        ended = Counter(now["ends"]) - Counter(before["ends"])
+        if ended.total() == clients:
+            break
+    print(
+        f"\n{clients} clients that read nothing: after {time.monotonic() - began:.0f} s their model calls had ended as "
+        f"{dict(ended)}; memory {before['memory']:.0f} MB before, {most:.0f} MB at most"
+    )
+    for one in sockets:
+        one.close()
 
 
 def main() -> None:
@@ -142,6 +197,8 @@ def main() -> None:
     with subprocess.Popen([sys.executable, __file__, "--port", str(port), "--seconds", str(chosen.seconds)]) as worker:
         try:
             asyncio.run(measure(port, chosen.clients))
+            for _ in range(2):
+                asyncio.run(stall(port, chosen.clients))
         finally:
             worker.terminate()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from typing import Any
 
@@ -72,9 +71,8 @@ def as_bytes(event: Event) -> bytes:
     return json.dumps(said, separators=(",", ":")).encode()
 
 
-@functools.lru_cache(maxsize=256)
 def as_event(entry: bytes) -> Event | None:  # noqa: PLR0911  one case per event
-    """The event of an entry; None for one that is none. All readers of a run ask for the same few."""
+    """The event of an entry; None for one that is none."""
     said = json.loads(entry)
     kind = said.pop("kind")
     match kind:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 from instructor_stream_ext.client.async_streams import AsyncItemStream, AsyncPartialStream, AsyncTextStream
 from instructor_stream_ext.core.errors import StreamMisuse
@@ -30,11 +30,17 @@ __all__ = ["AnyStream", "Feed", "Numbered", "checked"]
 AnyStream: TypeAlias = AsyncPartialStream[Any] | AsyncItemStream[Any] | AsyncTextStream
 
 
-class Numbered(NamedTuple):
-    """An event and its id."""
+@dataclass(slots=True)
+class Numbered:
+    """An event and its id.
+
+    Attributes:
+        frame: Its bytes in plain SSE, once they are made.
+    """
 
     id: str
     event: Event
+    frame: bytes | None = None
 
 
 def checked(stream: object) -> AnyStream:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from instructor_stream_ext.web.encoders import Shown
 from instructor_stream_ext.web.feed import Numbered
@@ -40,12 +39,14 @@ class Outbox:
         self._is_left = True
         self._changed.set()
 
-    async def take(self, within: float) -> list[Numbered] | None:
-        """What waits; nothing if nothing came in so many seconds, or nothing will; None if the client has left."""
+    def wake(self) -> None:
+        """Have `take` return, although nothing waits."""
+        self._changed.set()
+
+    async def take(self) -> list[Numbered] | None:
+        """Wait for events and return them; none if it was woken or nothing more comes, None if the client has left."""
         if not self._waiting and not (self.is_over or self._is_left):
             self._changed.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(within):
-                    await self._changed.wait()
+            await self._changed.wait()
         taken, self._waiting = self._waiting, []
         return None if self._is_left else taken

@@ -22,6 +22,7 @@ from instructor_stream_ext.web.encoders import Encoder, Failed
 from instructor_stream_ext.web.feed import AnyStream, Feed, Numbered
 from instructor_stream_ext.web.outbox import Outbox
 from instructor_stream_ext.web.protocols import encoder_for
+from instructor_stream_ext.web.protocols.sse import ServerSentEvents
 
 __all__ = ["StatusOf", "StreamResponse", "problem_response", "stream_response"]
 
@@ -148,9 +149,11 @@ class StreamResponse(Response):
         pump = asyncio.ensure_future(self._pump())
         gone = asyncio.ensure_future(_gone(receive))
         gone.add_done_callback(self.outbox.leave)
+        wire = _Wire(send, compressor, self._heartbeat, self._slow_reader, self.outbox.wake)
         try:
-            await self._deliver(_Wire(send, compressor, self._slow_reader))
+            await self._deliver(wire)
         finally:
+            wire.stop()
             await shielded(self._end(pump, gone))
         if self.background is not None:
             await self.background()
@@ -174,18 +177,16 @@ class StreamResponse(Response):
     async def _deliver(self, wire: _Wire) -> None:
         """From the outbox to the client."""
         outbox, encoder = self.outbox, self._encoder
+        encoded = _shared if type(encoder) is ServerSentEvents else _encoding(encoder)
         await wire.send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await wire.body(encoder.start(run_id=self._run_id))
         while wire.is_open:
-            events = await outbox.take(self._heartbeat)
+            events = await outbox.take()
             if events is None:
                 return  # the client has left
             for one in events:
                 # where the protocol has no words for it, `CutOff` has the server drop the connection
-                data = encoder.encode(one.event)
-                if data and getattr(encoder, "numbered", False):
-                    data = _numbered(data, one.id)
-                await wire.body(data)
+                await wire.body(encoded(one))
             if not events:
                 if outbox.is_over:
                     break
@@ -194,24 +195,80 @@ class StreamResponse(Response):
 
 
 class _Wire:
-    """The server's `send`, with compression and a bound on how long a client may take."""
+    """The server's `send`, with compression, and a watch on clients that read slowly and on silence.
 
-    def __init__(self, send: Send, compressor: Compressor | None, slow_reader: float) -> None:
+    There is one timer for a response, and what is sent only notes the instant: a timer for each event would cost more
+    than all else that is done here for it.
+
+    Args:
+        send: The server's.
+        compressor: Compresses the body; None leaves it as it is.
+        heartbeat: Seconds without sending after which `silent` is called, again and again.
+        slow_reader: Seconds that a client may take to accept what is sent.
+        silent: Called from the event loop.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        compressor: Compressor | None,
+        heartbeat: float,
+        slow_reader: float,
+        silent: Callable[[], None],
+    ) -> None:
         self._send = send
         self._compressor = compressor
+        self._heartbeat = heartbeat
         self._slow_reader = slow_reader
+        self._silent = silent
+        self._loop = asyncio.get_running_loop()
+        self._sent_at = self._loop.time()
+        self._sending_since: float | None = None
+        self._task: asyncio.Task[Any] | None = asyncio.current_task()
+        self._is_slow = False
         self.is_open = True
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch()
+
+    def _watch(self) -> None:
+        """See whether something is due, and when to look again."""
+        now = self._loop.time()
+        if self._sending_since is not None:
+            due = self._sending_since + self._slow_reader
+            if now >= due:
+                self._is_slow = True
+                assert self._task is not None  # noqa: S101
+                self._task.cancel()  # it waits in `send`
+                return
+        else:
+            due = self._sent_at + self._heartbeat
+            if now >= due:
+                self._silent()
+                due = now + self._heartbeat
+            due = min(due, now + self._slow_reader)  # a send may begin at any moment
+        if due < math.inf:
+            self._timer = self._loop.call_at(due, self._watch)
+
+    def stop(self) -> None:
+        """End the watch."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send a message, unless the client was too slow before."""
         if not self.is_open:
             return
+        self._sending_since = self._loop.time()
         try:
-            async with asyncio.timeout(None if self._slow_reader == math.inf else self._slow_reader):
-                await self._send(message)
-        except TimeoutError:
+            await self._send(message)
+        except asyncio.CancelledError:
+            if not self._is_slow or self._task is None or self._task.uncancel() > 0:
+                raise
             self.is_open = False
             log.info("a client took more than %s s to read; its stream is left", self._slow_reader)
+        finally:
+            self._sending_since = None
+            self._sent_at = self._loop.time()
 
     async def body(self, data: bytes) -> None:
         """Send a part of the body; nothing for nothing."""
@@ -229,6 +286,27 @@ async def _gone(receive: Receive) -> None:
     """Wait until the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _encoding(encoder: Encoder) -> Callable[[Numbered], bytes]:
+    """Return what makes bytes of a numbered event."""
+    is_numbered = getattr(encoder, "numbered", False)
+
+    def encoded(one: Numbered) -> bytes:
+        data = encoder.encode(one.event)
+        return _numbered(data, one.id) if data and is_numbered else data
+
+    return encoded
+
+
+def _shared(one: Numbered) -> bytes:
+    """The bytes of plain SSE, which are the same for every reader of a run and so are made once."""
+    if one.frame is None:
+        one.frame = _plain_sse(one)
+    return one.frame
+
+
+_plain_sse = _encoding(ServerSentEvents())
 
 
 def _numbered(frames: bytes, event_id: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 import secrets
@@ -14,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from instructor_stream_ext.core.errors import LimitExceeded, StreamMisuse
-from instructor_stream_ext.core.events import Event, Outcome, StreamEnded, StreamStats
+from instructor_stream_ext.core.events import Outcome, StreamEnded, StreamStats
 from instructor_stream_ext.web.encoders import Encoder, Failed
 from instructor_stream_ext.web.entries import STOP, as_bytes, as_event, is_last
 from instructor_stream_ext.web.feed import AnyStream, Feed, Numbered, checked
@@ -121,12 +122,12 @@ class Runs:
     async def _relayed(self, run_id: str, feed: Feed) -> bool:
         """Append each event; whether the last one was among them."""
         size, is_told = 0, False
-        async for _, event in feed:
-            entry = as_bytes(event)
+        async for one in feed:
+            entry = as_bytes(one.event)
             size += len(entry)
             if self._max_bytes is not None and size > self._max_bytes:
                 raise LimitExceeded("max_bytes", self._max_bytes)
-            is_told = is_last(event)
+            is_told = is_last(one.event)
             await self._relay.append(run_id, entry, last=is_told)
         return is_told
 
@@ -255,6 +256,13 @@ def _refused(status: int, detail: str) -> Response:
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
+@functools.lru_cache(maxsize=256)
+def _numbered(entry_id: str, entry: bytes) -> Numbered | None:
+    """The event of an entry; None for one that is none. All readers of a run ask for the same few."""
+    event = as_event(entry)
+    return None if event is None else Numbered(entry_id, event)
+
+
 class _RunSource:
     """A run's events, out of a relay; what a new attempt made void, and older partials, may be among them."""
 
@@ -267,9 +275,9 @@ class _RunSource:
     async def __anext__(self) -> Numbered:
         while True:
             entry_id, entry = await anext(self._entries)
-            event: Event | None = as_event(entry)
-            if event is not None:
-                return Numbered(entry_id, event)
+            one = _numbered(entry_id, entry)
+            if one is not None:
+                return one
 
     async def aclose(self) -> None:
         """Leave; the run goes on."""

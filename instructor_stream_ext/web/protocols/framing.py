@@ -12,13 +12,14 @@ SSE = "text/event-stream"
 PING = b": ping\n\n"
 """A comment, which clients skip."""
 
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _UNSAFE = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085", "\x7f": "\\u007f", "</": "<\\/"}
 """Line ends for some, though not for JSON, and the end of a script in a page; each has another way to be written."""
 
 
 def one_line(data: Any) -> str:
     """Data as JSON without any line end, safe in a script element as well."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    text = _compact(data)
     for unsafe, safe in _UNSAFE.items():
         if unsafe in text:
             text = text.replace(unsafe, safe)
