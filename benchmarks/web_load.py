@@ -2,9 +2,10 @@
 
     python benchmarks/web_load.py [--clients 500] [--seconds 10]
 
-Each client gets ten events a second. "bytes" sends prepared bytes, "by hand" loops over the stream and formats the
-events itself, "ours" is `stream_response`, "run" is one run that all of them read. CPU is that of the worker's process,
-of the streams alone; late is how much later than ten a second an event came (99 of 100 come sooner).
+Each client gets ten events a second. "bytes" sends prepared bytes. "events" are partials without a model behind them,
+which our response encodes and sends. "by hand" loops over the stream and formats the events itself, "ours" is
+`stream_response`, "run" is one run that all of them read. CPU is that of the worker's process, of the streams alone;
+late is how much later than ten a second an event came (99 of 100 come sooner).
 
 Last, as many clients ask and never read: `slow_reader` has to end their model calls, and memory must not grow.
 """
@@ -29,7 +30,7 @@ SLOW_READER = 3
 """Seconds."""
 
 
-def serve(port: int, seconds: float) -> None:
+def serve(port: int, seconds: float) -> None:  # noqa: PLR0915  one endpoint after the other
     """The worker."""
     import uvicorn
     from pydantic import BaseModel
@@ -41,6 +42,10 @@ def serve(port: int, seconds: float) -> None:
     from instructor_stream_ext import wrap
     from instructor_stream_ext.testing import fake_client
     from instructor_stream_ext.web import Runs, stream_response
+    from instructor_stream_ext.web.encoders import Shown
+    from instructor_stream_ext.web.feed import Numbered
+    from instructor_stream_ext.web.protocols.sse import ServerSentEvents
+    from instructor_stream_ext.web.response import StreamResponse
 
     class Note(BaseModel):
         text: str
@@ -74,6 +79,18 @@ def serve(port: int, seconds: float) -> None:
 
         return StreamingResponse(pieces(), media_type="text/event-stream")
 
+    async def events(_: Request) -> Response:
+        class Source:
+            async def __aiter__(self) -> AsyncIterator[Numbered]:
+                for n in range(1, count + 1):
+                    await asyncio.sleep(pace)
+                    yield Numbered(str(n), Shown(at=0.0, attempt=1, partial={"text": "word " * n}, sequence=n))
+
+            async def aclose(self) -> None:
+                pass
+
+        return StreamResponse(Source(), ServerSentEvents(), slow_reader=SLOW_READER, compress=False)
+
     async def ours(_: Request) -> Response:
         return await stream_response(stream(), compress=False, slow_reader=SLOW_READER)
 
@@ -95,6 +112,7 @@ def serve(port: int, seconds: float) -> None:
     routes = [
         ("/bytes", prepared),
         ("/by-hand", by_hand),
+        ("/events", events),
         ("/ours", ours),
         ("/run", run),
         ("/stalled", stalled),
@@ -139,7 +157,7 @@ async def measure(port: int, clients: int) -> None:
             await used(port)
             break
         await asyncio.sleep(0.1)
-    paths = ("/bytes", "/by-hand", "/ours", "/run")
+    paths = ("/bytes", "/events", "/by-hand", "/ours", "/run")
     await asyncio.gather(*(asked(port, path, []) for path in paths))  # what is imported and compiled once
     print("| response | CPU s | over bytes | late, 99 % | MB at most |\n|---|--:|--:|--:|--:|")
     base = None

@@ -15,7 +15,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._waiting: list[Numbered] = []
-        self._changed = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
         self._is_left = False
         self.is_over = False
         """Nothing more comes."""
@@ -27,26 +27,27 @@ class Outbox:
             waiting[-1] = one
         else:
             waiting.append(one)
-        self._changed.set()
+        self.wake()
 
     def finish(self) -> None:
         """The stream has ended."""
         self.is_over = True
-        self._changed.set()
+        self.wake()
 
     def leave(self, *_: object) -> None:
         """The client has left."""
         self._is_left = True
-        self._changed.set()
+        self.wake()
 
     def wake(self) -> None:
-        """Have `take` return, although nothing waits."""
-        self._changed.set()
+        """Have `take` return, although nothing may wait."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def take(self) -> list[Numbered] | None:
         """Wait for events and return them; none if it was woken or nothing more comes, None if the client has left."""
         if not self._waiting and not (self.is_over or self._is_left):
-            self._changed.clear()
-            await self._changed.wait()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
         taken, self._waiting = self._waiting, []
         return None if self._is_left else taken

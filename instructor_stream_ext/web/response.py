@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from starlette.datastructures import Headers
@@ -179,18 +179,21 @@ class StreamResponse(Response):
         outbox, encoder = self.outbox, self._encoder
         encoded = _shared if type(encoder) is ServerSentEvents else _encoding(encoder)
         await wire.send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await wire.body(encoder.start(run_id=self._run_id))
+        if begun := encoder.start(run_id=self._run_id):
+            await wire.body(begun)
         while wire.is_open:
             events = await outbox.take()
             if events is None:
                 return  # the client has left
             for one in events:
                 # where the protocol has no words for it, `CutOff` has the server drop the connection
-                await wire.body(encoded(one))
+                if data := encoded(one):
+                    await wire.body(data)
             if not events:
                 if outbox.is_over:
                     break
-                await wire.body(encoder.heartbeat())
+                if beat := encoder.heartbeat():
+                    await wire.body(beat)
         await wire.finish()
 
 
@@ -270,16 +273,15 @@ class _Wire:
             self._sending_since = None
             self._sent_at = self._loop.time()
 
-    async def body(self, data: bytes) -> None:
-        """Send a part of the body; nothing for nothing."""
-        if data:
-            sent = data if self._compressor is None else self._compressor.compress(data)
-            await self.send({"type": "http.response.body", "body": sent, "more_body": True})
+    def body(self, data: bytes) -> Awaitable[None]:
+        """Send a part of the body, not empty."""
+        sent = data if self._compressor is None else self._compressor.compress(data)
+        return self.send({"type": "http.response.body", "body": sent, "more_body": True})
 
-    async def finish(self) -> None:
+    def finish(self) -> Awaitable[None]:
         """Send the end."""
         rest = b"" if self._compressor is None else self._compressor.finish()
-        await self.send({"type": "http.response.body", "body": rest, "more_body": False})
+        return self.send({"type": "http.response.body", "body": rest, "more_body": False})
 
 
 async def _gone(receive: Receive) -> None:
@@ -311,6 +313,5 @@ _plain_sse = _encoding(ServerSentEvents())
 
 def _numbered(frames: bytes, event_id: str) -> bytes:
     """Server-sent events of which the last has an id, directly before its data."""
-    start = frames.rfind(b"\n\n", 0, len(frames) - 2) + 2 if frames.count(b"\n\n") > 1 else 0
-    at = frames.find(b"data:", start)
-    return frames[:at] + f"id: {event_id}\n".encode() + frames[at:]
+    last = frames.rfind(b"\n\n", 0, -2) + 2 if frames.find(b"\n\n") < len(frames) - 2 else 0
+    return frames[:last] + frames[last:].replace(b"data:", b"id: %b\ndata:" % event_id.encode(), 1)

@@ -4,6 +4,7 @@
 const [protocol, url] = process.argv.slice(2)
 
 const show = (object) => console.log(JSON.stringify({ object }))
+const think = (reasoning) => console.log(JSON.stringify({ reasoning }))
 const fail = (error) => console.log(JSON.stringify({ error: String(error?.message ?? error) }))
 
 const shows = {
@@ -13,6 +14,7 @@ const shows = {
     await new Promise((done) => {
       const end = () => { source.close(); done() }
       source.addEventListener('partial', (event) => show(JSON.parse(event.data)))
+      source.addEventListener('reasoning', (event) => think(JSON.parse(event.data)))
       source.addEventListener('final', (event) => { show(JSON.parse(event.data)); end() })
       source.addEventListener('error', (event) => { if (event.data) { fail(JSON.parse(event.data).message); end() } })
     })
@@ -36,6 +38,8 @@ const shows = {
     const stream = await transport.sendMessages({ chatId: 'c', messages: [], trigger: 'submit-message' })
     for await (const message of readUIMessageStream({ stream, onError: fail })) {
       const part = message.parts.find(({ type }) => type === 'data-object')
+      const thought = message.parts.find(({ type }) => type === 'reasoning')
+      if (thought) think(thought.text)
       if (part) show(part.data)
     }
   },
@@ -44,6 +48,7 @@ const shows = {
     const { HttpAgent } = await import('@ag-ui/client')
     const agent = new HttpAgent({ url })
     await agent.runAgent({}, {
+      onReasoningMessageEndEvent: ({ reasoningMessageBuffer }) => think(reasoningMessageBuffer),
       onStateChanged: ({ state }) => show(state),
       onRunErrorEvent: ({ event }) => fail(event.message),
     })
@@ -56,6 +61,7 @@ const shows = {
     while (!core.getAgent('trip')) await new Promise((done) => setTimeout(done, 10))
     const agent = core.getAgent('trip')
     agent.subscribe({
+      onReasoningMessageEndEvent: ({ reasoningMessageBuffer }) => think(reasoningMessageBuffer),
       onStateChanged: ({ state }) => show(state),
       onRunErrorEvent: ({ event }) => fail(event.message),
     })
@@ -69,6 +75,8 @@ const shows = {
       connection: fetchServerSentEvents(url),
       onMessagesChange: (messages) => {
         const part = messages.at(-1)?.parts.find(({ type }) => type === 'structured-output')
+        const thought = messages.at(-1)?.parts.find(({ type }) => type === 'thinking')
+        if (thought) think(thought.content)
         const object = part?.data ?? part?.partial
         if (object !== undefined) show(object)
       },
@@ -88,6 +96,8 @@ const shows = {
     let last
     for await (const message of messages) {
       last = message
+      const thought = message.parts.find(({ type }) => type === 'reasoning')
+      if (thought) think(thought.text)
       show(message.metadata.unstable_state)
     }
     if (last?.status?.reason === 'error') fail(last.status.error)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from instructor_stream_ext.core.events import Event
+from instructor_stream_ext.core.events import Event, ReasoningReceived
 from instructor_stream_ext.web import PROTOCOLS
 from instructor_stream_ext.web.protocols.copilotkit import info
 from tests.web.serving import serving
@@ -34,6 +34,13 @@ BY_STATE = ["sse", "ai-sdk-ui", "ag-ui", "copilotkit", "assistant-ui"]
 
 async def shown(protocol: str, events: list[Event], size: int) -> tuple[list[Any], str | None]:
     """The objects that the real client shows, and its error, where the body comes in pieces of so many bytes."""
+    said = await told(protocol, events, size)
+    errors = [one["error"] for one in said if "error" in one]
+    return [one["object"] for one in said if "object" in one], errors[0] if errors else None
+
+
+async def told(protocol: str, events: list[Event], size: int) -> list[dict[str, Any]]:
+    """What the real client says, line by line."""
     encoder = PROTOCOLS[protocol]()
     body = sent(encoder, events)
 
@@ -54,10 +61,8 @@ async def shown(protocol: str, events: list[Event], size: int) -> tuple[list[Any
             "node", CLIENTS / "show.mjs", protocol, url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
         out, problems = await node.communicate()
-    said = [json.loads(line) for line in out.decode().split("\n") if line]
     assert node.returncode == 0, problems.decode()
-    errors = [one["error"] for one in said if "error" in one]
-    return [one["object"] for one in said if "object" in one], errors[0] if errors else None
+    return [json.loads(line) for line in out.decode().split("\n") if line]
 
 
 def is_in_order(some: list[Any], all_of: list[Any]) -> bool:
@@ -95,3 +100,13 @@ async def test_a_restart_resets_its_view(protocol: str) -> None:
 async def test_it_tells_an_error(protocol: str) -> None:
     _, error = await shown(protocol, [*EVENTS[:4], FAILED, ENDED], 50)
     assert error == "the answer was cut off"
+
+
+@pytest.mark.parametrize("protocol", [*BY_STATE, "tanstack"])
+async def test_it_shows_what_the_model_thinks(protocol: str) -> None:
+    thoughts = [ReasoningReceived(at=0.0, attempt=1, text=text) for text in ("hm, ", "well")]
+    said = await told(protocol, [*thoughts, *EVENTS], 50)
+    found = [one["reasoning"] for one in said if "reasoning" in one]
+    assert found[-1] == ("well" if protocol == "sse" else "hm, well")
+    assert [one["object"] for one in said if "object" in one][-1] == states(EVENTS)[-1]
+    assert not [one for one in said if "error" in one]

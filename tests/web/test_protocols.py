@@ -15,6 +15,7 @@ from instructor_stream_ext.core.events import (
     Event,
     ItemCompleted,
     Outcome,
+    ReasoningReceived,
     RestartReason,
     StreamEnded,
     StreamRestarted,
@@ -168,6 +169,35 @@ def test_usage_and_items_go_where_there_is_a_place() -> None:
     chat = frames_of(sent(PROTOCOLS["ai-sdk-ui"](), events))
     assert chat[-2].data == {"type": "finish", "finishReason": "stop", "messageMetadata": {"usage": tokens}}
     assert frames_of(sent(PROTOCOLS["tanstack"](), events))[-1].data["usage"] == tokens
+
+    (item_part,) = [frame.data for frame in chat if frame.data != "[DONE]" and frame.data["type"] == "data-item"]
+    assert item_part == {"type": "data-item", "transient": True, "data": {"path": [0], "item": {"name": "one"}}}
+    (custom,) = [
+        frame.data for frame in frames_of(sent(PROTOCOLS["tanstack"](), events)) if frame.data.get("name") == "item"
+    ]
+    assert custom["value"] == {"path": [0], "item": {"name": "one"}}
+    assistant = frames_of(sent(PROTOCOLS["assistant-ui"](), events))
+    assert assistant[0].data["data"] == [{"type": "item", "path": [0], "item": {"name": "one"}}]
+    assert assistant[-2].data["usage"] == {"inputTokens": 1, "outputTokens": 2}
+
+
+@pytest.mark.parametrize("protocol", ["ai-sdk-ui", "ag-ui", "copilotkit", "tanstack", "assistant-ui"])
+def test_reasoning_is_a_part_that_is_closed_before_the_answer(protocol: str) -> None:
+    shown, done = events_of(Whole(title="one"), [])
+    thoughts = [ReasoningReceived(**AT, text="hm, "), ReasoningReceived(**AT, text="well")]
+    events = [*thoughts, shown, RESTARTED, thoughts[0], shown, done, ENDED]
+    kinds = [frame.data["type"] for frame in frames_of(sent(PROTOCOLS[protocol](), events)) if frame.data != "[DONE]"]
+    opens, adds, closes = {
+        "ai-sdk-ui": ("reasoning-start", "reasoning-delta", "reasoning-end"),
+        "assistant-ui": ("part-start", "text-delta", "part-finish"),
+    }.get(protocol, ("REASONING_MESSAGE_START", "REASONING_MESSAGE_CONTENT", "REASONING_MESSAGE_END"))
+    assert [kind for kind in kinds if kind in (opens, adds, closes)] == [opens, adds, adds, closes, opens, adds, closes]
+    ids = [
+        frame.data.get("id") or frame.data.get("messageId") or frame.data["path"]
+        for frame in frames_of(sent(PROTOCOLS[protocol](), events))
+        if frame.data != "[DONE]" and frame.data["type"] == adds
+    ]
+    assert ids[0] == ids[1] != ids[2]
 
 
 @pytest.mark.parametrize("protocol", list(PROTOCOLS))

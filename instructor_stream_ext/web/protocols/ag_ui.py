@@ -17,7 +17,7 @@ from instructor_stream_ext.core.events import (
 from instructor_stream_ext.core.patches import patch
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import CANCELLED
-from instructor_stream_ext.web.protocols.framing import PING, SSE, custom, run_error, sse
+from instructor_stream_ext.web.protocols.framing import PING, SSE, ag_ui_thoughts, custom, run_error, sse
 from instructor_stream_ext.web.protocols.sse import restart_of, usage_of
 
 __all__ = ["AGUI"]
@@ -26,7 +26,9 @@ _NOTHING: Any = object()
 
 
 class AGUI:
-    """`STATE_SNAPSHOT` with each partial; items and restarts as `CUSTOM` events, the usage in `RUN_FINISHED`.
+    """`STATE_SNAPSHOT` with each partial.
+
+    Reasoning is a message of its own, items and restarts are `CUSTOM` events, the usage is in `RUN_FINISHED`.
 
     Args:
         thread_id: The conversation's name, as the front-end sent it; the run's if it sent none.
@@ -44,14 +46,20 @@ class AGUI:
         self._shown: Any = _NOTHING
         self._result: Any = None
         self._failed = False
+        self._thoughts = ag_ui_thoughts(lambda number: f"{self._ids['runId']}-reasoning-{number}")
 
     def start(self, *, run_id: str) -> bytes:
         """The run begins."""
         self._ids = {name: said or run_id for name, said in self._ids.items()}
         return sse({"type": "RUN_STARTED", **self._ids, "protocolVersion": "1.0"})
 
-    def encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
-        """One event."""
+    def encode(self, event: Event) -> bytes:
+        """One event, behind the end of reasoning if that was open."""
+        if isinstance(event, ReasoningReceived):
+            return self._thoughts.add(event.text)
+        return self._thoughts.close() + self._encode(event)
+
+    def _encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
         match event:
             case Shown():
                 return self._state(event.partial)
@@ -60,8 +68,6 @@ class AGUI:
                 return self._state(event.result)
             case ItemCompleted():
                 return custom("item", {"path": list(event.path), "item": event.item})
-            case ReasoningReceived():
-                return custom("reasoning", event.text)
             case StreamRestarted():
                 self._shown = _NOTHING
                 return custom("restart", restart_of(event))

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from instructor_stream_ext.core.events import Event, StreamCancelled, StreamEnded
+from instructor_stream_ext.core.events import Event, ItemCompleted, ReasoningReceived, StreamCancelled, StreamEnded
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
-from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
+from instructor_stream_ext.web.protocols.framing import PING, SSE, Thoughts, sse
 from instructor_stream_ext.web.protocols.sse import usage_of
 
 __all__ = ["AISDKUI"]
 
 
 class AISDKUI:
-    """`data-object` parts with one id, so that each takes the place of the one before; the usage as metadata."""
+    """`data-object` parts with one id, so that each takes the place of the one before.
+
+    Reasoning is a part of the message, an item a transient `data-item` for `onData`, the usage the message's metadata.
+    """
 
     content_type = SSE
     headers: Mapping[str, str] = {"x-vercel-ai-ui-message-stream": "v1"}
@@ -22,18 +25,31 @@ class AISDKUI:
 
     def __init__(self) -> None:
         self._failed = False
+        self._thoughts = Thoughts(
+            lambda number: sse({"type": "reasoning-start", "id": f"r{number}"}),
+            lambda number, text: sse({"type": "reasoning-delta", "id": f"r{number}", "delta": text}),
+            lambda number: sse({"type": "reasoning-end", "id": f"r{number}"}),
+        )
 
     def start(self, *, run_id: str) -> bytes:
         """The message begins."""
         return sse({"type": "start", "messageId": run_id})
 
     def encode(self, event: Event) -> bytes:
-        """One part."""
+        """One event, behind the end of reasoning if that was open."""
+        if isinstance(event, ReasoningReceived):
+            return self._thoughts.add(event.text)
+        return self._thoughts.close() + self._encode(event)
+
+    def _encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
         match event:
             case Shown():
                 return self._object(event.partial)
             case Finished():
                 return self._object(event.result)
+            case ItemCompleted():
+                item = {"path": list(event.path), "item": event.item}
+                return sse({"type": "data-item", "transient": True, "data": item})
             case Failed():
                 self._failed = True
                 return sse({"type": "error", "errorText": event.problem["message"]})

@@ -6,11 +6,18 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from instructor_stream_ext.core.events import Event, StreamCancelled, StreamEnded, StreamRestarted
+from instructor_stream_ext.core.events import (
+    Event,
+    ItemCompleted,
+    ReasoningReceived,
+    StreamCancelled,
+    StreamEnded,
+    StreamRestarted,
+)
 from instructor_stream_ext.core.patches import Place, changes
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import CANCELLED
-from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
+from instructor_stream_ext.web.protocols.framing import PING, SSE, Thoughts, sse
 
 __all__ = ["AssistantUI"]
 
@@ -18,7 +25,10 @@ _NOTHING: Any = object()
 
 
 class AssistantUI:
-    """`update-state` with `set` and `append-text`; `[DONE]` is always the last."""
+    """`update-state` with `set` and `append-text`; `[DONE]` is always the last.
+
+    Reasoning is a part of the message, items are its `data`, the usage is in `message-finish`.
+    """
 
     content_type = SSE
     headers: Mapping[str, str] = {}
@@ -26,29 +36,52 @@ class AssistantUI:
 
     def __init__(self) -> None:
         self._shown: Any = _NOTHING
+        self._failed = False
+        self._thoughts = Thoughts(
+            lambda _: sse({"type": "part-start", "path": [], "part": {"type": "reasoning"}}),
+            lambda number, text: sse({"type": "text-delta", "path": [number - 1], "textDelta": text}),
+            lambda number: sse({"type": "part-finish", "path": [number - 1]}),
+        )
 
     def start(self, *, run_id: str) -> bytes:  # noqa: ARG002
         """Nothing."""
         return b""
 
-    def encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
-        """One event."""
+    def encode(self, event: Event) -> bytes:
+        """One event, behind the end of reasoning if that was open."""
+        if isinstance(event, ReasoningReceived):
+            return self._thoughts.add(event.text)
+        return self._thoughts.close() + self._encode(event)
+
+    def _encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
         match event:
             case Shown():
                 return self._state(event.partial)
             case Finished():
                 return self._state(event.result)
+            case ItemCompleted():
+                item = {"path": list(event.path), "item": event.item}
+                return sse({"type": "data", "path": [], "data": [{"type": "item", **item}]})
             case StreamRestarted():
                 self._shown = _NOTHING
                 return b""
             case Failed():
+                self._failed = True
                 return _error(event.problem)
             case StreamCancelled():
+                self._failed = True
                 return _error(CANCELLED)
             case StreamEnded():
-                return b"data: [DONE]\n\n"
+                return self._end(event) + b"data: [DONE]\n\n"
             case _:
                 return b""
+
+    def _end(self, event: StreamEnded) -> bytes:
+        usage = event.stats.usage
+        if usage is None or self._failed:
+            return b""
+        tokens = {"inputTokens": usage.input_tokens, "outputTokens": usage.output_tokens}
+        return sse({"type": "message-finish", "path": [], "finishReason": "stop", "usage": tokens})
 
     def _state(self, data: Any) -> bytes:
         before, self._shown = self._shown, copy.deepcopy(data)

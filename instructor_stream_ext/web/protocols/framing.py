@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["PING", "SSE", "custom", "one_line", "run_error", "sse"]
+__all__ = ["PING", "SSE", "Thoughts", "ag_ui_thoughts", "custom", "one_line", "run_error", "sse"]
 
 SSE = "text/event-stream"
 PING = b": ping\n\n"
 """A comment, which clients skip."""
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_UNSAFE = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085", "\x7f": "\\u007f", "</": "<\\/"}
+_UNSAFE_ASCII = {"\x7f": "\\u007f", "</": "<\\/"}
+_UNSAFE = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085", **_UNSAFE_ASCII}
 """Line ends for some, though not for JSON, and the end of a script in a page; each has another way to be written."""
 
 
-def one_line(data: Any) -> str:
+def one_line(data: Any) -> bytes:
     """Data as JSON without any line end, safe in a script element as well."""
     text = _compact(data)
-    for unsafe, safe in _UNSAFE.items():
+    for unsafe, safe in (_UNSAFE_ASCII if text.isascii() else _UNSAFE).items():
         if unsafe in text:
             text = text.replace(unsafe, safe)
     try:
-        text.encode()
+        return text.encode()
     except UnicodeEncodeError:  # half a surrogate pair
-        text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
-    return text
+        return json.dumps(data, separators=(",", ":")).replace("</", "<\\/").encode()
 
 
 def sse(data: Any, event: str = "") -> bytes:
@@ -37,8 +37,60 @@ def sse(data: Any, event: str = "") -> bytes:
         data: What goes into its one `data:` line, as JSON.
         event: Its name; none if empty.
     """
-    name = f"event: {event}\n" if event else ""
-    return f"{name}data: {one_line(data)}\n\n".encode()
+    name = b"event: %b\n" % event.encode() if event else b""
+    return b"%bdata: %b\n\n" % (name, one_line(data))
+
+
+class Thoughts:
+    """Reasoning as a part of the message: opened before its first piece, closed behind its last.
+
+    Args:
+        opened: From the number of a part, the first being 1, to what opens it.
+        piece: From the number and a text to what adds that.
+        closed: From the number to what closes it.
+    """
+
+    def __init__(
+        self, opened: Callable[[int], bytes], piece: Callable[[int, str], bytes], closed: Callable[[int], bytes]
+    ) -> None:
+        self._opened = opened
+        self._piece = piece
+        self._closed = closed
+        self._number = 0
+        self._is_open = False
+
+    def add(self, text: str) -> bytes:
+        """Return the bytes of a piece."""
+        opened = b""
+        if not self._is_open:
+            self._is_open = True
+            self._number += 1
+            opened = self._opened(self._number)
+        return opened + self._piece(self._number, text)
+
+    def close(self) -> bytes:
+        """Return the bytes that close the part that is open; none if none is."""
+        if not self._is_open:
+            return b""
+        self._is_open = False
+        return self._closed(self._number)
+
+
+def ag_ui_thoughts(message_id: Callable[[int], str]) -> Thoughts:
+    """AG-UI's reasoning message, which TanStack AI took over.
+
+    Args:
+        message_id: From the number of a part to its id.
+    """
+
+    def frame(kind: str, number: int, **more: str) -> bytes:
+        return sse({"type": kind, "messageId": message_id(number), **more})
+
+    return Thoughts(
+        lambda number: frame("REASONING_START", number) + frame("REASONING_MESSAGE_START", number, role="reasoning"),
+        lambda number, text: frame("REASONING_MESSAGE_CONTENT", number, delta=text),
+        lambda number: frame("REASONING_MESSAGE_END", number) + frame("REASONING_END", number),
+    )
 
 
 def custom(name: str, value: Any) -> bytes:
