@@ -98,7 +98,7 @@ ROOMS = {
     "web": Room(
         "client core session/drive web",
         standard="asyncio importlib logging secrets time zlib",
-        packages="starlette",
+        packages="pydantic_core starlette",
         extras="redis",
     ),
     "testing": Room(

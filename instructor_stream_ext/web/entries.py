@@ -20,6 +20,7 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import RunFailed, status_of
+from instructor_stream_ext.web.protocols.framing import one_line
 
 __all__ = ["LOST", "LOST_END", "STOP", "as_bytes", "as_event", "is_last"]
 
@@ -68,7 +69,7 @@ def as_bytes(event: Event) -> bytes:
             usage = event.stats.usage
             tokens = None if usage is None else (usage.input_tokens, usage.output_tokens, usage.total_tokens)
             said |= {"outcome": event.outcome, "usage": tokens}
-    return json.dumps(said, separators=(",", ":")).encode()
+    return one_line(said)
 
 
 def as_event(entry: bytes) -> Event | None:  # noqa: PLR0911  one case per event

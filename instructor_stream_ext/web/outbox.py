@@ -16,6 +16,7 @@ class Outbox:
     def __init__(self) -> None:
         self._waiting: list[Numbered] = []
         self._waiter: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_left = False
         self.is_over = False
         """Nothing more comes."""
@@ -47,7 +48,8 @@ class Outbox:
     async def take(self) -> list[Numbered] | None:
         """Wait for events and return them; none if it was woken or nothing more comes, None if the client has left."""
         if not self._waiting and not (self.is_over or self._is_left):
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._loop = self._loop or asyncio.get_running_loop()  # each asking is a system call
+            self._waiter = self._loop.create_future()
             await self._waiter
         taken, self._waiting = self._waiting, []
         return None if self._is_left else taken

@@ -6,28 +6,29 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic_core import to_json
+
 __all__ = ["PING", "SSE", "Thoughts", "ag_ui_thoughts", "custom", "one_line", "run_error", "sse"]
 
 SSE = "text/event-stream"
 PING = b": ping\n\n"
 """A comment, which clients skip."""
 
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_UNSAFE_ASCII = {"\x7f": "\\u007f", "</": "<\\/"}
-_UNSAFE = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085", **_UNSAFE_ASCII}
+_UNSAFE_ASCII = {b"\x7f": b"\\u007f", b"</": b"<\\/"}
+_UNSAFE = {"\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029", "\x85".encode(): b"\\u0085", **_UNSAFE_ASCII}
 """Line ends for some, though not for JSON, and the end of a script in a page; each has another way to be written."""
 
 
 def one_line(data: Any) -> bytes:
     """Data as JSON without any line end, safe in a script element as well."""
-    text = _compact(data)
-    for unsafe, safe in (_UNSAFE_ASCII if text.isascii() else _UNSAFE).items():
-        if unsafe in text:
-            text = text.replace(unsafe, safe)
     try:
-        return text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair
-        return json.dumps(data, separators=(",", ":")).replace("</", "<\\/").encode()
+        line = to_json(data, inf_nan_mode="null")
+    except ValueError:  # half a surrogate pair, or deeper than pydantic goes
+        line = json.dumps(data, separators=(",", ":")).encode()
+    for unsafe, safe in (_UNSAFE_ASCII if line.isascii() else _UNSAFE).items():
+        if unsafe in line:
+            line = line.replace(unsafe, safe)
+    return line
 
 
 def sse(data: Any, event: str = "") -> bytes:
