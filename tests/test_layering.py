@@ -79,8 +79,9 @@ ROOMS = {
     # the seam to instructor, and what has to be closed below it
     "_instructor": Room(
         "_instructor core providers session",
-        standard="asyncio contextvars gc logging socket threading time",
+        standard="asyncio contextvars gc importlib logging socket threading time",
         packages="instructor pydantic pydantic_core",
+        extras="genai_prices litellm",
     ),
     # what the caller holds
     "client": Room(

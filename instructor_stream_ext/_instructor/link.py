@@ -16,9 +16,11 @@ from pydantic import BaseModel
 
 from instructor_stream_ext._instructor import closing
 from instructor_stream_ext._instructor.haste import genai_hastened, hastened
+from instructor_stream_ext._instructor.litellm_prices import LitellmPrices
+from instructor_stream_ext._instructor.prices import price_list
 from instructor_stream_ext._instructor.request import Live
-from instructor_stream_ext.core.errors import ClientNotSupported, StreamMisuse
-from instructor_stream_ext.core.events import Cost
+from instructor_stream_ext.core.errors import ClientNotSupported, MissingExtra, StreamMisuse
+from instructor_stream_ext.session.protocols import Meter
 
 __all__ = ["Link", "LitellmLink", "link_to"]
 
@@ -59,9 +61,24 @@ class Link:
         """Raise `StreamMisuse` if a call with these arguments cannot work."""
 
     @property
-    def meter(self) -> Callable[[Any], Cost | None] | None:
-        """Says what an attempt has cost so far; None where nobody knows."""
-        return None
+    def meter(self) -> Meter | None:
+        """Says what attempts cost: by genai-prices where it is installed, by litellm's list under litellm."""
+        return price_list()
+
+    def check_price(self, kwargs: dict[str, Any]) -> None:
+        """See that `max_cost` can be held.
+
+        Raises:
+            MissingExtra: There is no price list.
+            StreamMisuse: The model is not in it.
+        """
+        meter = self.meter
+        if meter is None:
+            raise MissingExtra("Limits(max_cost=...)", "cost")
+        model, provider = self.asked(kwargs)
+        model = model or self._default_model
+        if not meter.knows(model, provider, kwargs):
+            raise StreamMisuse(f"max_cost cannot be held: the price list has no {model!r} of {provider}")
 
     def check_streams(self) -> None:
         """Raise `ClientNotSupported` if this mode cannot stream."""
@@ -147,6 +164,10 @@ class Link:
 
 class LitellmLink(Link):
     """A client over a completion function of litellm's."""
+
+    @property
+    def meter(self) -> Meter | None:
+        return LitellmPrices()
 
     def asked(self, kwargs: dict[str, Any]) -> tuple[str | None, str | None]:
         model: str | None = kwargs.get("model")

@@ -127,6 +127,8 @@ class CallMaker:
         kwargs = link.client.handle_kwargs(kwargs)
         caching = {name: kwargs.pop(name) for name in _CACHING if name in kwargs}
         link.check_call(kwargs)
+        if limits.max_cost is not None:
+            link.check_price(kwargs)
         dispatch = Dispatch(hooks, self._hook_errors)
         retries = Retries(max_retries, is_async=link.is_async, timeout=kwargs.get("timeout"))
         gate, items = _gate(shape, checks, strict=strict, context=context, on_bad=on_bad, most=limits.max_items)

@@ -105,10 +105,11 @@ class Stream(Generic[V_co, F_co]):
 
     @property
     def cost(self) -> float | None:
-        """US dollars over all attempts and models; None where the price is unknown, or the client is not of `routing`.
+        """US dollars over all attempts and models; None where the price is unknown.
 
-        While an attempt runs, and for one that was left before the provider had told its tokens, they are counted here;
-        `stats.cost_estimated` says whether that is so in the end.
+        Prices are those of genai-prices (extra `[cost]`), under litellm those of litellm. While an attempt runs, and
+        for one that was left before the provider had told its tokens, they are estimated; `stats.cost_estimated` says
+        whether that is so in the end.
         """
         cost = self._session.cost
         return None if cost is None else cost.dollars

@@ -151,13 +151,15 @@ class LimitExceeded(StreamError):
     """A bound of `Limits` was passed.
 
     Args:
-        limit: "max_chars", "max_depth", "max_items", or "digits" for a number Python would refuse.
+        limit: "max_chars", "max_depth", "max_items", "max_output_tokens", "max_cost", or "digits" for a number Python
+            would refuse.
         allowed: The bound.
         message: Said in place of the usual sentence.
     """
 
-    def __init__(self, limit: str, allowed: int, message: str | None = None) -> None:
-        super().__init__(message or f"{limit}: the answer goes beyond {allowed}")
+    def __init__(self, limit: str, allowed: float, message: str | None = None) -> None:
+        unit = " US dollars" if limit == "max_cost" else ""
+        super().__init__(message or f"{limit}: the answer goes beyond {allowed}{unit}")
         self.limit = limit
         self.allowed = allowed
 

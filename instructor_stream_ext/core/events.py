@@ -150,9 +150,9 @@ class StreamStats:
 
     `end_signal` is what the provider said at the end (its own word, such as "stop"), or None where the stream
     just stopped after the document was closed. `usage` counts tokens over all attempts, None if none were told; so
-    does `cost` count US dollars, for the clients of `instructor_stream_ext.routing`. `model` and `provider` are those
-    last asked, also where the request was refused. `from_cache` says that the answer was in instructor's cache, so that
-    nothing was sent and `attempts` is 0. `repaired` says that the answer was no JSON and `repair=` made it some.
+    does `cost` count US dollars, None where a price is unknown. `model` and `provider` are those last asked, also where
+    the request was refused. `from_cache` says that the answer was in instructor's cache, so that nothing was sent and
+    `attempts` is 0. `repaired` says that the answer was no JSON and `repair=` made it some.
     """
 
     first_delta_at: float | None = None

@@ -210,7 +210,8 @@ class StreamMachine(Intake):
     @property
     def is_quiet(self) -> bool:
         """Whether nobody but the consumer of partials listens, so that `take` does."""
-        return not (self.wants_deltas or self.wants_transitions or self.wants_reasoning or self.bounds.any)
+        listens = self.wants_deltas or self.wants_transitions or self.wants_reasoning
+        return not (listens or self.bounds.any or self.limits.of_spending)
 
     def poll(self, now: float) -> Sequence[StreamEvent]:
         """Look at the clock without news from the provider.

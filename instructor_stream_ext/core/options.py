@@ -53,17 +53,32 @@ class Limits:
         max_chars: Characters of one attempt's text.
         max_depth: Nesting of the JSON.
         max_items: Items of one list.
+        max_output_tokens: Tokens of one attempt, reasoning included.
+        max_cost: US dollars of all attempts together, for a model whose price is known.
+
+    The last two stop a stream in its midst and close the connection. They go by the provider's count where it comes
+    while the stream runs, else by an estimate (four bytes of UTF-8 are a token); an answer that has come to its end
+    is not thrown away for them.
 
     Raises:
-        ValueError: A bound is less than 1.
+        ValueError: A bound is less than 1, or `max_cost` is not positive.
     """
 
     max_chars: int | None = 4_000_000
     max_depth: int = 128
     max_items: int | None = None
+    max_output_tokens: int | None = None
+    max_cost: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_chars", "max_depth", "max_items"):
+        for name in ("max_chars", "max_depth", "max_items", "max_output_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"Limits({name}={value!r}): must be at least 1")
+        if self.max_cost is not None and not 0 < self.max_cost < math.inf:
+            raise ValueError(f"Limits(max_cost={self.max_cost!r}): must be US dollars, more than zero")
+
+    @property
+    def of_spending(self) -> bool:
+        """Whether there is a bound on tokens or money."""
+        return self.max_output_tokens is not None or self.max_cost is not None

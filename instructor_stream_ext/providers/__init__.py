@@ -20,7 +20,7 @@ from instructor_stream_ext.providers.fallback import FallbackReader
 from instructor_stream_ext.providers.family import learn
 from instructor_stream_ext.providers.reader import Reader
 
-__all__ = ["FAMILIES", "HOLDERS", "LITELLM_MODES", "TELEMETRY_NAMES", "reader_for"]
+__all__ = ["FAMILIES", "HOLDERS", "LITELLM_MODES", "PRICE_NAMES", "TELEMETRY_NAMES", "reader_for"]
 
 Extractor: TypeAlias = Callable[[Iterable[Any]], Iterable[str]]
 
@@ -45,6 +45,8 @@ HOLDERS = {package: names for family in FAMILIES for package, names in family.ho
 """By an SDK's package, the attributes of its own objects that lead nearer to the HTTP response."""
 TELEMETRY_NAMES = {name: said for family in FAMILIES for name, said in family.telemetry.items()}
 """Where OpenTelemetry's conventions have another word for a provider than instructor or litellm."""
+PRICE_NAMES = {name: listed for family in FAMILIES for name, listed in family.prices.items()}
+"""Where genai-prices has another word for a provider than instructor."""
 LITELLM_MODES = {start: mode for family in FAMILIES for start, mode in family.litellm.items()}
 """By the start of litellm's model string: the name of instructor's mode, and why it is that one."""
 

@@ -10,7 +10,7 @@ from instructor_stream_ext.core.events import EndKind, Usage
 from instructor_stream_ext.providers.calls import Call
 from instructor_stream_ext.providers.family import Family, UsageNames
 from instructor_stream_ext.providers.plain import error_in, insides, message_of, object_of, plain
-from instructor_stream_ext.providers.reader import Reading
+from instructor_stream_ext.providers.reader import Reading, cached_tokens
 
 __all__ = ["FAMILY", "AnthropicReader"]
 
@@ -71,6 +71,11 @@ class AnthropicReader(Reading):
         came = sum(self._counted.get(name, 0) for name in _INPUT)
         went = self._counted.get("output_tokens", 0)
         return Usage(came, went, came + went)
+
+    @property
+    def cached(self) -> tuple[int, int]:
+        """Tokens of the input that were read from the cache, and that were written to it."""
+        return cached_tokens(self._counted)
 
     def finish(self) -> str:
         """The input of a tool block that never closed and came without deltas: it counts once the message has ended.

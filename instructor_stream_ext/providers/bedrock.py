@@ -118,5 +118,6 @@ FAMILY = Family(
     usage_names=(UsageNames("inputTokens", "outputTokens", "totalTokens"),),
     holders={"botocore": ("_raw_stream",)},
     telemetry={"bedrock": "aws.bedrock"},
+    prices={"bedrock": "aws"},
     litellm={"bedrock": ("TOOLS", _WHY_TOOLS)},
 )

@@ -48,6 +48,11 @@ class Call:
         return self._args.getvalue()
 
     @property
+    def size(self) -> int:
+        """Characters of the arguments so far."""
+        return self._args.tell()
+
+    @property
     def arguments(self) -> str:
         """The arguments so far, without an empty object that came in place of the real ones."""
         return _PLACEHOLDER.sub("", self.args)

@@ -33,6 +33,7 @@ class Family:
         telemetry: Their names in OpenTelemetry's conventions, by instructor's or litellm's, where these differ.
         litellm: By the start of litellm's model string, the name of instructor's mode in which answers come in pieces
             there, and why it is that one.
+        prices: Their names in genai-prices, by instructor's, where these differ.
     """
 
     providers: tuple[str, ...]
@@ -42,6 +43,7 @@ class Family:
     holders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     telemetry: Mapping[str, str] = field(default_factory=dict)
     litellm: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    prices: Mapping[str, str] = field(default_factory=dict)
 
 
 END_KINDS: dict[str, EndKind] = {}

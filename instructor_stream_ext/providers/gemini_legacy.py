@@ -110,5 +110,6 @@ def _whole(value: Any) -> Any:
 FAMILY = Family(
     providers=("gemini", "vertexai"),
     reader=GeminiLegacyReader,
+    prices={"gemini": "google", "vertexai": "google"},
     telemetry={"vertex_ai": "gcp.vertex_ai", "vertexai": "gcp.vertex_ai"},
 )

@@ -216,6 +216,7 @@ FAMILY = Family(
     },
     usage_names=(UsageNames("prompt_token_count", "candidates_token_count", "total_token_count"),),
     holders={"google": ("response_stream", "segment_iterator")},
+    prices={"genai": "google", "generative-ai": "google"},
     telemetry={"genai": "gcp.gen_ai", "google": "gcp.gen_ai", "gemini": "gcp.gemini"},
     litellm={
         "gemini": ("JSON_SCHEMA", "sends tool arguments whole, and text under a JSON schema in pieces"),

@@ -295,6 +295,7 @@ FAMILY = Family(
         "openai": ("response", "_iterator"),
         "writerai": ("response", "_iterator"),
     },
+    prices={"azure_openai": "azure"},
     telemetry={"azure_openai": "azure.ai.openai"},
     litellm={
         "azure": ("TOOLS", _PIECES),

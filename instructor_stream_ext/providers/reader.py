@@ -82,6 +82,20 @@ class Reader(Protocol):
         """The tokens the provider counted; None if it has not said."""
         ...
 
+    @property
+    def cached(self) -> tuple[int, int]:
+        """Tokens of the input that were read from the provider's cache, and that were written to it."""
+        ...
+
+    @property
+    def chars(self) -> int:
+        """Characters that the model has written: text, reasoning, tool calls and refusals."""
+        ...
+
+    def written(self) -> str:
+        """All of them."""
+        ...
+
     def read(self, chunk: Any) -> str:
         """The new text of the document in this chunk, "" if none."""
         ...
@@ -144,6 +158,22 @@ class Reading:
     def usage(self) -> Usage | None:
         """The tokens the provider counted; None if it has not said."""
         return None if self._usage is None else tokens(self._usage)
+
+    @property
+    def cached(self) -> tuple[int, int]:
+        """Tokens of the input that were read from the provider's cache, and that were written to it."""
+        return (0, 0) if self._usage is None else cached_tokens(self._usage)
+
+    @property
+    def chars(self) -> int:
+        """Characters that the model has written: text, reasoning, tool calls and refusals."""
+        called = sum(call.size for call in self._calls.all)
+        return self._content.tell() + self._thought.tell() + called + len(self.refusal)
+
+    def written(self) -> str:
+        """All of them."""
+        called = "".join(call.args for call in self._calls.all)
+        return self._thought.getvalue() + self._content.getvalue() + called + self.refusal
 
     @property
     def reasoning(self) -> str:
@@ -273,3 +303,31 @@ def tokens(usage: Any) -> Usage:
 
     came, went, total = figure(0), figure(1), figure(2)
     return Usage(came, went, total or came + went)
+
+
+_CACHE_READ = (
+    "cached_tokens",  # openai, in prompt_tokens_details or input_tokens_details
+    "cache_read_input_tokens",  # anthropic
+    "cached_content_token_count",  # google-genai
+    "cacheReadInputTokens",  # bedrock
+)
+_CACHE_WRITTEN = ("cache_creation_input_tokens", "cacheWriteInputTokens")
+_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+
+
+def cached_tokens(usage: Any) -> tuple[int, int]:
+    """Tokens of the input that were read from the provider's cache, and that were written to it.
+
+    Args:
+        usage: A provider's usage object or mapping.
+    """
+
+    def part(of: Any, name: str) -> Any:
+        return of.get(name) if isinstance(of, dict) else getattr(of, name, None)
+
+    def figure(names: tuple[str, ...]) -> int:
+        places = (usage, *(part(usage, name) for name in _DETAILS))
+        found = (part(place, name) for place in places if place is not None for name in names)
+        return next((int(value) for value in found if isinstance(value, int | float)), 0)
+
+    return figure(_CACHE_READ), figure(_CACHE_WRITTEN)

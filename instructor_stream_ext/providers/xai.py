@@ -71,5 +71,6 @@ FAMILY = Family(
         EndKind.TRUNCATED: "reason_max_len reason_max_context reason_time_limit time_limit max_context_len_limit",
     },
     telemetry={"xai": "x_ai"},
+    prices={"xai": "x-ai"},
     litellm={"xai": ("JSON_SCHEMA", "sends tool arguments whole, and text under a JSON schema in pieces")},
 )

@@ -12,7 +12,6 @@ from instructor_stream_ext.client.aio import AsyncStreamClient
 from instructor_stream_ext.client.sync import StreamClient
 from instructor_stream_ext.client.wrap import wrap
 from instructor_stream_ext.core.errors import StreamMisuse
-from instructor_stream_ext.routing.cost import cost_of
 from instructor_stream_ext.routing.credentials import check_credentials
 from instructor_stream_ext.routing.modes import litellm_module, mode_for, provider_of
 
@@ -133,16 +132,6 @@ class ModelLink(LitellmLink):
         if is_elsewhere and provider_of(model, **kwargs)[1] != self._provider:
             kwargs.setdefault("api_key", None)
 
-    @property
-    def meter(self) -> Any:
-        """litellm's price list."""
-        return cost_of
-
 
 class _InOtherMode(LitellmLink):
     """The same model strings in another of instructor's modes."""
-
-    @property
-    def meter(self) -> Any:
-        """litellm's price list."""
-        return cost_of

@@ -29,7 +29,6 @@ from instructor_stream_ext.core.errors import (
 )
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.routing.client import split_arguments, wrap_link
-from instructor_stream_ext.routing.cost import cost_of
 from instructor_stream_ext.routing.credentials import check_credentials
 from instructor_stream_ext.routing.modes import litellm_module, mode_for
 from instructor_stream_ext.routing.router import deployments_of, failed_deployment, made_router, router_arguments
@@ -281,11 +280,6 @@ class RouteLink(LitellmLink):
 
     def check_call(self, kwargs: dict[str, Any]) -> None:
         """Nothing: the route's models have names."""
-
-    @property
-    def meter(self) -> Any:
-        """litellm's price list."""
-        return cost_of
 
 
 class RouteSource(InstructorSource):

@@ -17,17 +17,18 @@ from pydantic import ValidationError
 
 from instructor_stream_ext.core.errors import (
     InvalidJSON,
+    LimitExceeded,
     NoOutput,
     OutputTruncated,
     RetriesExhausted,
     StreamError,
 )
-from instructor_stream_ext.core.events import Cost, RestartReason, StreamEvent
+from instructor_stream_ext.core.events import RestartReason, StreamEvent
 from instructor_stream_ext.core.machine import State, StreamMachine
 from instructor_stream_ext.core.options import Repair
 from instructor_stream_ext.session.effects import TICK, Call, Departed, Open, Steps
 from instructor_stream_ext.session.hooks import Dispatch, Handler
-from instructor_stream_ext.session.protocols import Connection, Gate, ItemTaker, Source
+from instructor_stream_ext.session.protocols import Connection, Gate, ItemTaker, Meter, Source
 from instructor_stream_ext.session.reading import NotAnswered, Rejected
 from instructor_stream_ext.session.retries import Retries
 from instructor_stream_ext.session.settling import Gatekeeper
@@ -49,7 +50,7 @@ class Session(Gatekeeper):
         clock: Gives the instant, in seconds.
         stop_when: Ends the stream early when it is true of a partial.
         items: Validates list items, for a stream of them.
-        meter: Says what an attempt has cost so far.
+        meter: Says what attempts cost.
         repair: From an answer that is no JSON, and the error, to the JSON that it should be.
     """
 
@@ -64,7 +65,7 @@ class Session(Gatekeeper):
         clock: Callable[[], float],
         stop_when: Handler | None = None,
         items: ItemTaker | None = None,
-        meter: Callable[[Connection], Cost | None] | None = None,
+        meter: Meter | None = None,
         repair: Repair | None = None,
     ) -> None:
         super().__init__(
@@ -261,6 +262,9 @@ class Session(Gatekeeper):
 
     def _connect(self) -> Steps[Connection]:
         machine, clock = self.machine, self.clock
+        most = machine.limits.max_cost
+        if most is not None and self._spent >= most:
+            raise LimitExceeded("max_cost", most)
         machine.bounds.waits(clock())
         try:
             bound = machine.bound()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from instructor_stream_ext.core.events import SkippedItem
+from instructor_stream_ext.core.events import Cost, SkippedItem
+from instructor_stream_ext.core.spending import Rates
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.effects import Call
 
@@ -209,4 +210,20 @@ class ItemTaker(Protocol):
 
     def restart(self) -> None:
         """The items so far are void."""
+        ...
+
+
+class Meter(Protocol):
+    """Says what attempts cost."""
+
+    def __call__(self, connection: Any) -> Cost | None:
+        """What an attempt has cost so far; None where nobody knows."""
+        ...
+
+    def knows(self, model: str | None, provider: str | None, sent: Mapping[str, Any]) -> bool:
+        """Whether a request to this model would have a price."""
+        ...
+
+    def rates(self, connection: Any) -> Rates | None:
+        """The price of an attempt that is under way; None if it is not known."""
         ...

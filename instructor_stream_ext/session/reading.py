@@ -8,9 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from instructor_stream_ext.core.errors import InvalidJSON, StreamError, StreamInterrupted, StreamTimeout
+from instructor_stream_ext.core.errors import InvalidJSON, StreamError, StreamInterrupted, StreamMisuse, StreamTimeout
 from instructor_stream_ext.core.events import (
-    Cost,
     Event,
     ItemCompleted,
     PartialEmitted,
@@ -19,12 +18,13 @@ from instructor_stream_ext.core.events import (
     StreamEvent,
 )
 from instructor_stream_ext.core.machine import StreamMachine
+from instructor_stream_ext.core.spending import Spending
 from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.effects import END, LOOK, READ, TICK, Call, Departed, Signal, Steps
 from instructor_stream_ext.session.failures import is_before_the_first_byte, is_read_timeout, words_of
 from instructor_stream_ext.session.hooks import Dispatch, Handler
-from instructor_stream_ext.session.protocols import Connection, ItemTaker, Source
+from instructor_stream_ext.session.protocols import Connection, ItemTaker, Meter, Source
 from instructor_stream_ext.session.telling import Teller
 
 __all__ = ["NotAnswered", "Reading", "Rejected"]
@@ -57,7 +57,7 @@ class Reading(Teller):
         source: Where attempts come from.
         dispatch: Whom to tell.
         clock: Gives the instant, in seconds.
-        meter: Says what an attempt has cost so far.
+        meter: Says what attempts cost.
         stop_when: Ends the stream early when it is true of a partial.
         items: Validates list items, for a stream of them.
         repair: Whether an answer that is no JSON is read to its end, to be repaired.
@@ -73,7 +73,7 @@ class Reading(Teller):
         source: Source,
         dispatch: Dispatch,
         clock: Callable[[], float],
-        meter: Callable[[Connection], Cost | None] | None,
+        meter: Meter | None,
         *,
         stop_when: Handler | None,
         items: ItemTaker | None,
@@ -158,13 +158,36 @@ class Reading(Teller):
         self._flowing = False
         self.step = self._first_chunk
         connection.reader.tells_reasoning = self.machine.wants_reasoning
+        spending = self._spending(connection) if self.machine.limits.of_spending else None
         while (events := (yield from self._next_events(connection))) is not None:
             if (yield from self._settled(events)):
                 return True
             reader = connection.reader
             if reader.error is not None:
                 yield from self._broken(StreamInterrupted(reader.error))
+            if spending is not None and reader.end is None:
+                spending.check(reader)
         return (yield from self._read_end(connection))
+
+    def _spending(self, connection: Connection) -> Spending:
+        """What holds this attempt to its bounds of tokens and money.
+
+        Raises:
+            StreamMisuse: Nobody knows what the model costs that was asked, such as the next one of a route.
+        """
+        limits = self.machine.limits
+        if limits.max_cost is None:
+            return Spending(limits)
+        rates = None if self._meter is None else self._meter.rates(connection)
+        if rates is None:
+            raise StreamMisuse(f"max_cost cannot be held: nobody knows the price of {connection.model!r}")
+        return Spending(limits, rates, self._spent)
+
+    @property
+    def _spent(self) -> float:
+        """US dollars of the attempts before."""
+        cost = self.machine.cost
+        return 0.0 if cost is None or cost.dollars is None else cost.dollars
 
     def _next_events(self, connection: Connection) -> Steps[Sequence[Event] | None]:
         """What the next news of the provider's brings; None at its end."""

@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from instructor_stream_ext.core.errors import InvalidJSON, NoOutput, StreamInterrupted, StreamMisuse
-from instructor_stream_ext.core.events import Cost, EndKind, EndSignal
+from instructor_stream_ext.core.events import EndKind, EndSignal
 from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.options import Repair
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.effects import Call, Steps
 from instructor_stream_ext.session.hooks import Dispatch, Handler
-from instructor_stream_ext.session.protocols import Connection, Gate, ItemTaker, Source
+from instructor_stream_ext.session.protocols import Connection, Gate, ItemTaker, Meter, Source
 from instructor_stream_ext.session.reading import Reading, Rejected
 
 __all__ = ["Gatekeeper"]
@@ -33,7 +33,7 @@ class Gatekeeper(Reading):
         gate: Validates the document.
         dispatch: Whom to tell.
         clock: Gives the instant, in seconds.
-        meter: Says what an attempt has cost so far.
+        meter: Says what attempts cost.
         stop_when: Ends the stream early when it is true of a partial.
         items: Validates list items, for a stream of them.
         repair: From an answer that is no JSON, and the error, to the JSON that it should be.
@@ -47,7 +47,7 @@ class Gatekeeper(Reading):
         dispatch: Dispatch,
         clock: Callable[[], float],
         *,
-        meter: Callable[[Connection], Cost | None] | None,
+        meter: Meter | None,
         stop_when: Handler | None,
         items: ItemTaker | None,
         repair: Repair | None,

@@ -11,7 +11,7 @@ from instructor_stream_ext.core.machine import State, StreamMachine
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.effects import Call, Close, Departed, Steps
 from instructor_stream_ext.session.hooks import Dispatch
-from instructor_stream_ext.session.protocols import Connection, Source
+from instructor_stream_ext.session.protocols import Connection, Meter, Source
 
 __all__ = ["Teller"]
 
@@ -26,7 +26,7 @@ class Teller:
         source: Where attempts come from.
         dispatch: Whom to tell.
         clock: Gives the instant, in seconds.
-        meter: Says what an attempt has cost so far.
+        meter: Says what attempts cost.
 
     Attributes:
         connection: The open connection, if there is one.
@@ -40,7 +40,7 @@ class Teller:
         source: Source,
         dispatch: Dispatch,
         clock: Callable[[], float],
-        meter: Callable[[Connection], Cost | None] | None,
+        meter: Meter | None,
     ) -> None:
         self.machine = machine
         self.clock = clock
@@ -55,8 +55,16 @@ class Teller:
     def cost(self) -> Cost | None:
         """What all attempts have cost so far."""
         settled, connection = self.machine.cost, self.connection
-        running = None if connection is None or self._meter is None else self._meter(connection)
+        running = None if connection is None else self._metered(connection)
         return settled + running if settled and running else settled or running
+
+    def _metered(self, connection: Connection) -> Cost | None:
+        """What an attempt has cost so far; a price list that fails costs nobody the answer."""
+        try:
+            return None if self._meter is None else self._meter(connection)
+        except Exception as error:  # also where the garbage collector has taken the answer before the stream
+            log.debug("what the attempt has cost cannot be told", exc_info=error)
+            return None
 
     def _tell(self, events: Iterable[Event]) -> Steps[None]:
         """Call the hooks of each event and yield it to the consumer."""
@@ -119,8 +127,7 @@ class Teller:
             return
         if not keep:
             self.machine.note_usage(connection.reader.usage)
-        if self._meter is not None:
-            self.machine.note_cost(self._meter(connection))
+        self.machine.note_cost(self._metered(connection))
         try:
             yield Close(connection.close)
         except Exception as error:

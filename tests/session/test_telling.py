@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from instructor_stream_ext.core.errors import LimitExceeded, StreamMisuse
 from instructor_stream_ext.core.events import Cost, StreamEnded, StreamEvent
+from instructor_stream_ext.core.options import Limits
+from instructor_stream_ext.core.spending import Rates
 from instructor_stream_ext.session.effects import Departed
 from tests.session.fakes import FakeConnection, run, session_of
 
@@ -92,3 +95,46 @@ def test_the_cost_of_attempts_is_summed() -> None:
     session, _ = session_of(bad, FakeConnection(ADA), meter=lambda _: Cost(0.25))
     assert session.cost is None
     assert run(session).seen[-1].stats.cost == 0.5
+
+
+def test_nobody_is_asked_again_once_the_money_is_spent() -> None:
+    class Meter:
+        def __call__(self, _: Any) -> Cost:
+            return Cost(0.25)
+
+        def rates(self, _: Any) -> Rates:
+            return Rates(asked=1, input=0.0, output=0.0)
+
+    bad = [FakeConnection(['{"name": "Ada", "age": "many"}']) for _ in range(3)]
+    session, source = session_of(*bad, meter=Meter(), machine={"limits": Limits(max_cost=0.5)}, max_retries=9)
+    ran = run(session)
+    assert isinstance(ran.error, LimitExceeded)
+    assert ran.error.limit == "max_cost"
+    assert len(source.opened) == 2
+    assert session.cost is not None
+    assert session.cost.dollars == 0.5
+
+
+def test_a_model_of_which_nobody_knows_the_price_is_left() -> None:
+    class Meter:
+        def __call__(self, _: Any) -> Cost:
+            return Cost(None)
+
+        def rates(self, _: Any) -> None:
+            return None
+
+    connection = FakeConnection(ADA)
+    session, _ = session_of(connection, meter=Meter(), machine={"limits": Limits(max_cost=0.5)})
+    ran = run(session)
+    assert isinstance(ran.error, StreamMisuse)
+    assert "nobody knows the price of 'm'" in str(ran.error)
+    assert connection.closed
+
+
+def test_a_price_list_that_fails_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    session, _ = session_of(FakeConnection(ADA), meter=lambda _: 1 / 0)
+    ran = run(session)
+    assert ran.error is None
+    assert ran.seen[-1].stats.cost is None
+    assert "what the attempt has cost cannot be told" in caplog.text

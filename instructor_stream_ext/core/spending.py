@@ -1,0 +1,105 @@
+"""What an answer takes while it comes, held against its bounds: as the provider counts it, or estimated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from instructor_stream_ext.core.errors import LimitExceeded
+from instructor_stream_ext.core.events import Usage
+from instructor_stream_ext.core.options import Limits
+
+__all__ = ["Answer", "Rates", "Spending", "estimated_tokens"]
+
+_BYTES = 4
+"""Of UTF-8 for a token, about: English and code take a little more, other alphabets less, Chinese about as much."""
+
+
+def estimated_tokens(text: str) -> int:
+    """Estimate the tokens of a text: one for every four bytes of UTF-8, begun ones included.
+
+    The tokenizer of a model may have to be fetched, and differs from the next model's; this one needs nothing.
+    """
+    return -(-len(text.encode(errors="replace")) // _BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The price of an attempt.
+
+    Args:
+        asked: Tokens of the request, estimated.
+        input: US dollars for each of them.
+        output: US dollars for each token of the answer.
+    """
+
+    asked: int
+    input: float
+    output: float
+
+
+class Answer(Protocol):
+    """What has come of an answer."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """As the provider counts it, so far; None if it has not said."""
+        ...
+
+    @property
+    def chars(self) -> int:
+        """Characters of text, reasoning and tool calls."""
+        ...
+
+    def written(self) -> str:
+        """All of them."""
+        ...
+
+
+class Spending:
+    """One attempt under `max_cost` and `max_output_tokens`.
+
+    Args:
+        limits: The bounds.
+        rates: The price; None without `max_cost`.
+        before: US dollars of earlier attempts.
+    """
+
+    def __init__(self, limits: Limits, rates: Rates | None = None, before: float = 0.0) -> None:
+        self._limits = limits
+        self._rates = rates
+        self._before = before
+        self._told = 0
+        self._estimate_when_told = 0.0
+        self._bytes_per_char = 1.0
+        self._weighed_again_at = 1
+
+    def check(self, answer: Answer) -> None:
+        """Look at what has come.
+
+        Raises:
+            LimitExceeded: It is beyond a bound.
+        """
+        usage = answer.usage
+        said = self._output_tokens(answer, usage)
+        most = self._limits.max_output_tokens
+        if most is not None and said > most:
+            raise LimitExceeded("max_output_tokens", most)
+        rates, dollars = self._rates, self._limits.max_cost
+        if rates is None or dollars is None:
+            return
+        asked = (usage.input_tokens if usage is not None else 0) or rates.asked
+        if self._before + asked * rates.input + said * rates.output > dollars:
+            raise LimitExceeded("max_cost", dollars)
+
+    def _output_tokens(self, answer: Answer, usage: Usage | None) -> float:
+        """What the provider has counted, and an estimate of what came since: some count with each chunk, some once."""
+        chars = answer.chars
+        if chars >= self._weighed_again_at:  # less and less often, so that all of it stays linear
+            self._bytes_per_char = len(answer.written().encode(errors="replace")) / chars
+            self._weighed_again_at = 2 * chars + 64
+        estimate = chars * self._bytes_per_char / _BYTES
+        told = 0 if usage is None else usage.output_tokens
+        if told != self._told:
+            self._told, self._estimate_when_told = told, estimate
+        return told + estimate - self._estimate_when_told
