@@ -1,4 +1,4 @@
-"""The little of IPython, marimo, Streamlit and Gradio that the recipes use, each as its own documentation has it.
+"""The little of marimo, Streamlit and Gradio that the recipes use, each as its own documentation has it.
 
 The frameworks themselves are heavy and want a browser. What a recipe shows is kept, in order; a value that the real
 thing would refuse is refused.
@@ -25,7 +25,7 @@ def install(monkeypatch: pytest.MonkeyPatch, shown: dict[str, list[Any]] | None 
         monkeypatch: takes them away again.
         shown: where to keep what each has shown, by its name.
     """
-    for name, make in {"IPython": _ipython, "marimo": _marimo, "streamlit": _streamlit, "gradio": _gradio}.items():
+    for name, make in {"marimo": _marimo, "streamlit": _streamlit, "gradio": _gradio}.items():
         for path, module in make((shown or {}).get(name, [])).items():
             monkeypatch.setitem(sys.modules, path, module)
 
@@ -37,27 +37,8 @@ def _module(path: str, **members: Any) -> types.ModuleType:
 
 
 def _checked(data: Any) -> Any:
-    """Plain data, as it was at this moment: all four send it to a browser as JSON."""
+    """Plain data, as it was at this moment: all three send it to a browser as JSON."""
     return json.loads(json.dumps(data, allow_nan=False))
-
-
-def _ipython(shown: list[Any]) -> dict[str, types.ModuleType]:
-    class JSON:
-        def __init__(self, data: Any = None) -> None:
-            if not isinstance(data, (dict, list)):
-                raise TypeError(f"{type(self).__name__} expects JSONable dict or list, not {type(data)}")
-            self.data = _checked(data)
-
-    class DisplayHandle:
-        def update(self, obj: Any) -> None:
-            shown.append(obj.data)
-
-    def display(*objects: Any, display_id: bool | str | None = None) -> DisplayHandle | None:
-        shown.extend(obj.data for obj in objects)
-        return DisplayHandle() if display_id else None
-
-    inner = _module("IPython.display", JSON=JSON, display=display)
-    return {"IPython": _module("IPython", display=inner, __path__=[]), "IPython.display": inner}
 
 
 def _marimo(shown: list[Any]) -> dict[str, types.ModuleType]:

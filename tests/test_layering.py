@@ -29,6 +29,7 @@ PLAIN = {
     "decimal",
     "enum",
     "functools",
+    "html",
     "inspect",
     "io",
     "itertools",
@@ -92,7 +93,8 @@ ROOMS = {
     # consumers of events
     "sinks/log": Room("core", standard="logging", packages="pydantic"),
     "sinks/telemetry": Room("core providers", standard="time", extras="opentelemetry"),
-    "sinks/terminal": Room("core client", packages="pydantic pydantic_core rich"),
+    "sinks/notebook": Room(standard="contextvars threading", packages="rich", extras="IPython"),
+    "sinks/terminal": Room("core client sinks/notebook", packages="pydantic pydantic_core rich"),
     "sinks": Room(),
     # what stands on all of that, each with an extra of its own
     "routing": Room("_instructor client core providers routing session", standard="importlib", extras="litellm"),

@@ -3,7 +3,7 @@
     report = live(client.create_partial(Report, "...", model="..."))
 
 What moves goes to stderr and is gone at the end; the final goes to stdout. Where nobody looks, the final is all that is
-printed.
+printed. In a Jupyter notebook all of it is one display of the cell.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.core.markers import Streamed
 from instructor_stream_ext.core.text import visible
+from instructor_stream_ext.sinks.notebook import NotebookDisplay, in_notebook
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -400,10 +401,13 @@ class _Screen:
         self._moving = console or Console(stderr=True)
         self._still = console or Console()
         self._board = _Board(view, stream.limits.max_items if total is None else total)
+        self._page = NotebookDisplay(self._board) if console is None and in_notebook() else None
         self._live: Live | None = None
 
     def __enter__(self) -> None:
-        if self._moving.is_terminal and not self._moving.is_dumb_terminal:
+        if self._page is not None:
+            self._page.__enter__()
+        elif self._moving.is_terminal and not self._moving.is_dumb_terminal:
             from rich.live import Live
 
             self._live = Live(
@@ -417,6 +421,8 @@ class _Screen:
             self._live.start(refresh=True)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._page is not None:
+            self._page.__exit__()
         if self._live is not None:
             self._live.transient = kind is None  # what had come stays to be seen beside the error
             self._live.stop()
@@ -428,6 +434,9 @@ class _Screen:
     def show_final(self, final: T, stats: StreamStats) -> T:
         """Print the final in full, and the figures."""
         said = visible(final) if isinstance(final, str) else _as_json(final)
+        if self._page is not None:
+            self._page.conclude(said, self._figures(stats))
+            return final
         if self._still.is_terminal:
             if isinstance(final, str):
                 self._still.print(said, markup=False, highlight=False)

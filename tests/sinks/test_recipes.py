@@ -28,7 +28,7 @@ def block(heading: str) -> str:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize(
     ("heading", "framework"),
-    [("Jupyter", "IPython"), ("marimo", "marimo"), ("Streamlit", "streamlit"), ("Gradio", "gradio")],
+    [("marimo", "marimo"), ("Streamlit", "streamlit"), ("Gradio", "gradio")],
 )
 def test_a_recipe_shows_what_has_come_before_the_rest_has(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, heading: str, framework: str

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from instructor_stream_ext.core.types.partial_dump import dumped_by_field
+from instructor_stream_ext.core.types.partial_html import as_table
 
 __all__ = ["dataclass_shell", "filled", "full_model", "is_partial", "model_shell", "named_tuple_shell"]
 
@@ -105,6 +106,9 @@ class _PartialModel(_Shield):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).__restore__, (full_model(type(self)), BaseModel.__getstate__(self))  # type: ignore[arg-type]
+
+    def _repr_html_(self) -> str:
+        return as_table(self)
 
     def model_dump(self, **options: Any) -> Any:
         options["warnings"] = False
@@ -252,6 +256,9 @@ class _PartialDataclass(_Shield):
             return False
 
     __hash__ = None  # type: ignore[assignment]  # each class of partials has its model's
+
+    def _repr_html_(self) -> str:
+        return as_table(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = (*type(self).__dataclass_fields__, "__arrived__")  # type: ignore[attr-defined]
