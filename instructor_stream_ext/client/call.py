@@ -44,6 +44,7 @@ from instructor_stream_ext.core.policies import DebounceArgument, check_policy, 
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.hooks import Dispatch, Handler, HookErrors, Hooks, Sink
 from instructor_stream_ext.session.retries import Retries
+from instructor_stream_ext.session.telling import Parts
 
 if TYPE_CHECKING:
     pass
@@ -159,7 +160,7 @@ class CallMaker:
             tags=tags,
             transitions=transitions and shape is not None,
         )
-        return Session(
+        parts = Parts(
             machine=machine,
             source=source,
             gate=gate,
@@ -171,6 +172,7 @@ class CallMaker:
             repair=None if shape is None else repair,
             meter=link.meter,
         )
+        return Session(parts)
 
     def partial_session(
         self, response_model: Any, messages: Any, kwargs: dict[str, Any], *, for_create: bool = False

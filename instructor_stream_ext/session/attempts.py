@@ -10,7 +10,6 @@ import contextlib
 import functools
 import logging
 import math
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,14 +23,12 @@ from instructor_stream_ext.core.errors import (
     StreamError,
 )
 from instructor_stream_ext.core.events import RestartReason, StreamEvent
-from instructor_stream_ext.core.machine import State, StreamMachine
-from instructor_stream_ext.core.options import Repair
+from instructor_stream_ext.core.machine import State
 from instructor_stream_ext.session.effects import TICK, Call, Departed, Open, Steps
-from instructor_stream_ext.session.hooks import Dispatch, Handler
-from instructor_stream_ext.session.protocols import Connection, Gate, ItemTaker, Meter, Source
+from instructor_stream_ext.session.protocols import Connection
 from instructor_stream_ext.session.reading import NotAnswered, Rejected
-from instructor_stream_ext.session.retries import Retries
 from instructor_stream_ext.session.settling import Gatekeeper
+from instructor_stream_ext.session.telling import Parts
 
 __all__ = ["Session"]
 
@@ -39,39 +36,11 @@ log = logging.getLogger("instructor_stream_ext")
 
 
 class Session(Gatekeeper):
-    """One stream from its first request to its end.
+    """One stream from its first request to its end."""
 
-    Args:
-        machine: Its state.
-        source: Where attempts come from.
-        gate: Validates the document.
-        dispatch: Whom to tell.
-        retries: How often to try.
-        clock: Gives the instant, in seconds.
-        stop_when: Ends the stream early when it is true of a partial.
-        items: Validates list items, for a stream of them.
-        meter: Says what attempts cost.
-        repair: From an answer that is no JSON, and the error, to the JSON that it should be.
-    """
-
-    def __init__(
-        self,
-        *,
-        machine: StreamMachine,
-        source: Source,
-        gate: Gate,
-        dispatch: Dispatch,
-        retries: Retries,
-        clock: Callable[[], float],
-        stop_when: Handler | None = None,
-        items: ItemTaker | None = None,
-        meter: Meter | None = None,
-        repair: Repair | None = None,
-    ) -> None:
-        super().__init__(
-            machine, source, gate, dispatch, clock, meter=meter, stop_when=stop_when, items=items, repair=repair
-        )
-        self._retries = retries
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._retries = parts.retries
         self._ticket: Any = None
 
     @property

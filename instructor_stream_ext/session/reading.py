@@ -17,15 +17,13 @@ from instructor_stream_ext.core.events import (
     SkippedItem,
     StreamEvent,
 )
-from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.spending import Spending
 from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.effects import END, LOOK, READ, TICK, Call, Departed, Signal, Steps
 from instructor_stream_ext.session.failures import is_before_the_first_byte, is_read_timeout, words_of
-from instructor_stream_ext.session.hooks import Dispatch, Handler
-from instructor_stream_ext.session.protocols import Connection, ItemTaker, Meter, Source
-from instructor_stream_ext.session.telling import Teller
+from instructor_stream_ext.session.protocols import Connection
+from instructor_stream_ext.session.telling import Parts, Teller
 
 __all__ = ["NotAnswered", "Reading", "Rejected"]
 
@@ -52,37 +50,16 @@ class NotAnswered(Exception):
 class Reading(Teller):
     """The part of a session that reads an attempt.
 
-    Args:
-        machine: The stream's state.
-        source: Where attempts come from.
-        dispatch: Whom to tell.
-        clock: Gives the instant, in seconds.
-        meter: Says what attempts cost.
-        stop_when: Ends the stream early when it is true of a partial.
-        items: Validates list items, for a stream of them.
-        repair: Whether an answer that is no JSON is read to its end, to be repaired.
-
     Attributes:
         step: What the driver gives each chunk to, see `Read`. Where nobody but the consumer of partials listens, it
             returns the partial that the chunk makes, or None: no event is made, and the session is not resumed.
     """
 
-    def __init__(
-        self,
-        machine: StreamMachine,
-        source: Source,
-        dispatch: Dispatch,
-        clock: Callable[[], float],
-        meter: Meter | None,
-        *,
-        stop_when: Handler | None,
-        items: ItemTaker | None,
-        repair: bool,
-    ) -> None:
-        super().__init__(machine, source, dispatch, clock, meter)
-        self._stop_when = stop_when
-        self._items = items
-        self._repairs = repair
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._stop_when = parts.stop_when
+        self._items = parts.items
+        self._repairs = parts.repair is not None
         self._taken: tuple[Any, ...] = ()
         self._rejected: Rejected | None = None
         self._leaving = False

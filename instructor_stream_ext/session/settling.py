@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
 
 from instructor_stream_ext.core.errors import InvalidJSON, NoOutput, StreamInterrupted, StreamMisuse
 from instructor_stream_ext.core.events import EndKind, EndSignal
-from instructor_stream_ext.core.machine import StreamMachine
-from instructor_stream_ext.core.options import Repair
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.effects import Call, Steps
-from instructor_stream_ext.session.hooks import Dispatch, Handler
-from instructor_stream_ext.session.protocols import Connection, Gate, ItemTaker, Meter, Source
+from instructor_stream_ext.session.protocols import Connection
 from instructor_stream_ext.session.reading import Reading, Rejected
+from instructor_stream_ext.session.telling import Parts
 
 __all__ = ["Gatekeeper"]
 
@@ -25,38 +22,12 @@ log = logging.getLogger("instructor_stream_ext")
 
 
 class Gatekeeper(Reading):
-    """The part of a session that takes a whole answer through the gate.
+    """The part of a session that takes a whole answer through the gate."""
 
-    Args:
-        machine: The stream's state.
-        source: Where attempts come from.
-        gate: Validates the document.
-        dispatch: Whom to tell.
-        clock: Gives the instant, in seconds.
-        meter: Says what attempts cost.
-        stop_when: Ends the stream early when it is true of a partial.
-        items: Validates list items, for a stream of them.
-        repair: From an answer that is no JSON, and the error, to the JSON that it should be.
-    """
-
-    def __init__(
-        self,
-        machine: StreamMachine,
-        source: Source,
-        gate: Gate,
-        dispatch: Dispatch,
-        clock: Callable[[], float],
-        *,
-        meter: Meter | None,
-        stop_when: Handler | None,
-        items: ItemTaker | None,
-        repair: Repair | None,
-    ) -> None:
-        super().__init__(
-            machine, source, dispatch, clock, meter, stop_when=stop_when, items=items, repair=repair is not None
-        )
-        self._gate = gate
-        self._repair = repair
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._gate = parts.gate
+        self._repair = parts.repair
 
     def _pass_gate(self, connection: Connection, reader: Reader) -> Steps[Any]:
         machine = self.machine

@@ -4,29 +4,54 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from instructor_stream_ext.core.errors import StreamStopped
 from instructor_stream_ext.core.events import Cost, Event
 from instructor_stream_ext.core.machine import State, StreamMachine
+from instructor_stream_ext.core.options import Repair
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.effects import Call, Close, Departed, Steps
-from instructor_stream_ext.session.hooks import Dispatch
-from instructor_stream_ext.session.protocols import Connection, Meter, Source
+from instructor_stream_ext.session.hooks import Dispatch, Handler
+from instructor_stream_ext.session.protocols import Connection, Gate, ItemTaker, Meter, Source
+from instructor_stream_ext.session.retries import Retries
 
-__all__ = ["Teller"]
+__all__ = ["Parts", "Teller"]
 
 log = logging.getLogger("instructor_stream_ext")
 
 
-class Teller:
-    """The part of a session that tells events and closes connections.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a session is put together from.
 
-    Args:
+    Attributes:
         machine: The stream's state.
         source: Where attempts come from.
+        gate: Validates the document.
         dispatch: Whom to tell.
+        retries: How often to try.
         clock: Gives the instant, in seconds.
+        stop_when: Ends the stream early when it is true of a partial.
+        items: Validates list items, for a stream of them.
         meter: Says what attempts cost.
+        repair: From an answer that is no JSON, and the error, to the JSON that it should be.
+    """
+
+    machine: StreamMachine
+    source: Source
+    gate: Gate
+    dispatch: Dispatch
+    retries: Retries
+    clock: Callable[[], float]
+    stop_when: Handler | None = None
+    items: ItemTaker | None = None
+    meter: Meter | None = None
+    repair: Repair | None = None
+
+
+class Teller:
+    """The part of a session that tells events and closes connections.
 
     Attributes:
         connection: The open connection, if there is one.
@@ -34,22 +59,15 @@ class Teller:
         error: What the stream ended with.
     """
 
-    def __init__(
-        self,
-        machine: StreamMachine,
-        source: Source,
-        dispatch: Dispatch,
-        clock: Callable[[], float],
-        meter: Meter | None,
-    ) -> None:
-        self.machine = machine
-        self.clock = clock
+    def __init__(self, parts: Parts) -> None:
+        self.machine = parts.machine
+        self.clock = parts.clock
         self.connection: Connection | None = None
         self.reader: Reader | None = None
         self.error: BaseException | None = None
-        self._source = source
-        self._dispatch = dispatch
-        self._meter = meter
+        self._source = parts.source
+        self._dispatch = parts.dispatch
+        self._meter = parts.meter
 
     @property
     def cost(self) -> Cost | None:

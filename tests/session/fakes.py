@@ -24,6 +24,7 @@ from instructor_stream_ext.session.effects import END, LOOK, TICK, Call, Close, 
 from instructor_stream_ext.session.hooks import Dispatch, HookErrors, Hooks
 from instructor_stream_ext.session.protocols import Recovery
 from instructor_stream_ext.session.retries import Retries
+from instructor_stream_ext.session.telling import Parts
 
 STOP = EndSignal(EndKind.COMPLETE, "stop")
 
@@ -187,7 +188,7 @@ def session_of(
     source = source or FakeSource(list(attempts))
     dispatch = Dispatch(Hooks(**(hooks or {})), HookErrors(hook_errors))
     instants = iter(range(1, 100_000))
-    session = Session(
+    parts = Parts(
         machine=StreamMachine(
             parser=lambda: PartialParser(plan),
             deltas=dispatch.deltas,
@@ -201,7 +202,7 @@ def session_of(
         clock=lambda: float(next(instants)),
         **given,
     )
-    return session, source
+    return Session(parts), source
 
 
 @dataclass
