@@ -143,7 +143,7 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, objec
 
 @pytest.fixture
 def stream_scrubber() -> Scrubber:
-    """What is kept off tapes; override it to give a `Scrubber` of your own."""
+    """The scrubber of all tapes; override it to return a `Scrubber` of your own."""
     from instructor_stream_ext.testing.scrub import Scrubber
 
     return Scrubber()
@@ -232,7 +232,7 @@ class ReplayServers:
         return self.server.base_url
 
     def problems(self) -> list[str]:
-        """What was not played."""
+        """List what was not played."""
         from instructor_stream_ext.testing.payload import pieces
 
         found = []

@@ -1,1 +1,1 @@
-"""What the caller holds: wrapped clients, their methods, and the streams that these give."""
+"""The objects in the caller's hands: wrapped clients, their methods, and the streams that these return."""

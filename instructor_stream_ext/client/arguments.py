@@ -1,4 +1,4 @@
-"""What a call takes, as type checkers and editors see it: `**options: Unpack[...]` of the clients' methods.
+"""The arguments of calls, as type checkers and editors see them: `**options: Unpack[...]` of the clients' methods.
 
 A type checker refuses a misspelt hook, a hook with another signature and a `debounce` that is no policy. To make that
 possible the dictionaries are closed: they list the arguments of this package, of instructor and of the SDKs behind it.
@@ -149,7 +149,7 @@ class ProviderArguments(TypedDict, total=False):
 
 
 class _StreamArguments(HookArguments[T], Generic[T], total=False):
-    """What this package takes for one stream, beside the response model."""
+    """The options of one stream, beside the response model."""
 
     debounce: DebounceArgument
     hooks: Hooks | InstructorHooks | None
@@ -162,19 +162,19 @@ class _StreamArguments(HookArguments[T], Generic[T], total=False):
 
 
 class CallArguments(_StreamArguments[T], ProviderArguments, Generic[T], total=False):
-    """What a call takes whose final is a `T`."""
+    """The options of a call whose final is a `T`."""
 
     model: str
 
 
 class ItemArguments(CallArguments[list[T]], Generic[T], total=False):
-    """What a call for a stream of items takes."""
+    """The options of a call for a stream of items."""
 
     on_bad_item: OnBadItem
 
 
 class WrapArguments(HookArguments[Any], total=False):
-    """What `wrap` takes beside the client."""
+    """The arguments of `wrap` beside the client."""
 
     debounce: DebounceArgument
     hooks: Hooks | InstructorHooks | None
@@ -189,4 +189,4 @@ class WrapArguments(HookArguments[Any], total=False):
 
 
 class RoutingArguments(WrapArguments, ProviderArguments, total=False):
-    """What a client of `instructor_stream_ext.routing` takes: the arguments of `wrap`, and litellm's for each call."""
+    """The arguments of a client of `instructor_stream_ext.routing`: those of `wrap`, and litellm's for each call."""

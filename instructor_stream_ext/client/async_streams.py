@@ -108,7 +108,7 @@ class _AsyncStream(Stream[V_co, F_co]):
         return self._pass()
 
     def picked(self, pick: Pick) -> AsyncIterator[Any]:
-        """What a function makes of the events, reasoning included, in place of the values.
+        """Iterate over what a function makes of the events, reasoning included, in place of the values.
 
         Args:
             pick: From an event to what is to be seen of it, `NOTHING` for nothing; called within the stream. Deltas and
@@ -132,7 +132,7 @@ class _AsyncStream(Stream[V_co, F_co]):
         return self._pass()
 
     def text_of(self, path: str | Path) -> AsyncIterator[str]:
-        """What is added to one string field, piece by piece, in place of the values.
+        """Iterate over the text that is added to one string field, in place of the values.
 
         How often a piece comes is the business of `debounce`, as with partials.
 

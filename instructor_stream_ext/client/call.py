@@ -59,7 +59,7 @@ _CACHING = ("cache", "cache_ttl", "cache_namespace")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What `wrap` was told."""
+    """The arguments of `wrap`."""
 
     debounce: DebounceArgument = None
     hook_errors: Literal["warn", "raise"] = "warn"
@@ -73,7 +73,7 @@ class Settings:
 
 
 class CallMaker:
-    """What the sync and the async client share: settings, hooks, and the making of a stream."""
+    """Settings, hooks, and the making of a stream, for the sync and the async client."""
 
     def __init__(self, link: Link, settings: Settings, hooks: Hooks, instructor_hooks: InstructorHooks) -> None:
         self.link = link
@@ -236,7 +236,7 @@ class CallMaker:
         return functools.partial(self.link.for_call(kwargs).client.create, None, messages, **kwargs)
 
     def streams_create(self, kwargs: dict[str, Any]) -> bool:
-        """Whether `create` has to stream underneath, because somebody listens or it was asked for a stream's option."""
+        """Return whether `create` has to stream underneath: somebody listens, or an option is one of streams."""
         settings = self.settings
         if self.link.always_streams or self.hooks or self._log or isinstance(kwargs.get("hooks"), Hooks):
             return True
@@ -259,7 +259,7 @@ class PlainCall:
         self.completion = completion
 
     def result(self, answer: Any) -> Any:
-        """What the caller asked for, from what instructor gave."""
+        """Turn what instructor returned into the type that the caller asked for."""
         if self.completion is None:  # from the cache, which tells no hook
             self.completion = getattr(answer, "_raw_response", None)
         return answer.root if self._shape is not None and isinstance(answer, RootModel) else answer

@@ -120,7 +120,7 @@ def model_of(response_model: TypeForm[T] | None) -> TypeForm[T]:
 
 
 def stream_kind(response_model: Any) -> str:
-    """What `create(..., stream=True)` means, by its response model, as instructor has it."""
+    """Return the method that `create(..., stream=True)` stands for, by its response model, as in instructor."""
     if response_model is None:
         return "sdk"
     if isinstance(response_model, type) and not get_args(response_model) and issubclass(response_model, PartialBase):

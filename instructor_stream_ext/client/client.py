@@ -1,4 +1,4 @@
-"""What the sync and the async client share."""
+"""The base of the sync and the async client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Client"]
 
 
 class Client:
-    """What the sync and the async client share; attributes unknown here are looked up in the instructor client."""
+    """The base of the sync and the async client; unknown attributes are looked up in the instructor client."""
 
     def __init__(self, calls: CallMaker) -> None:
         self._calls = calls

@@ -120,7 +120,7 @@ class Conversation(Generic[ClientT]):
         return stream
 
     def _sent(self) -> list[dict[str, Any]]:
-        """What goes to the provider: the latest turns, without our mark."""
+        """Return the latest turns as they go to the provider, without our mark."""
         spoken = _spoken(self.messages)
         if self.max_turns is not None:
             begins = [index for index, message in enumerate(spoken) if message["role"] == "user"]
@@ -199,7 +199,7 @@ class _Turn:
 
 
 def _plain(value: Any, place: str) -> Any:
-    """What JSON can say of a message or of a part of one, which stands at this place."""
+    """Convert a message, or the part of one at this place, to JSON-ready data."""
     if isinstance(value, Mapping):
         return {str(key): _plain(held, f"{place}.{key}") for key, held in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""What a consumer sees of the events: small functions that a driver asks of each."""
+"""Picks: small functions from an event to what the consumer sees of it."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class CutTextPick(TextPick):
 
 
 def growth(machine: StreamMachine, path: Path) -> Pick:
-    """What was added to one string of the document."""
+    """Pick the text that was added to one string of the document."""
     shown = 0
 
     def pick(event: Event) -> Any:

@@ -1,4 +1,4 @@
-"""What instructor asks the model for, and how to get from there to what the caller asked for.
+"""The model that instructor asks for, and the way from it to the type that the caller asked for.
 
 instructor sends every response model as one object schema: a scalar, union or list travels inside a `content` or
 `tasks` field. What the caller asked for is the document within it.

@@ -1,4 +1,4 @@
-"""What all streams can be asked, sync and async.
+"""The properties of all streams, sync and async.
 
 A stream is lazy, is read once, and closes its connection when it is left, whichever way.
 """
@@ -29,13 +29,13 @@ __all__ = ["BEING_READ", "Items", "Stream"]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 V_co = TypeVar("V_co", covariant=True)
-"""What a loop over a stream gives."""
+"""The values of a loop over a stream."""
 F_co = TypeVar("F_co", covariant=True)
-"""What a stream is in the end, and what its partials are on the way there."""
+"""The final of a stream; its partials are of this type, too, as type checkers see it."""
 
 
 class Stream(Generic[V_co, F_co]):
-    """What all streams can be asked; the answers hold for the moment."""
+    """The properties of all streams; they hold for the moment."""
 
     def __init__(self, session: Session, messages: list[Any], pick: Pick) -> None:
         self._session = session
@@ -76,7 +76,7 @@ class Stream(Generic[V_co, F_co]):
 
     @property
     def is_final(self) -> bool:
-        """Whether `partial` is the validated final object."""
+        """True once `partial` is the validated final object."""
         return self._machine.is_final
 
     def state(self, path: str | Path) -> FieldState:
@@ -186,7 +186,7 @@ _MAY_GO_ON = {("single values", "single values"), ("single values", "values")}
 
 
 class Items(Stream[T, list[T]]):
-    """What only a stream of items can be asked."""
+    """The properties of a stream of items."""
 
     @property
     def skipped(self) -> list[SkippedItem]:

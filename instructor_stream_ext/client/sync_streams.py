@@ -74,7 +74,7 @@ class _SyncStream(Stream[V_co, F_co]):
         return self._lend()
 
     def text_of(self, path: str | Path) -> Iterator[str]:
-        """What is added to one string field, piece by piece, in place of the values.
+        """Iterate over the text that is added to one string field, in place of the values.
 
         How often a piece comes is the business of `debounce`, as with partials.
 
@@ -126,7 +126,7 @@ class _SyncStream(Stream[V_co, F_co]):
 
 
 def _after(first: Any, driver: Generator[Any, None, None]) -> Generator[Any, None, None]:
-    """What was seen before the loop began, then the rest."""
+    """Yield what was seen before the loop began, then the rest."""
     yield first
     yield from driver
 

@@ -48,7 +48,7 @@ SHOWN_OF_PROSE = 200
 
 
 class StreamError(Exception):
-    """What all errors of this package are.
+    """The base class of all errors of this package.
 
     Attributes:
         partial: The newest partial, as far as the answer had come; None if nothing had.
@@ -172,7 +172,7 @@ class StreamStopped(StreamError):
 
 
 class ClientNotSupported(StreamError, TypeError):
-    """What was given to `wrap` is no instructor client, or its mode cannot stream."""
+    """The object given to `wrap` is no instructor client, or its mode cannot stream."""
 
 
 class MissingExtra(StreamError, ImportError):

@@ -1,4 +1,4 @@
-"""What a stream can say: one small immutable record per thing that happened.
+"""The events of a stream: one small immutable record for each thing that happened.
 
 Every event carries `at` (seconds since the stream began) and `attempt` (from 1). The order, and what may follow what,
 is the business of :mod:`instructor_stream_ext.core.machine`; here are only the words.
@@ -67,11 +67,11 @@ class RestartReason(StrEnum):
     REASK = "reask"
     FALLBACK = "fallback"
     DRAFT = "draft"
-    """What was shown was a draft or an example before the answer; the attempt is the same."""
+    """A draft or an example before the answer was shown; the attempt is the same."""
 
 
 class EndKind(Enum):
-    """What a provider's end signal means, whatever its word for it."""
+    """The meaning of a provider's end signal, whatever its word for it."""
 
     COMPLETE = "complete"
     TRUNCATED = "truncated"
@@ -129,7 +129,7 @@ class SkippedItem:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What attempts cost.
+    """The cost of one or more attempts.
 
     Args:
         dollars: US dollars; None when the price of one of them is unknown.
@@ -177,7 +177,7 @@ class StreamStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What all events carry."""
+    """The fields of all events."""
 
     at: float
     attempt: int
@@ -236,7 +236,7 @@ class ItemCompleted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRestarted(Event):
-    """What was shown so far is void: a new attempt (`attempt` is the new one's number) or another model begins.
+    """Everything shown so far is void: a new attempt (`attempt` is its number) or another model begins.
 
     With reason "draft" the answer itself begins in the same attempt: no request is sent, and `text` goes on growing.
     """

@@ -20,7 +20,7 @@ __all__ = ["ItemGate", "ModelGate", "OnBadItem", "TextGate", "validate_document"
 _EMPTY_LIST = re.compile(r"\[\s*\]").fullmatch
 
 OnBadItem: TypeAlias = Literal["raise", "skip", "reask"]
-"""What an item that does not validate does: end the stream, be left out, or have all items begin anew."""
+"""The consequence of an item that does not validate: the stream ends, the item is left out, or all items begin anew."""
 
 
 def validate_document(adapter: TypeAdapter[Any], document: str, *, strict: bool | None, context: Any) -> Any:

@@ -41,7 +41,7 @@ class Timeouts:
 
     @property
     def any(self) -> bool:
-        """Whether there is a bound at all."""
+        """True if there is a bound at all."""
         return self.first_delta is not None or self.idle is not None or self.total is not None
 
 

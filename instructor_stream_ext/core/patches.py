@@ -27,7 +27,7 @@ class Change(NamedTuple):
 
     @property
     def grown(self) -> str | None:
-        """What a text grew by; None where it is no text that grew."""
+        """The text that was appended; None if the change is no growth of a text."""
         if isinstance(self.before, str) and isinstance(self.value, str) and self.value.startswith(self.before):
             return self.value[len(self.before) :]
         return None
@@ -39,7 +39,7 @@ def patch(before: Any, after: Any) -> list[dict[str, Any]]:
 
 
 def changes(before: Any, after: Any, place: Place = ()) -> Iterator[Change]:
-    """What differs, in an order in which it can be applied."""
+    """Yield the differences, in an order in which they can be applied."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in before.keys() - after.keys():
             yield Change("remove", (*place, key))
@@ -61,7 +61,7 @@ def changes(before: Any, after: Any, place: Place = ()) -> Iterator[Change]:
 
 
 def _is_same(before: Any, after: Any) -> bool:
-    """Whether two values are the same JSON: True is not 1, and 1 is not 1.0."""
+    """Return whether two values are the same JSON: True is not 1, and 1 is not 1.0."""
     return type(before) is type(after) and bool(before == after)
 
 

@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(slots=True, kw_only=True)
 class Pending:
-    """What has arrived since the last partial was shown. Read-only, and valid only during the call.
+    """The text that has arrived since the last partial was shown. Read-only, and valid only during the call.
 
     Attributes:
         now: The instant of asking, in the clock's seconds.

@@ -1,4 +1,4 @@
-"""Whether a model can be called at all, asked before anything is sent."""
+"""Credentials of a model, checked before anything is sent."""
 
 from __future__ import annotations
 

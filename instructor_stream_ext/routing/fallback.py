@@ -41,7 +41,7 @@ FallbackOn: TypeAlias = type[Exception] | Callable[[Exception], bool]
 
 
 def unavailable(error: Exception) -> bool:
-    """Whether a provider was out of reach, overloaded or too slow to begin: 5xx, 429, 408, no connection."""
+    """Return whether a provider was out of reach, overloaded or too slow to begin: 5xx, 429, 408, no connection."""
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
         return status in (408, 429) or status >= _SERVERS_FAULT
@@ -52,7 +52,7 @@ _SERVERS_FAULT = 500
 
 
 def _all_cool_down(error: Exception) -> bool:
-    """Whether the Router leaves all deployments of a model alone for now."""
+    """Return whether the Router leaves all deployments of a model alone for now."""
     return type(error).__name__ in ("RouterRateLimitError", "RouterRateLimitErrorBasic")
 
 
@@ -141,7 +141,7 @@ class _Policy:
     most: int | None
 
     def wants(self, error: Exception) -> bool:
-        """Whether another model is to be asked after this."""
+        """Return whether another model is to be asked after this error."""
         if isinstance(error, StreamTimeout) and error.kind == "total":
             return False
         if isinstance(error, (NoOutput, InvalidJSON)) and RetriesExhausted in self.kinds:
@@ -281,6 +281,15 @@ class RouteLink(LitellmLink):
     def check_call(self, kwargs: dict[str, Any]) -> None:
         """Nothing: the route's models have names."""
 
+    def check_price(self, kwargs: dict[str, Any]) -> None:
+        """See that `max_cost` can be held for each deployment of the model that is asked first."""
+        meter, first = self.meter, self.stations[0]
+        for params in first.params.values():
+            asked = {**params, **kwargs}
+            model = asked.get("base_model") or params["model"]
+            if meter is None or not meter.knows(model, None, asked):
+                raise StreamMisuse(f"max_cost cannot be held: litellm's price list has no {model!r}")
+
 
 class RouteSource(InstructorSource):
     """The attempts of one stream, from model to model.
@@ -333,7 +342,7 @@ class RouteSource(InstructorSource):
         return Recovery(failed, self._station.name)
 
     def _next_address(self, error: Exception) -> str | None:
-        """What the Router is asked for next: another deployment of the same model, or the next model."""
+        """Choose what the Router is asked for next: another deployment of the same model, or the next model."""
         self._tried.append(self._deployment or failed_deployment(error) or "")
         if len(self._tried) < len(self._station.params) and not _all_cool_down(error):
             other = self._other_deployment()

@@ -19,7 +19,7 @@ from instructor_stream_ext.session.waking import GLANCE, Watchdog
 __all__ = ["NOTHING", "Pick", "adrive", "check_loop", "drive", "shielded"]
 
 NOTHING: Any = object()
-"""What a `Pick` says of an event that the consumer is not shown."""
+"""The answer of a `Pick` for an event that the consumer does not see."""
 
 Pick: TypeAlias = Callable[[Event], Any]
 

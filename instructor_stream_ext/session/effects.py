@@ -1,4 +1,4 @@
-"""What a session wants done: a closed union of effects, which both drivers carry out.
+"""Effects: the closed union of what a session wants done, which both drivers carry out.
 
 A session is a generator. It yields effects and is sent the answer, and it yields events, which are for the consumer.
 """
@@ -15,7 +15,7 @@ __all__ = ["END", "LOOK", "READ", "TICK", "Call", "Close", "Departed", "Effect",
 
 
 class Signal(Enum):
-    """What a driver answers, or a step says, in place of a value."""
+    """Answers of a driver, or of a step, in place of a value."""
 
     END = "end"
     TICK = "tick"

@@ -1,4 +1,4 @@
-"""What a failure of the provider's means: never connected, refused, broken in mid-stream, or too slow."""
+"""The meaning of a provider's failure: never connected, refused, broken in mid-stream, or too slow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NOT_CONNECTED = frozenset({"ClientConnectorError", "ConnectError", "ConnectTime
 
 
 def is_before_the_first_byte(error: Exception) -> bool:
-    """Whether an SDK that connects only when it is first read, as google-genai's, got no stream at all.
+    """Return whether an SDK that connects only when it is first read, as google-genai's, got no stream at all.
 
     It refuses what it cannot send by a plain `ValueError`; what it cannot read is a kind of its own, or JSON's.
     """
@@ -35,7 +35,7 @@ _READ_TIMEOUTS = frozenset(
 
 
 def is_read_timeout(error: BaseException | None) -> bool:
-    """Whether it is the timeout of the transport or of the SDK, or was raised because of one."""
+    """Return whether an error is the timeout of the transport or of the SDK, or was raised because of one."""
     seen = 0
     while error is not None and seen < 10:  # noqa: PLR2004  no chain of causes is that long
         if any(kind.__name__ in _READ_TIMEOUTS for kind in type(error).__mro__):
@@ -45,7 +45,7 @@ def is_read_timeout(error: BaseException | None) -> bool:
 
 
 def words_of(error: Exception) -> str:
-    """What an error says, with the provider's own words where its SDK keeps them beside the message."""
+    """Return an error's message, with the provider's own words where its SDK keeps them beside it."""
     said = str(error) or type(error).__name__
     body = getattr(error, "body", None)
     told = message_of(body) if body else ""

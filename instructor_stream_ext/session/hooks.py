@@ -48,7 +48,7 @@ __all__ = ["HOOK_NAMES", "Dispatch", "HookArguments", "HookErrors", "HookFailure
 log = logging.getLogger("instructor_stream_ext")
 
 Handler: TypeAlias = Callable[..., object]
-"""What can be registered: a plain function, or on async streams also an `async def`."""
+"""A hook: a plain function, or on async streams also an `async def`."""
 
 KEPT_AT_MOST = 256
 """Callbacks without weak references of which it is remembered that they failed."""
@@ -233,7 +233,7 @@ def _known() -> str:
 
 
 class HookErrors:
-    """What to do with a callback that raises.
+    """The treatment of callbacks that raise.
 
     Args:
         mode: "warn" logs it with its traceback and warns, once per callback, and then only counts; "raise" raises it.
@@ -273,7 +273,7 @@ class HookErrors:
         return True
 
     def _is_news(self, handler: Any) -> bool:
-        """Whether this one was not warned of before; by identity, since handlers need not be hashable."""
+        """Return whether this one was not warned of before; by identity, since handlers need not be hashable."""
         if id(handler) in self._warned or id(handler) in self._kept:
             return False
         try:

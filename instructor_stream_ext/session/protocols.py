@@ -1,4 +1,4 @@
-"""What a session stands on: connections, where they come from, and what validates."""
+"""The interfaces that a session stands on: connections, where they come from, and what validates."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class Reading(Teller):
 
     @property
     def _is_quiet(self) -> bool:
-        """Whether partials are all that anybody wants."""
+        """True if partials are all that anybody wants."""
         machine = self.machine
         if self._items is not None or machine.parser is None:  # items and text are picked from events
             return False
@@ -167,7 +167,7 @@ class Reading(Teller):
         return 0.0 if cost is None or cost.dollars is None else cost.dollars
 
     def _next_events(self, connection: Connection) -> Steps[Sequence[Event] | None]:
-        """What the next news of the provider's brings; None at its end."""
+        """Wait for the provider's next chunk and return its events; None at the end."""
         machine, clock, reader = self.machine, self.clock, connection.reader
         bounds = machine.bounds
         if bounds.any:
@@ -243,7 +243,7 @@ class Reading(Teller):
         return False
 
     def _begin_anew(self) -> Steps[bool]:
-        """What was shown was a draft: the document begins anew behind it, in the same attempt."""
+        """Begin the document anew behind a draft that was shown, in the same attempt."""
         machine = self.machine
         while machine.has_draft:
             self._void()

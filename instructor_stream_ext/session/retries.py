@@ -35,7 +35,7 @@ class Retries:
 
     def __init__(self, max_retries: int | Retrying | AsyncRetrying, *, is_async: bool, timeout: object = None) -> None:
         self.has_own_rules = not isinstance(max_retries, int)
-        """Whether the caller's rules also decide about what the API raises, which an int leaves alone."""
+        """True if the caller's rules also decide about errors of the API, which an int leaves alone."""
         self.none_allowed = isinstance(max_retries, int) and max_retries <= 0
         self.max_attempts = max(max_retries, 0) + 1 if isinstance(max_retries, int) else None
         kind: type[Retrying | AsyncRetrying] = AsyncRetrying if is_async else Retrying

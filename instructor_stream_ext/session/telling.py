@@ -23,7 +23,7 @@ log = logging.getLogger("instructor_stream_ext")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a session is put together from.
+    """The parts that a session is put together from.
 
     Attributes:
         machine: The stream's state.
@@ -71,7 +71,7 @@ class Teller:
 
     @property
     def cost(self) -> Cost | None:
-        """What all attempts have cost so far."""
+        """The cost of all attempts so far."""
         settled, connection = self.machine.cost, self.connection
         running = None if connection is None else self._metered(connection)
         return settled + running if settled and running else settled or running

@@ -40,7 +40,7 @@ from instructor_stream_ext.core.text import visible
 __all__ = ["TransitionLog"]
 
 Change: TypeAlias = FieldTransition | ItemCompleted
-"""What `when` is asked about."""
+"""The question that `when` answers."""
 
 _numbers = itertools.count(1)
 
@@ -136,7 +136,7 @@ class TransitionLog:
 
 
 def _held(value: Any) -> Mapping[Any, Any] | None:
-    """What an object holds by name; None if it is a plain value."""
+    """Return the members of an object by name; None for a plain value."""
     if isinstance(value, BaseModel):
         return {**value.__dict__, **(value.__pydantic_extra__ or {})}
     if is_dataclass(value) and not isinstance(value, type):
@@ -239,7 +239,7 @@ class _StreamLog:
         self._line(event, kind, named, level=level, error=type(error).__name__, faults=faults)
 
     def _faults(self, error: BaseException) -> list[str]:
-        """What was wrong, without what the model said: an error's message may well repeat that."""
+        """Describe an error without the model's words, which its message may well repeat."""
         cause = error if isinstance(error, ValidationError) else error.__cause__
         if isinstance(cause, ValidationError):
             return [self._fault(dict(fault)) for fault in cause.errors(include_url=False, include_context=False)]

@@ -74,7 +74,7 @@ def telemetry(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> Telemetry:
-    """What `wrap(..., on_event=)` takes so that each stream has its span and metrics.
+    """A sink for `wrap(..., on_event=)` that gives each stream its span and metrics.
 
     Args:
         usage: Whether spans carry the tokens; some back-ends price each span that does. The metric always counts them.

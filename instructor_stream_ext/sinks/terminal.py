@@ -172,7 +172,7 @@ _SHOWN_OF_THOUGHT = 60
 
 
 class _Board:
-    """What is to be seen at this moment. rich asks for it ten times a second, whatever the pace of the stream."""
+    """The picture of this moment. rich asks for it ten times a second, whatever the pace of the stream."""
 
     def __init__(self, view: View, total: int | None) -> None:
         self.view = view
@@ -340,7 +340,7 @@ def _bar(done: int, total: int) -> RenderableType:
 
 
 def _members(value: Any) -> list[tuple[Any, Any]] | None:
-    """What is in a container, None if it is none."""
+    """Return the members of a container, None if it is none."""
     if isinstance(value, Streamed):
         value = value.value
     if isinstance(value, BaseModel):
@@ -381,7 +381,7 @@ def _as_json(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can say of a value."""
+    """Convert a value to JSON-ready data."""
     members = _members(value)
     if members is not None:
         if isinstance(value, (list, tuple, set, frozenset)):

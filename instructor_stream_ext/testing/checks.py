@@ -33,7 +33,7 @@ _ENDLESS = "the stream has no end signal, and no sidecar declares it abandoned o
 
 
 def secrets_on(path: Path) -> list[str]:
-    """What `check_tape` finds that must not be shown to anybody, a line each."""
+    """The findings of `check_tape` that must not be shown to anybody, a line each."""
     found = check_tape(path)
     return [f"{file}:{one.line}: {one}" for file, one in found if one.what not in (_EMPTY, _ENDLESS)]
 

@@ -1,4 +1,4 @@
-"""What is wrong with a tape, and what to do about it."""
+"""Errors that say what is wrong with a tape, and what to do about it."""
 
 from __future__ import annotations
 

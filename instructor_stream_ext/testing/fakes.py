@@ -169,7 +169,7 @@ def _listed(answers: Any) -> list[Any]:
 
 @dataclass
 class _Provider:
-    """What stands in for an SDK: it answers as OpenAI's chat completions do."""
+    """A stand-in for an SDK, which answers as OpenAI's chat completions do."""
 
     answers: list[Any]
     default: FakeAnswer

@@ -1,4 +1,4 @@
-"""What can go wrong with a stream, and how fast one comes, as values that are put together with `|`.
+"""Faults: what can go wrong with a stream, and how fast one comes, as values that are put together with `|`.
 
 A fault makes another take of a take: `Trickle(7) | CutOff(after=3)` first cuts the body into pieces of seven bytes and
 then breaks the connection after the third event. Events are those of the stream's format (server-sent events, JSON
@@ -88,7 +88,7 @@ class Fault:
         return take
 
     def happens(self, take: Take) -> bool:
-        """Whether the take has the place that this fault is about, such as an event of its number."""
+        """Return whether the take has the place that this fault is about, such as an event of its number."""
         return bool(take.chunks)
 
     def refuse(self, request: int) -> Take | None:

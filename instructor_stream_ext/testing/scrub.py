@@ -62,11 +62,11 @@ PATTERNS: Mapping[str, re.Pattern[bytes]] = {
         rb"(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b"
     ),
 }
-"""What a secret looks like, by the name it is reported under."""
+"""Patterns of secrets, by the name that each is reported under."""
 
 _WORD = b"REDACTED"
 MASK = re.compile(_WORD.decode() + r"\**")
-"""What stands in the place of a secret."""
+"""The mask of a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def masked(found: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scrubber:
-    """What to keep off a tape; give your own from a fixture `stream_scrubber`.
+    """Masks what must not be on a tape; return your own from a fixture `stream_scrubber`.
 
     Args:
         request_headers: Names that are dropped, in any case.

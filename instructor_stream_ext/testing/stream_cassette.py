@@ -118,12 +118,12 @@ class StreamCassette:
 
     @property
     def records(self) -> bool:
-        """Whether requests that are not on the tape go to the network."""
+        """True if requests that are not on the tape go to the network."""
         return not self.cassette.write_protected
 
     @property
     def takes(self) -> list[Take]:
-        """What is on the tape so far."""
+        """The takes on the tape so far."""
         return [_take(request, response) for request, response in self.cassette.data]
 
     # ------------------------------------------------------------------ open and closed
@@ -204,7 +204,7 @@ class StreamCassette:
         self._late = True
 
     def problems(self, *, over: bool = True) -> list[str]:
-        """What a replay lacked: requests that are not on the tape, interactions not asked for, streams not played.
+        """List what a replay lacked: requests that are not on the tape, interactions not asked for, streams not played.
 
         Args:
             over: Whether no request can follow. If some can, as when fixtures are torn down, interactions without times

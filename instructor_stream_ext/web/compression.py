@@ -20,7 +20,7 @@ class Compressor(Protocol):
     name: str
 
     def compress(self, data: bytes) -> bytes:
-        """What to send so that all of `data` can be read."""
+        """Compress, so that the client can read all of `data` at once."""
         ...
 
     def finish(self) -> bytes:

@@ -52,7 +52,7 @@ class CutOff(Exception):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """What makes bytes of events, for one response.
+    """Turns events into bytes, for one response.
 
     Events are those of :mod:`instructor_stream_ext.core.events`, with :class:`Shown`, :class:`Finished` and
     :class:`Failed` for partials, the result and a failure; items are JSON-ready data. A slow client misses partials

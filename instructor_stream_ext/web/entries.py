@@ -42,7 +42,7 @@ LOST = json.dumps(
         },
     }
 ).encode()
-"""What readers get in place of the rest of a run whose owner has died; `LOST_END` comes after it."""
+"""The entry that takes the place of the rest of a run whose owner has died; `LOST_END` comes after it."""
 
 LOST_END = b'{"kind":"ended","at":0.0,"attempt":1,"outcome":"failed","usage":null}'
 
@@ -103,7 +103,7 @@ def as_event(entry: bytes) -> Event | None:  # noqa: PLR0911  one case per event
 
 
 def is_last(event: Event | None) -> bool:
-    """Whether no event follows this one."""
+    """Return whether no event follows this one."""
     return isinstance(event, StreamEnded)
 
 

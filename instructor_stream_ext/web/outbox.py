@@ -1,4 +1,4 @@
-"""What waits to be sent to one client: everything but partials that a newer one has overtaken."""
+"""The queue of events for one client: everything but partials that a newer one has overtaken."""
 
 from __future__ import annotations
 

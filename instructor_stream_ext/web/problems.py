@@ -1,4 +1,4 @@
-"""What a front-end is told of an error: what it is and whether to try again; no stack trace, no key, no prompt."""
+"""Errors as front-ends see them: their kind and whether to try again; no stack trace, no key, no prompt."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CANCELLED: Mapping[str, Any] = {
     "retryable": False,
     "partial": None,
 }
-"""What readers of a run are told when somebody cancelled it."""
+"""The problem that readers of a run see when somebody cancelled it."""
 
 
 class RunFailed(StreamError):
@@ -59,7 +59,7 @@ class RunFailed(StreamError):
 
 
 def problem_of(error: BaseException) -> dict[str, Any]:
-    """What may be told of an error: `type`, `message`, `attempt`, `retryable` and `partial`.
+    """Describe an error to a front-end: `type`, `message`, `attempt`, `retryable` and `partial`.
 
     Args:
         error: Of this package, of an SDK, or any other.

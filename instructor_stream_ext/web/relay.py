@@ -24,7 +24,7 @@ class RunExpired(StreamMisuse):
 
 
 class BadEventId(StreamMisuse):
-    """What was given as the id of the last event is none."""
+    """The id of the last event is not one of this run's."""
 
 
 class Relay(Protocol):

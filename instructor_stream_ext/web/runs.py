@@ -29,7 +29,7 @@ __all__ = ["Authorize", "Runs"]
 log = logging.getLogger("instructor_stream_ext")
 
 Authorize: TypeAlias = Callable[[Request, str], bool | Awaitable[bool]]
-"""Whether a request may resume or cancel a run."""
+"""From a request and a run's name to whether it may resume or cancel that run."""
 
 _RENEWALS = 3
 """How often a lease is renewed before it would end."""

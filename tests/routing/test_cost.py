@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from instructor_stream_ext import StreamEnded, Usage
+from instructor_stream_ext import LimitExceeded, Limits, StreamEnded, StreamMisuse, Usage
 from tests.playing import Played, play
 from tests.routing.calls import DOCUMENT, FINAL, PROVIDERS, QUIET, Person, litellm, routed, single
 from tests.server import ScriptedServer, Signal, Wait, reply, sends
@@ -106,3 +106,19 @@ async def test_one_unknown_price_leaves_the_sum_unknown(server: ScriptedServer, 
     played = await play(client.create_partial(Person, "go"))
     assert played.final == FINAL
     assert played.stream.cost is None
+
+
+@both_sides
+async def test_a_bound_on_money_holds_for_a_route(server: ScriptedServer, side: str) -> None:
+    entry = {"model_name": "fast", "litellm_params": {"model": GPT.model, **GPT.at(server)}}
+    client = routed(server, entry, is_async=side == "async")
+    server.add(reply(DOCUMENT, size=4)).add(reply('{"name": "' + "word " * 2_000))
+    limits = Limits(max_cost=0.0001)
+    played = await play(client.create_partial(Person, "go", limits=limits))
+    assert played.final == FINAL
+    assert played.stream.cost == pytest.approx(priced(GPT.model))
+    runaway = await play(client.create_partial(Person, "go", limits=limits))
+    assert isinstance(runaway.error, LimitExceeded)
+    unpriced = {"model_name": "own", "litellm_params": {**entry["litellm_params"], "model": "openai/our-own"}}  # type: ignore[dict-item]
+    with pytest.raises(StreamMisuse, match="litellm's price list has no 'openai/our-own'"):
+        routed(server, unpriced, is_async=side == "async").create_partial(Person, "go", limits=limits)

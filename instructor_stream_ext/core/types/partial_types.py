@@ -30,7 +30,7 @@ def full_model(cls: type) -> type:
 
 
 def is_partial(value: object) -> bool:
-    """Whether a value is, or holds, a partial: not validated, and perhaps not whole.
+    """Return whether a value is, or holds, a partial: not validated, and perhaps not whole.
 
     A partial is an instance of its model, so `isinstance` cannot tell it from a final. pydantic takes an instance of
     the model for valid, so `Model.model_validate(partial)` returns the partial itself.

@@ -28,7 +28,7 @@ PROTOCOLS: Mapping[str, Callable[[], Encoder]] = MappingProxyType(
         "assistant-ui": AssistantUI,
     }
 )
-"""What makes the encoder of a response, by the protocol's name."""
+"""By the protocol's name, what makes the encoder of a response."""
 
 
 def encoder_for(protocol: str | Encoder) -> Encoder:

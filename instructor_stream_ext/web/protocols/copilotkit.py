@@ -17,7 +17,7 @@ class CopilotKit(AGUI):
 
 
 def info(agents: dict[str, str]) -> dict[str, Any]:
-    """What `GET /info` answers.
+    """Return the answer to `GET /info`.
 
     Args:
         agents: By name, what each does.

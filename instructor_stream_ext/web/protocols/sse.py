@@ -58,7 +58,7 @@ class ServerSentEvents:
 
 
 def restart_of(event: StreamRestarted) -> dict[str, Any]:
-    """What is told of a restart."""
+    """Describe a restart."""
     return {
         "reason": str(event.reason),
         "attempt": event.attempt,
