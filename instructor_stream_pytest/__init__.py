@@ -27,7 +27,7 @@ __all__ = ["ReplayServers", "replay_server", "stream_cassette", "stream_scrubber
 _LOOPBACK = [r"127\.", r"::1$", r"localhost$", r"/", r"\0", r"$"]
 """Loopback, and sockets that are files or have no name."""
 _OF_REQUESTS = frozenset({"strict", "ignore"})
-"""What the marks say of requests, which a server does not compare."""
+"""Options of the marks about requests, which a server does not compare."""
 _ITEM = pytest.StashKey[pytest.Item]()
 _FOLDERS = pytest.StashKey[set[Path]]()
 _PART = pytest.StashKey[bool]()
@@ -272,7 +272,7 @@ def replay_server(request: pytest.FixtureRequest) -> Iterator[ReplayServers]:
 
 
 def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What the test's marks say; the nearest wins, faults are those of the nearest."""
+    """Read the test's marks; the nearest wins, faults are those of the nearest."""
     settings: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("stream_tape"))):
         settings |= mark.kwargs
@@ -282,7 +282,7 @@ def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def _failed(said: str) -> BaseException:
-    """What no SDK catches, and so does not try again."""
+    """An error that no SDK catches, and so does not try again."""
     return pytest.fail.Exception(said, pytrace=False)
 
 
@@ -355,7 +355,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _is_full(config: pytest.Config) -> bool:
-    """Whether all tests were asked for, and none was left out."""
+    """Return whether all tests were asked for, and none was left out."""
     given = config.args_source is pytest.Config.ArgsSource.ARGS
     roots = {config.rootpath, *(config.rootpath / path for path in config.getini("testpaths"))}
     asked = {Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args}

@@ -162,7 +162,7 @@ def _below(stream: Any) -> Iterator[Any]:
 
 
 def _held_by(stream: Any) -> list[Any]:
-    """What a stream reads from, where it is of a kind whose insides are known.
+    """Return what a stream reads from, if it is of a kind whose insides are known.
 
     The stream a generator loops over is no variable of it; the garbage collector knows it, as long as it is suspended.
     """
@@ -173,12 +173,12 @@ def _held_by(stream: Any) -> list[Any]:
 
 
 def _may_hold(value: Any) -> bool:
-    """Whether what a generator holds may lead to a response."""
+    """Return whether what a generator holds may lead to a response."""
     return isinstance(value, GeneratorType | AsyncGeneratorType) or _is_response(value) or _package(value) in HOLDERS
 
 
 def _is_response(held: Any) -> bool:
-    """Whether this is an HTTP response of a library the SDKs stand on."""
+    """Return whether this is an HTTP response of a library the SDKs stand on."""
     return any((_package(held), kind.__name__) in _RESPONSES for kind in type(held).__mro__[:2])
 
 

@@ -72,7 +72,7 @@ def over_litellm(function: Callable[..., Any], mode: Mode, *, is_async: bool, **
 
 
 def instructor_takes(response_model: Any) -> bool:
-    """Whether instructor's own `create` takes this type."""
+    """Return whether instructor's own `create` takes this type."""
     try:
         _prepare(response_model)
     except TypeError:

@@ -1,4 +1,4 @@
-"""What is known of one instructor client, and what differs by the SDK behind it."""
+"""Links: the facts about one instructor client, and what differs by the SDK behind it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Link", "LitellmLink", "link_to"]
 
 
 class Link:
-    """What is known of one instructor client, shared by its streams.
+    """The facts about one instructor client, shared by its streams.
 
     Args:
         client: The client.
@@ -35,7 +35,7 @@ class Link:
     source: Callable[..., Any] | None = None
     """Makes the attempts of one stream, where that is another than `InstructorSource`."""
     always_streams = False
-    """Whether `create` has to stream too, as what happens in a stream is the point of the client."""
+    """True if `create` has to stream too, as what happens in a stream is the point of the client."""
 
     def __init__(self, client: Instructor) -> None:
         self.client = client
@@ -100,7 +100,7 @@ class Link:
 
     @functools.cached_property
     def create_fn(self) -> Callable[..., Any]:
-        """What prepares and sends a request."""
+        """The function that prepares and sends a request."""
         return self.client.create_fn
 
     @functools.cached_property
@@ -122,7 +122,7 @@ class Link:
 
     @functools.cached_property
     def takes_usage_option(self) -> bool:
-        """Whether the function takes `stream_options` (chat completions of the openai SDK and of litellm)."""
+        """True if the function takes `stream_options` (chat completions of the openai SDK and of litellm)."""
         if self.mode in (Mode.RESPONSES_TOOLS, Mode.RESPONSES_TOOLS_WITH_INBUILT_TOOLS):
             return False
         return type(self._sdk_client).__module__.partition(".")[0] == "openai"
@@ -243,7 +243,7 @@ _LINKS = {Provider.BEDROCK: _BedrockLink, Provider.GENAI: _GenAILink, Provider.X
 
 
 def link_to(client: object) -> Link:
-    """What is known of an instructor client.
+    """Find the link to an instructor client.
 
     Raises:
         ClientNotSupported: It is none of instructor's.
@@ -257,7 +257,7 @@ def link_to(client: object) -> Link:
 
 
 def _is_litellms(function: Any) -> bool:
-    """Whether litellm answers."""
+    """Return whether litellm answers."""
     if function is None:
         return False
     while isinstance(function, functools.partial):

@@ -1,4 +1,4 @@
-"""What instructor's own hooks are told of a stream, and the usage that is summed for them."""
+"""Calls of instructor's own hooks for a stream, and the usage that is summed for them."""
 
 from __future__ import annotations
 

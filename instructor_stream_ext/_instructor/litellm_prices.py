@@ -1,4 +1,4 @@
-"""What an attempt costs, by litellm's price list."""
+"""The cost of an attempt, by litellm's price list."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LitellmPrices:
     """litellm's prices, or those that the request itself names."""
 
     def knows(self, model: str | None, provider: str | None, sent: Mapping[str, Any]) -> bool:  # noqa: ARG002
-        """Whether there is a price for a model."""
+        """Return whether there is a price for a model."""
         return model is not None and self._dollars(model, sent, 1, 1) is not None
 
     def rates(self, connection: Attempt) -> Rates | None:
@@ -35,7 +35,7 @@ class LitellmPrices:
         return Rates(asked, input_only / max(asked, 1), (both - input_only) / _MANY)
 
     def __call__(self, connection: Attempt) -> Cost:
-        """What an attempt has cost so far.
+        """Return the cost of an attempt so far.
 
         The provider's own count is taken when the answer has come to its end. Until then, and for an answer that was
         left before, tokens are counted here with one tokenizer for all models, as their own may have to be fetched.

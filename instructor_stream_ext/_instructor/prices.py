@@ -1,4 +1,4 @@
-"""What an attempt costs, by the price list of genai-prices as its package has it: nothing is asked over the network."""
+"""The cost of an attempt, by the list that the package genai-prices ships: nothing is asked over the network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PriceList:
     """
 
     def knows(self, model: str | None, provider: str | None, sent: Mapping[str, Any]) -> bool:  # noqa: ARG002
-        """Whether there is a price for a model."""
+        """Return whether there is a price for a model."""
         return self._price(model, provider, input_tokens=1) is not None
 
     def rates(self, connection: Attempt) -> Rates | None:
@@ -50,7 +50,7 @@ class PriceList:
         return Rates(asked, float(price.input_price) / max(asked, 1), float(price.output_price) / _MANY)
 
     def __call__(self, connection: Attempt) -> Cost:
-        """What an attempt has cost so far.
+        """Return the cost of an attempt so far.
 
         The provider's own count is taken when the answer has come to its end, cached input included; until then, and
         for an answer that was left before, tokens are estimated.

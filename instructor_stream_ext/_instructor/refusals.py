@@ -1,4 +1,4 @@
-"""What an SDK's error says of the request: that its option for usage is unknown, or nothing at all."""
+"""Errors of SDKs that refuse a request's option for usage, or say nothing at all."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def cause_of(error: Exception) -> Exception:
 
 
 def names_usage(error: Exception) -> bool:
-    """Whether a server says that it does not know `stream_options`."""
+    """Return whether a server says that it does not know `stream_options`."""
     is_bad_request = getattr(error, "status_code", None) in _BAD_REQUEST
     return is_bad_request and ("stream_options" in str(error) or "include_usage" in str(error))
 
 
 def is_opaque(error: Exception, sent: Mapping[str, Any]) -> bool:
-    """Whether a server refuses a request without saying what in it is wrong: in a few words that name nothing.
+    """Return whether a server refuses a request without saying what in it is wrong: in a few words that name nothing.
 
     Args:
         error: What the SDK made of it.

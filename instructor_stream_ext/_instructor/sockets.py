@@ -30,7 +30,7 @@ class OwnSocket:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a socket to be shut down."""
+        """True if there is a socket to be shut down."""
         return self._socket is not None
 
     def take(self, response: Any) -> None:

@@ -60,7 +60,7 @@ class InstructorSource(Listening):
 
     @property
     def asks_in_words(self) -> bool:
-        """Whether only the prompt asks for JSON, so that instructor's `create` looks for it in the text, too."""
+        """True if only the prompt asks for JSON, so that instructor's `create` looks for it in the text, too."""
         return self.mode is Mode.MD_JSON or (self._link.provider is Provider.ANTHROPIC and self.mode is Mode.JSON)
 
     @property
@@ -121,7 +121,7 @@ class InstructorSource(Listening):
         return cause
 
     def came_from_api(self, error: Exception) -> bool:
-        """Whether the SDK raised it: instructor's own preparation of a request is no matter for retry rules."""
+        """Return whether the SDK raised it: instructor's own preparation of a request is no matter for retry rules."""
         return error is self._raised
 
     def unanswered(self, error: Exception, attempt: int) -> Exception:

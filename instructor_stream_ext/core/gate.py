@@ -169,12 +169,12 @@ class ItemGate:
         self._context = context
 
     def is_item(self, path: Path) -> bool:
-        """Whether this is the place of an item of the list."""
+        """Return whether this is the place of an item of the list."""
         return len(path) == 1
 
     @property
     def is_full(self) -> bool:
-        """Whether no further item is wanted."""
+        """True if no further item is wanted."""
         return self._most is not None and len(self.items) >= self._most
 
     def take(self, path: Path, document: str, starts: list[int]) -> tuple[Any, ...]:

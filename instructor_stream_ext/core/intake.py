@@ -184,7 +184,7 @@ class Intake:
 
     @property
     def thought(self) -> str:
-        """What the model wrote into its text as reasoning, between tags at the beginning."""
+        """The reasoning that the model wrote into its text, between tags at the beginning."""
         return thought_in(self.text, self._tags)
 
     def rest(self) -> str:
@@ -256,7 +256,7 @@ class Intake:
     # ------------------------------------------------------------------ drafts, and the end of the text
 
     def begin_anew(self, now: float) -> list[StreamEvent]:
-        """What was scanned turned out to be a draft: say so if any of it was shown, and scan on behind it.
+        """Take note that all that was scanned was a draft: tell so if any of it was shown, and scan on behind it.
 
         Returns:
             The restart and what follows. `fault` may be left with the next draft, or with a fault.
@@ -287,7 +287,7 @@ class Intake:
         return told
 
     def redraft(self, now: float) -> list[StreamEvent]:
-        """What was shown was a draft: it begins anew in the same attempt."""
+        """Begin anew in the same attempt: a draft was shown."""
         return [StreamRestarted(at=now - self.began_at, attempt=self.attempt, reason=RestartReason.DRAFT, error=None)]
 
     def settle(self, end: EndSignal | None, now: float) -> list[StreamEvent]:
@@ -319,7 +319,7 @@ class Intake:
 
     @property
     def has_draft(self) -> bool:
-        """Whether the text before was a draft, so that `begin_anew` is due."""
+        """True if the text before was a draft, so that `begin_anew` is due."""
         return self.fault is _DRAFTED
 
     @property
@@ -433,7 +433,7 @@ class Intake:
         return PartialEmitted(at=now - self.began_at, attempt=self.attempt, partial=partial, sequence=self.sequence)
 
     def _snapshot_with(self, text: str) -> Any:
-        """What the answer is so far; for plain text, whose newest piece this is, the text."""
+        """Return the answer so far; for plain text, whose newest piece this is, the text."""
         if self._parser is not None:
             return self._parser.shown()
         if self._policy is not None or self.partial is None:

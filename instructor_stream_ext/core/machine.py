@@ -204,12 +204,12 @@ class StreamMachine(Intake):
 
     @property
     def is_steady(self) -> bool:
-        """Whether it never wants to be woken: `deadline` is always infinite."""
+        """True if it never wants to be woken: `deadline` is always infinite."""
         return not self.bounds.any and self._policy is None
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nobody but the consumer of partials listens, so that `take` does."""
+        """True if nobody but the consumer of partials listens, so that `take` does."""
         listens = self.wants_deltas or self.wants_transitions or self.wants_reasoning
         return not (listens or self.bounds.any or self.limits.of_spending)
 
@@ -326,7 +326,7 @@ class StreamMachine(Intake):
         from_model: str | None = None,
         to_model: str | None = None,
     ) -> list[StreamEvent]:
-        """What was shown is void; another attempt begins with an empty buffer."""
+        """Begin another attempt with an empty buffer; everything shown is void."""
         self._move(State.OPENING)
         self._earlier_usage = self.usage
         self._earlier_chars += self.buffer.length

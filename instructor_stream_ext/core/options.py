@@ -80,5 +80,5 @@ class Limits:
 
     @property
     def of_spending(self) -> bool:
-        """Whether there is a bound on tokens or money."""
+        """True if there is a bound on tokens or money."""
         return self.max_output_tokens is not None or self.max_cost is not None

@@ -266,7 +266,7 @@ def check_policy(policy: EmissionPolicy | None) -> None:
 
 
 def counts_transitions(policy: EmissionPolicy | None) -> bool:
-    """Whether a policy may look at `transitions` or `items`, so that each delta must be scanned on arrival."""
+    """Return whether a policy may look at `transitions` or `items`, so that each delta must be scanned on arrival."""
     if policy is None or isinstance(policy, _COUNTLESS):
         return False
     if isinstance(policy, _Joined):

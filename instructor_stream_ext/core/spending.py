@@ -1,4 +1,4 @@
-"""What an answer takes while it comes, held against its bounds: as the provider counts it, or estimated."""
+"""Tokens and money of an answer while it comes, held against their bounds: as counted by the provider, or estimated."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Rates:
 
 
 class Answer(Protocol):
-    """What has come of an answer."""
+    """An answer so far."""
 
     @property
     def usage(self) -> Usage | None:
@@ -93,7 +93,7 @@ class Spending:
             raise LimitExceeded("max_cost", dollars)
 
     def _output_tokens(self, answer: Answer, usage: Usage | None) -> float:
-        """What the provider has counted, and an estimate of what came since: some count with each chunk, some once."""
+        """Add the provider's count and an estimate of what came since: some count with each chunk, some once."""
         chars = answer.chars
         if chars >= self._weighed_again_at:  # less and less often, so that all of it stays linear
             self._bytes_per_char = len(answer.written().encode(errors="replace")) / chars

@@ -158,7 +158,7 @@ class Pieces:
         self._tail = rest[keep:]
 
     def finish(self) -> list[str]:
-        """What is left."""
+        """Return what is left."""
         rest = "".join(self._held) + self._tail
         self.clear()
         return [rest] if rest else []

@@ -48,7 +48,7 @@ class Trip(BaseModel):
 
     @property
     def euros(self) -> int:
-        """What all stops cost together."""
+        """The cost of all stops together."""
         return sum(stop.euros for day in self.days for stop in day.stops)
 
     @model_validator(mode="after")

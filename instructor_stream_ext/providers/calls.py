@@ -59,7 +59,7 @@ class Call:
 
     @property
     def is_blank(self) -> bool:
-        """Whether no arguments have come, or an empty object."""
+        """True if no arguments have come, or an empty object."""
         return _BLANK(self.args) is not None
 
     @property
@@ -69,7 +69,7 @@ class Call:
 
     @property
     def started(self) -> bool:
-        """Whether any arguments have come."""
+        """True if any arguments have come."""
         return self._args.tell() > 0
 
 
@@ -198,7 +198,7 @@ class Calls:
         return known
 
     def _is_another(self, known: Call, call_id: str, name: str) -> bool:
-        """Whether a fragment under a known call's index, with an id not seen before or none, begins another call."""
+        """Return whether a fragment under a known call's index, with a new id or none, begins another call."""
         if not name:
             return bool(call_id and known.id and not known.name)
         if call_id and known.id:
@@ -208,14 +208,14 @@ class Calls:
         return _closed(known.args) if name == known.name else not self._is_piece(known, name)
 
     def _is_piece(self, known: Call, name: str) -> bool:
-        """Whether a name goes on with that of a known call, as some servers send names in pieces like arguments."""
+        """Return whether a name goes on with that of a known call: some servers send names in pieces."""
         if known.started:
             return False
         return known.name + name in self._tools or not (known.name in self._tools or name in self._tools)
 
 
 def _ends_in(said: str, tool: str) -> bool:
-    """Whether a name is a tool's, alone or behind a prefix that ends where no name goes on."""
+    """Return whether a name is a tool's, alone or behind a prefix that ends where no name goes on."""
     before = said.removesuffix(tool)
     if before == said:
         return False
@@ -228,7 +228,7 @@ _BLANK = re.compile(r"\s*(?:\{\s*\}\s*)*\Z").match
 
 
 def _closed(text: str) -> bool:
-    """Whether text is a whole JSON value."""
+    """Return whether text is a whole JSON value."""
     if not text.rstrip().endswith("}"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""What is known of a provider, in one place: each file of this room has its own, and the tables are made of them."""
+"""The facts about a provider, in one place: each file of this room has its own, and the tables are made of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["END_KINDS", "USAGE_NAMES", "Family", "UsageNames", "learn"]
 
 
 class UsageNames(NamedTuple):
-    """What a provider calls the tokens that it counts."""
+    """A provider's names for the tokens that it counts."""
 
     input: str
     output: str
@@ -47,7 +47,7 @@ class Family:
 
 
 END_KINDS: dict[str, EndKind] = {}
-"""What a finish reason means, by its lower-cased word, from all families."""
+"""The meaning of each finish reason, by its lower-cased word, from all families."""
 
 USAGE_NAMES: list[UsageNames] = []
 """Where the tokens of a usage object may stand, from all families."""

@@ -170,7 +170,7 @@ class _Part:
 
     @property
     def says(self) -> bool:
-        """Whether there is anything in it; Gemini refuses a conversation with an empty text in it."""
+        """True if there is anything in it; Gemini refuses a conversation with an empty text in it."""
         return self.call is not None or bool(self.pieces) or bool(self.signature)
 
     def whole(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class OpenAIChatReader(Reading):
         self._kind: type | None = None
         self._open: Callable[[Any], dict[str, Any]] = insides
         self.several = False
-        """Whether more than one choice was asked for; else a lone choice is the choice, whatever its index."""
+        """True if more than one choice was asked for; else a lone choice is the choice, whatever its index."""
         self.begins_another: Callable[[Any], bool] | None = None
         """Under litellm, whose Router can put another answer into the stream: whether a chunk begins one."""
         self._others: set[Any] = set()

@@ -66,7 +66,7 @@ class OpenAIResponsesReader(Reading):
         return ""
 
     def finish(self) -> str:
-        """What the start of an item brought and no later event did: it counts once the answer has ended."""
+        """Return what the start of an item brought and no later event did: it counts once the answer has ended."""
         text = "".join(self._item(fields) for fields in self._added) if self.has_ended else ""
         return text + super().finish()
 
@@ -91,7 +91,7 @@ class OpenAIResponsesReader(Reading):
         return self._rest_of_text((self._met(fields, "message"), fields.get("content_index")), fields.get("text") or "")
 
     def _part(self, key: tuple[Any, Any]) -> StringIO:
-        """What came of one part of a message."""
+        """The text of one part of a message, as it arrives."""
         return self._texts.setdefault(key, StringIO())
 
     def _rest_of_text(self, key: tuple[Any, Any], whole: Any) -> str:
@@ -255,7 +255,7 @@ class OpenAIResponsesReader(Reading):
 
 
 def _new_in(whole: Any, have: str) -> str:
-    """What a text that is said to be whole has behind the deltas; they are never taken again where the two differ.
+    """Return the text that a "done" event has behind the deltas; they are never taken again where the two differ.
 
     A server may write the same object with other spaces, or say what is no text at all.
     """

@@ -99,7 +99,7 @@ class PathWriter:
         return "[" if isinstance(first, int) else "{"
 
     def _member(self, place: tuple[str | int, ...]) -> str:
-        """What stands before a member: a comma unless it is the first, and its name in an object."""
+        """Return what stands before a member: a comma unless it is the first, and its name in an object."""
         if place in self._seen:
             raise OutOfOrderError(f"arguments came out of order, at {list(place)}")
         parent = (*place[:-1], ...)

@@ -57,7 +57,7 @@ def _skipping(kind: Any) -> Any:
 
 
 def _is_its_own(stream: Any) -> bool:
-    """Whether a stream still reads through the generator its SDK gave it; anthropic's has none before the start."""
+    """Return whether a stream reads through the generator its SDK gave it; anthropic's has none before the start."""
     iterator = stream.__dict__.get("_iterator")
     code = getattr(iterator, "gi_code", None) or getattr(iterator, "ag_code", None)
     return iterator is None or code is type(stream).__stream__.__code__

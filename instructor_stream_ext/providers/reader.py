@@ -1,4 +1,4 @@
-"""What every reader of provider chunks is, and the state that they share.
+"""The interface of all readers of provider chunks, and the state that they share.
 
 A reader takes one provider's stream objects ("chunks") one at a time and says what each carried. It is sans-I/O: it
 neither fetches chunks nor keeps them, so the same reader serves sync and async streams.
@@ -31,7 +31,7 @@ class Switch:
 
 
 def end_of(word: Any, message: str = "") -> EndSignal:
-    """What a provider's finish reason means.
+    """Return the meaning of a provider's finish reason.
 
     Args:
         word: The finish reason: a string, or an Enum with a name.
@@ -111,7 +111,7 @@ class Reader(Protocol):
 
     @property
     def has_called(self) -> bool:
-        """Whether the call that is to be the document has begun, with or without arguments."""
+        """True if the call that is to be the document has begun, with or without arguments."""
         ...
 
     def disbelieve_end(self) -> None:
@@ -182,12 +182,12 @@ class Reading:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the provider said that the answer is over, and nothing bad of it."""
+        """True if the provider said that the answer is over, and nothing bad of it."""
         return self.end is not None and self.end.kind in (EndKind.COMPLETE, EndKind.UNKNOWN)
 
     @property
     def has_called(self) -> bool:
-        """Whether the call that is to be the document has begun, with or without arguments."""
+        """True if the call that is to be the document has begun, with or without arguments."""
         return self._calls.document is not None or any(call.tool for call in self._calls.all)
 
     def finish(self) -> str:

@@ -23,7 +23,7 @@ class RouterWatch:
         self._is_shared = False
 
     def begins_another(self, chunk: Any) -> bool:
-        """Whether a chunk is of another answer than the one before; each chunk is to be shown once, in order."""
+        """Return whether a chunk is of another answer than the one before; each chunk is to be shown once, in order."""
         hidden = getattr(chunk, "_hidden_params", None)
         if not isinstance(hidden, dict) or not (deployment := hidden.get("model_id")):
             return False

@@ -1,4 +1,4 @@
-"""What the xAI SDK streams: pairs of the response so far and a chunk.
+"""Streams of the xAI SDK: pairs of the response so far and a chunk.
 
 instructor's own xAI client reads the pairs itself and hands on bare text; such text is the document as it is, and
 nothing else is known of the answer then.

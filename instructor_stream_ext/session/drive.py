@@ -144,7 +144,7 @@ def _settle(session: Session, run: Steps[None]) -> None:
 
 
 def _is_over(run: Steps[None]) -> bool:
-    """Whether a session has ended, which the garbage collector may have done before it came to the driver."""
+    """Return whether a session has ended, which the garbage collector may have done before it came to the driver."""
     return inspect.getgeneratorstate(run) == inspect.GEN_CLOSED
 
 

@@ -41,11 +41,11 @@ class Connection(Protocol):
         ...
 
     def detail(self) -> str:
-        """What is known of an answer without any text, such as its content type, or a tool that nobody offered."""
+        """Describe an answer without any text, such as by its content type, or a tool that nobody offered."""
         ...
 
     def just_stopped(self, error: Exception) -> bool:
-        """Whether an error that reading raised says no more than that the chunks are at their end."""
+        """Return whether an error that reading raised says no more than that the chunks are at their end."""
         ...
 
     def ended(self) -> Exception | None:
@@ -75,7 +75,7 @@ class Source(Protocol):
 
     @property
     def recalled_completion(self) -> Any:
-        """What the caller's cache has as the provider's answer; None unless `recall` gave something."""
+        """The provider's answer from the caller's cache; None unless `recall` gave something."""
         ...
 
     @property
@@ -111,7 +111,7 @@ class Source(Protocol):
         ...
 
     def came_from_api(self, error: Exception) -> bool:
-        """Whether `connect` raised this because the provider's API did, and not for a mistake in the call."""
+        """Return whether `connect` raised this because the provider's API did, and not for a mistake in the call."""
         ...
 
     def unanswered(self, error: Exception, attempt: int) -> Exception:
@@ -151,7 +151,7 @@ class Source(Protocol):
         ...
 
     def recover(self, error: Exception) -> Recovery | None:
-        """Whether another model takes over, after a failure or when all attempts of the gate are used up."""
+        """Return whether another model takes over, after a failure or when all attempts of the gate are used up."""
         ...
 
 
@@ -188,11 +188,11 @@ class ItemTaker(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether no further item is wanted."""
+        """True if no further item is wanted."""
         ...
 
     def is_item(self, path: tuple[str | int, ...]) -> bool:
-        """Whether this is the place of an item of the list."""
+        """Return whether this is the place of an item of the list."""
         ...
 
     def take(self, path: tuple[str | int, ...], document: str, starts: list[int]) -> tuple[Any, ...]:
@@ -217,11 +217,11 @@ class Meter(Protocol):
     """Says what attempts cost."""
 
     def __call__(self, connection: Any) -> Cost | None:
-        """What an attempt has cost so far; None where nobody knows."""
+        """Return the cost of an attempt so far; None where nobody knows."""
         ...
 
     def knows(self, model: str | None, provider: str | None, sent: Mapping[str, Any]) -> bool:
-        """Whether a request to this model would have a price."""
+        """Return whether a request to this model would have a price."""
         ...
 
     def rates(self, connection: Any) -> Rates | None:

@@ -147,7 +147,7 @@ class Reading(Teller):
         return (yield from self._read_end(connection))
 
     def _spending(self, connection: Connection) -> Spending:
-        """What holds this attempt to its bounds of tokens and money.
+        """Make what holds this attempt to its bounds of tokens and money.
 
         Raises:
             StreamMisuse: Nobody knows what the model costs that was asked, such as the next one of a route.
@@ -155,7 +155,10 @@ class Reading(Teller):
         limits = self.machine.limits
         if limits.max_cost is None:
             return Spending(limits)
-        rates = None if self._meter is None else self._meter.rates(connection)
+        try:
+            rates = None if self._meter is None else self._meter.rates(connection)
+        except Exception as error:
+            raise StreamMisuse(f"max_cost cannot be held: the price of {connection.model!r} cannot be told") from error
         if rates is None:
             raise StreamMisuse(f"max_cost cannot be held: nobody knows the price of {connection.model!r}")
         return Spending(limits, rates, self._spent)

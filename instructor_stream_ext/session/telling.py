@@ -77,7 +77,7 @@ class Teller:
         return settled + running if settled and running else settled or running
 
     def _metered(self, connection: Connection) -> Cost | None:
-        """What an attempt has cost so far; a price list that fails costs nobody the answer."""
+        """Return the cost of an attempt so far; a price list that fails costs nobody the answer."""
         try:
             return None if self._meter is None else self._meter(connection)
         except Exception as error:  # also where the garbage collector has taken the answer before the stream

@@ -22,7 +22,7 @@ _STYLE = "white-space: pre-wrap; line-height: 1.3; font-family: monospace"
 
 
 def in_notebook() -> bool:
-    """Whether an IPython kernel runs this, so that displays can be updated."""
+    """Return whether an IPython kernel runs this, so that displays can be updated."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return getattr(shell, "kernel", None) is not None

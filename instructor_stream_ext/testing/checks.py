@@ -82,7 +82,7 @@ def _faults_of(take: Take, scrubber: Scrubber) -> Iterator[str]:
 
 
 def is_llm(take: Take) -> bool:
-    """Whether a model was asked: by the address, or by what was sent."""
+    """Return whether a model was asked: by the address, or by what was sent."""
     if take.method != "POST" or 300 <= take.status < 400:  # noqa: PLR2004 - sent elsewhere
         return False
     if _ENDPOINTS.search(urlsplit(take.url).path):

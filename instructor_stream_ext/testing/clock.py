@@ -64,7 +64,7 @@ class Pace:
 
     @property
     def pauses(self) -> bool:
-        """Whether there is any waiting, or moving of a clock, at all."""
+        """True if there is any waiting, or moving of a clock, at all."""
         return 0 < self.speed < math.inf
 
     def start(self) -> Callable[[float], float]:

@@ -15,7 +15,7 @@ class _Decoder(Protocol):
 
 
 def _decoder(encoding: str) -> _Decoder | None:
-    """What undoes a content encoding, piece by piece; None if nothing here can."""
+    """Return what undoes a content encoding, piece by piece; None if nothing here can."""
     if encoding in ("gzip", "x-gzip"):
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
     if encoding == "deflate":

@@ -1,4 +1,4 @@
-"""What clients ask the environment for and a replay does not need: keys, and the address that was recorded."""
+"""Variables that clients want and a replay does not need: keys, and the address that was recorded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _GEMINI = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 _REGIONS = ("AWS_DEFAULT_REGION", "AWS_REGION")
 _NO_KEY = "no-key-is-needed-to-replay"
 OPENAI_PATHS = ("/chat/completions", "/responses", "/completions")
-"""What follows the address in those of the requests that OpenAI's clients send."""
+"""The paths of the requests that OpenAI's clients send."""
 _BASES = (
     (
         "OPENAI_BASE_URL",

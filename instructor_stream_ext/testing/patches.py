@@ -1,4 +1,4 @@
-"""What takes vcrpy's place in each HTTP library, so that bodies pass piece by piece.
+"""Patches that take vcrpy's place in each HTTP library, so that bodies pass piece by piece.
 
 vcrpy takes the place of each library's transport. For as long as a stream cassette is open these patches take vcrpy's
 place there: requests are matched, filtered and stored by vcrpy's own cassette as before.
@@ -28,7 +28,7 @@ _TRANSPORTS = {
 
 
 class Played(Protocol):
-    """What answers the requests, and is told of those that are recorded."""
+    """Answers the requests, and is told of those that are recorded."""
 
     @property
     def cassette(self) -> Any:

@@ -1,4 +1,4 @@
-"""What a recorded body says: its events, the model's text in them, and whether it came to an end.
+"""Recorded bodies: their events, the model's text in them, and whether they came to an end.
 
 The SDKs decode for the tests; this is for tools that look at any tape without one: where events begin and end, the
 text that each brings in the formats of the known providers, and the signals that an answer is over.
@@ -37,7 +37,7 @@ _DONE = "[DONE]"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one event of a body brings.
+    """The content of one event of a body.
 
     Attributes:
         stop: The offset of the body at which the event is whole.
@@ -55,7 +55,7 @@ class Piece:
 
 
 def is_binary(body: bytes, content_type: str = "") -> bool:
-    """Whether the body is in AWS's binary framing."""
+    """Return whether the body is in AWS's binary framing."""
     if "amazon.eventstream" in content_type:
         return True
     total, head = int.from_bytes(body[:4]), int.from_bytes(body[4:8])
@@ -63,7 +63,7 @@ def is_binary(body: bytes, content_type: str = "") -> bool:
 
 
 def is_stream(body: bytes, content_type: str = "") -> bool:
-    """Whether the body comes in events: by its type, or by what it looks like."""
+    """Return whether the body comes in events: by its type, or by what it looks like."""
     return bool(_STREAMS.search(content_type) or _SSE.match(body)) or is_binary(body)
 
 
@@ -91,7 +91,7 @@ def message_ends(body: bytes) -> Iterator[int]:
 
 
 def pieces(body: bytes, content_type: str = "") -> list[Piece]:
-    """What each event of a body brings."""
+    """Return what each event of a body brings."""
     found = []
     start = 0
     for stop in event_ends(body, content_type):
@@ -106,12 +106,12 @@ def text_of(body: bytes, content_type: str = "") -> str:
 
 
 def has_end_signal(body: bytes, content_type: str = "") -> bool:
-    """Whether the provider said that the answer is over, well or badly."""
+    """Return whether the provider said that the answer is over, well or badly."""
     return any(piece.end is not None or piece.last or piece.error for piece in pieces(body, content_type))
 
 
 def finished(body: bytes) -> bool:
-    """Whether the last event of a body is one that nothing can follow, so that a client may stop reading there."""
+    """Return whether nothing can follow the last event of a body, so that a client may stop reading there."""
     separator = next((one for one in (b"\r\n\r\n", b"\n\n", b"\r\r") if body.endswith(one)), None)
     if separator is None:
         return False

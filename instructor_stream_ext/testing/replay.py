@@ -34,7 +34,7 @@ class Performance:
 
     @property
     def left_early(self) -> bool:
-        """Whether the client stopped reading before the end, where the recorded one did not.
+        """True if the client stopped reading before the end, where the recorded one did not.
 
         Some clients stop at the end signal, and leave `[DONE]` or the usage unread. Nobody need read an error's body,
         nor what was recorded without its times.
@@ -57,14 +57,14 @@ class Performance:
 
     @property
     def _breaks(self) -> bool:
-        """Whether the transport fails where the take ends."""
+        """True if the transport fails where the take ends."""
         take = self.take
         cut = take.end is End.CUT and not take.error.startswith("the body ended properly")
         return cut or "Timeout" in take.error.partition(": ")[0]
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to read, as in an answer to HEAD."""
+        """True if there is nothing to read, as in an answer to HEAD."""
         return not self.take.chunks and self.take.end is not End.ABANDONED and not self._breaks
 
     def end(self, error: Callable[[str, str], Exception]) -> None:
@@ -243,7 +243,7 @@ def _reader_class() -> Any:  # noqa: C901 - one class, made when aiohttp is ther
             self.feed_eof()
 
         def read_nowait(self, n: int = -1) -> bytes:
-            """What has come: all of it, where there are no pauses."""
+            """Return what has come: all of it, where there are no pauses."""
             while not (self._eof or self._exception or self._performance.pace.pauses):
                 self._feed()
             return super().read_nowait(n)

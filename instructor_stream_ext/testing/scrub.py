@@ -128,7 +128,7 @@ class Scrubber:
         return _unspread(content, tuple(self.patterns.values()))
 
     def hidden(self, content: bytes) -> list[str]:
-        """What of the patterns stands in several events of a stream, and in none of them alone."""
+        """Find the patterns that stand in several events of a stream, and in none of them alone."""
         return sorted(hidden(content, self.patterns))
 
     def text(self, content: str) -> str:
@@ -195,7 +195,7 @@ class Scrubber:
         return response
 
     def search(self, content: bytes) -> Iterator[Finding]:
-        """What of the patterns is in the raw bytes of a file."""
+        """Find the patterns in the raw bytes of a file."""
         for what, pattern in self.patterns.items():
             for found in pattern.finditer(content):
                 yield Finding(content.count(b"\n", 0, found.start()) + 1, what, found[0][:6].decode(errors="replace"))

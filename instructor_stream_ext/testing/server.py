@@ -119,7 +119,7 @@ class _Server(ThreadingHTTPServer):
         self.requests = 0
 
     def choose(self, method: str, target: str) -> Take | None:
-        """What to play to a request; None if no take is for its path."""
+        """Choose the take to play to a request; None if none is for its path."""
         with self.lock:
             number, self.requests = self.requests, self.requests + 1
             if (refusal := self.faults.refuse(number)) is not None:

@@ -88,7 +88,7 @@ class _Field:
     values: list[_Value] = field(default_factory=list)
 
     def text(self) -> bytes:
-        """What they say together."""
+        """Join what they say."""
         return b"".join(value.text() for value in self.values)
 
     def joints(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""Whether a request is still the one that was recorded: both bodies as JSON, place by place."""
+"""Stale cassettes: a request compared with the recorded one, both bodies as JSON, place by place."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _different(path: str, was: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _equal(was: Any, now: Any) -> bool:
-    """Whether two values say the same: 0 and 0.0 do, but not 0 and false; and two masks, of whatever length."""
+    """Return whether two values say the same: 0 and 0.0 do, but not 0 and false; and two masks, of whatever length."""
     if isinstance(was, str) and isinstance(now, str):
         return MASK.sub("*", was) == MASK.sub("*", now)
     return bool(was == now) and isinstance(was, bool) == isinstance(now, bool)

@@ -223,7 +223,7 @@ class StreamCassette:
         return found
 
     def _not_played(self, *, over: bool) -> Iterator[str]:
-        """What of the cassette was never asked for, or not played to its end."""
+        """Find what of the cassette was never asked for, or not played to its end."""
         unasked = sum(
             not self.cassette.play_counts[place] and (over or TIMING in response)
             for place, (_, response) in enumerate(self.cassette.data)
@@ -335,7 +335,7 @@ def _take(request: Any, response: dict[str, Any]) -> Take:
 
 
 def _then(value: Any, change: Callable[[Any], Any]) -> Any:
-    """What the cassette's own filter left, changed; None if it dropped it."""
+    """Change what the cassette's own filter left; None if it dropped it."""
     return change(value) if value else value
 
 

@@ -75,7 +75,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """What the sidecar says of one interaction. Instants are milliseconds since the request was sent.
+    """The sidecar's record of one interaction. Instants are milliseconds since the request was sent.
 
     Attributes:
         request: Method and path.
@@ -191,7 +191,7 @@ class Take:
 
     @property
     def content_type(self) -> str:
-        """What the answer says it is."""
+        """The answer's content type."""
         return next((value for name, value in self.headers if name.lower() == "content-type"), "")
 
     @property

@@ -119,7 +119,7 @@ def _as_text(content: Any) -> Any:
 
 
 def _body(content: Any, blocks: _Blocks) -> Any:
-    """What to hand to YAML in place of a body: a slot for a block where one can hold it."""
+    """Return what YAML gets in place of a body: a slot for a block where one can hold it."""
     content = _as_text(content)
     if not isinstance(content, str) or "\n" not in content.strip("\n") + ("\n" if content.endswith("\n") else ""):
         return content

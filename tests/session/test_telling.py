@@ -138,3 +138,17 @@ def test_a_price_list_that_fails_costs_no_answer(caplog: pytest.LogCaptureFixtur
     assert ran.error is None
     assert ran.seen[-1].stats.cost is None
     assert "what the attempt has cost cannot be told" in caplog.text
+
+
+def test_a_price_list_that_fails_cannot_hold_a_bound() -> None:
+    class Meter:
+        def __call__(self, _: Any) -> None:
+            return None
+
+        def rates(self, _: Any) -> None:
+            raise ValueError("no such list")
+
+    session, _ = session_of(FakeConnection(ADA), meter=Meter(), machine={"limits": Limits(max_cost=0.5)})
+    ran = run(session)
+    assert isinstance(ran.error, StreamMisuse)
+    assert isinstance(ran.error.__cause__, ValueError)

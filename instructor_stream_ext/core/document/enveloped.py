@@ -86,7 +86,7 @@ class Enveloped(Tokens):
 
     @property
     def lacks(self) -> str:
-        """What the object around the document has in its place; empty if the document is there."""
+        """Return what the object around the document has in its place; empty if the document is there."""
         envelope = self.plan.envelope
         if envelope is None or not self.complete or self._is_inner or self._is_blank or self._is_bare or self._row:
             return ""
@@ -98,12 +98,12 @@ class Enveloped(Tokens):
 
     @property
     def _is_inner(self) -> bool:
-        """Whether the document within the envelope has begun."""
+        """True if the document within the envelope has begun."""
         return len(self._starts) > 1
 
     @property
     def _is_blank(self) -> bool:
-        """Whether the envelope is empty and closed, which stands for an empty list."""
+        """True if the envelope is empty and closed, which stands for an empty list."""
         envelope = self.plan.envelope
         if envelope is None or not envelope.optional or not self.complete:
             return False
@@ -141,7 +141,7 @@ class Enveloped(Tokens):
                 self._others.append(key)
 
     def _begin_inner(self) -> None:
-        """What comes next is the document."""
+        """Take what comes next as the document."""
         self._starts.append(self._value_at - self.json_start)
         self._is_followed = False
 
@@ -182,7 +182,7 @@ class Enveloped(Tokens):
         raise self._surplus()
 
     def _is_next_item(self, text: str) -> bool:
-        """Whether an object found behind an item is the next one, and not an answer of which the first was a draft."""
+        """Return whether an object behind an item is the next one, and not an answer of which the first was a draft."""
         envelope = self.plan.envelope
         if self._row is None or envelope is None or not self.complete or self._is_fenced:
             return False

@@ -1,4 +1,4 @@
-"""What the scanner keeps for each open container, and what it tells of starts and ends."""
+"""Frames, which the scanner keeps for open containers, and records of starts and ends."""
 
 from __future__ import annotations
 

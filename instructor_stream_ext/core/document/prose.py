@@ -25,7 +25,7 @@ _OPENERS = {
 }
 _FIRST_LOOK = 64
 _EACH = 32
-"""What a try costs beside its characters, in characters."""
+"""The cost of a try beside its characters, in characters."""
 
 
 def last_values(text: str, kind: Literal["object", "array", "any"]) -> Iterator[str]:

@@ -33,12 +33,12 @@ _WORDS = (
     r"\[BEGIN FINAL RESPONSE\]",  # Apriel
     r"(?i:here(?:'s| is) my response:)",  # Granite 3.2
 )
-"""What closes reasoning but may be said in prose as well, so that it takes more than the words (`StartFinder`)."""
+"""Words that close reasoning but may be said in prose as well, so that it takes more than them (`StartFinder`)."""
 _HEADS = (
     r"(?i:here are my reasoning steps:)",  # Apriel
     r"(?i:here(?:'s| is) my thought process:)",  # Granite 3.2
 )
-"""What such reasoning begins with; an answer in prose may begin so, too, and is no reasoning if nothing closes it."""
+"""The beginnings of such reasoning; an answer in prose may begin so, too, and is none if nothing closes it."""
 _OPENING = (
     rf"(?i:<{_NAMES}>)",
     r"\[THINK\]",
@@ -57,7 +57,7 @@ _LONGEST = 64
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What to look for in text.
+    """The patterns to look for in text.
 
     Attributes:
         point: Finds a closing tag (group "close"), words that may be one ("words"), what such reasoning begins with

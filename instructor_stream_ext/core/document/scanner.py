@@ -28,7 +28,7 @@ _EMPTY_OBJECT = re.compile(r"\{\s*\}\Z").match
 
 
 class Drafted(Exception):
-    """What was scanned so far was a draft or an example. The scanner has begun anew; scan on."""
+    """All that was scanned so far was a draft or an example. The scanner has begun anew; scan on."""
 
 
 class Scanner(Enveloped):
@@ -294,7 +294,7 @@ class Scanner(Enveloped):
 
     @property
     def lost(self) -> InvalidJSON | None:
-        """What is wrong with a document that is no JSON, as long as no other has begun."""
+        """The fault of a document that is no JSON, as long as no other has begun."""
         if self._finder is not None and self._finder.reasoning and self._finder.reasoning[-1][0] == self.json_start:
             return None  # it was no document but a tag, such as [THINK]
         return self._lost

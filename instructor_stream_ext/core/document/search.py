@@ -31,14 +31,14 @@ _KINDS = {'"': "string", "-": "number", **dict.fromkeys("0123456789", "number")}
 _WORDS = ("true", "false", "null")
 _LINE_START = re.compile(r"(?:\A|\n)[ \t]*\Z").search
 _STRIPPED_HEAD = re.compile(r"(?:analysis|commentary)\w").match
-"""What gpt-oss's answer begins with where the server drops special tokens: the channel's name, and no space."""
+"""The beginning of gpt-oss's answer where the server drops special tokens: the channel's name, and no space."""
 _STRIPPED_HEADS = ("analysis", "commentary")
 _FOLLOWS = 24
 """Characters after words that may close reasoning, within which JSON must begin."""
 
 
 class Found(Enum):
-    """What a look at text has found."""
+    """The finding of a look at text."""
 
     NOTHING = "nothing"
     START = "start"
@@ -67,10 +67,10 @@ class StartFinder:
         self.reasoning: list[tuple[int, int]] = []
         """Where in the text tags enclose reasoning; the end of one that is open is its beginning."""
         self.again = False
-        """Whether a document was found before: a value within some other JSON is none that comes after it."""
+        """True if a document was found before: a value within some other JSON is none that comes after it."""
 
     def lose(self) -> None:
-        """What was taken for a document is no JSON: the next begins behind its brackets, a fence or a closing tag."""
+        """Look for the next document behind the brackets of one that is no JSON, a fence or a closing tag."""
         self._depth = 0
         self.again = True
 
@@ -149,7 +149,7 @@ class StartFinder:
         return Found.NOTHING, max(pos, size - tags.longest + 1)
 
     def _closes(self, text: str, start: int, end: int) -> bool | None:
-        """Whether words between two offsets close reasoning; None if more text must tell."""
+        """Return whether words between two offsets close reasoning; None if more text must tell."""
         if _LINE_START((self._before + text[max(0, start - _BEHIND) : start])[-_BEHIND:]):
             return True
         follows = text[end : end + _FOLLOWS].lstrip()
@@ -160,13 +160,13 @@ class StartFinder:
         return follows[0] in "{[`"
 
     def _is_within(self, text: str, pos: int) -> bool:
-        """Whether what begins here is part of a schema, or of JSON that is no document of the type."""
+        """Return whether what begins here is part of a schema, or of JSON that is no document of the type."""
         before = (self._before + text[max(0, pos - _BEHIND) : pos])[-_BEHIND:]
         return (_WITHIN if self.again else _IN_SCHEMA)(before) is not None
 
 
 def _fits(plan: ValuePlan, text: str, pos: int) -> bool | None:  # noqa: PLR0911  one case per kind
-    """Whether a value of this plan begins at `pos`; None if more text must tell."""
+    """Return whether a value of this plan begins at `pos`; None if more text must tell."""
     char = text[pos]
     if char == "{":
         return "object" in plan.kinds and _object_fits(plan.obj, text, pos)

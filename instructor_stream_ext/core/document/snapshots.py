@@ -118,11 +118,11 @@ class PartialParser(Scanner):
 
     @property
     def last(self) -> Any:
-        """What the document is as far as it was scanned, also after a fault."""
+        """Return the document as far as it was scanned, also after a fault."""
         return self._build() if self._dirty or self._noted else self._last
 
     def drain(self) -> list[FieldChanged | ItemDone]:
-        """What started and ended since the last call, in document order.
+        """Return what started and ended since the last call, in document order.
 
         An item's COMPLETE comes right before its own record. Empty unless `transitions` was asked for.
 
@@ -223,7 +223,7 @@ class PartialParser(Scanner):
         return None if maker is None else maker(self._cache)
 
     def _is_value_open(self) -> bool:
-        """Whether the innermost frame's child has begun."""
+        """Return whether the innermost frame's child has begun."""
         state = self._state
         return state == STRING or (state in (VALUE, FIRST_VALUE) and bool(self._tail))
 
@@ -310,7 +310,7 @@ def _bare(value: Any) -> Any:
 
 
 def _names(frame: Frame) -> tuple[Any, ...]:
-    """What the open child of a frame may be called."""
+    """Return the names of the open child of a frame."""
     if frame.is_list:
         return (len(frame.data) + frame.dropped,)
     return () if frame.name is None else (frame.key, frame.name)

@@ -43,7 +43,7 @@ class Thinking:
         return told
 
     def _enter(self) -> bool:
-        """Whether the text begins with an opening tag, as far as it can be told."""
+        """Return whether the text begins with an opening tag, as far as it can be told."""
         begun = self._held.lstrip()
         opened = self._tags.opening.match(begun)
         if opened is not None:

@@ -60,7 +60,7 @@ _MISTAKES: Final = {
     "/": "'/' (JSON has no comments)",
     "#": "'#' (JSON has no comments)",
 }
-"""What models commonly write in place of JSON, by the first character that is none."""
+"""Common mistakes of models in JSON, by the first character that is none."""
 
 
 class Tokens(Tree):

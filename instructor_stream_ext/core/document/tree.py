@@ -55,7 +55,7 @@ class Tree:
 
     @property
     def transitions(self) -> bool:
-        """Whether `drain` has anything to tell. Set before the first text."""
+        """True if `drain` has anything to tell. Set before the first text."""
         return self._events is not None
 
     @transitions.setter

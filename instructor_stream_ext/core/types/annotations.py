@@ -57,7 +57,7 @@ def strip(tp: Any, metadata: tuple[Any, ...], scope: Mapping[Any, Any] | None) -
 
 
 def _of_variable(variable: Any) -> Any:
-    """What an unbound type variable stands for."""
+    """Return the type that an unbound type variable stands for."""
     default = getattr(variable, "__default__", None)
     no_default = (None, getattr(typing, "NoDefault", None), typing_extensions.NoDefault)
     if not any(default is none for none in no_default):
@@ -82,27 +82,27 @@ def bind(tp: Any, scope: Mapping[Any, Any] | None) -> Any:
 
 
 def parameters(origin: Any, args: tuple[Any, ...], scope: Mapping[Any, Any] | None) -> dict[Any, Any]:
-    """What the type variables of a generic stand for."""
+    """Return the types that the type variables of a generic stand for."""
     return dict(zip(getattr(origin, "__parameters__", ()), (bind(a, scope) for a in args), strict=False))
 
 
 def is_alias(tp: Any) -> bool:
-    """Whether it is a `type X = ...`, plain or with arguments."""
+    """Return whether it is a `type X = ...`, plain or with arguments."""
     return isinstance(tp, _ALIAS_TYPES) or isinstance(get_origin(tp), _ALIAS_TYPES)
 
 
 def is_typed_dict(cls: Any) -> bool:
-    """Whether it is a TypedDict, of typing or of typing_extensions."""
+    """Return whether it is a TypedDict, of typing or of typing_extensions."""
     return isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__required_keys__")
 
 
 def is_named_tuple(cls: Any) -> bool:
-    """Whether it is a NamedTuple."""
+    """Return whether it is a NamedTuple."""
     return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
 
 
 def name_of(tp: Any) -> str:
-    """What messages call it."""
+    """Return the name of a type in messages."""
     return getattr(tp, "__name__", None) or str(tp)
 
 

@@ -412,7 +412,7 @@ class Compiler:
 
 
 def _template(obj: ObjectPlan, fields: list[Declared]) -> None:
-    """What an object shows of the fields that have not arrived, and which of them it waits for."""
+    """Find what an object shows for fields that have not arrived, and which of them it waits for."""
     obj.waits = frozenset(name for name, plan in obj.names.items() if plan.not_null)
     template: dict[str, Any] = {}
     fresh: list[tuple[str, Maker]] = []

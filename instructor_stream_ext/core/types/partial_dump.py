@@ -74,7 +74,7 @@ def _dump_value(model: Any, name: str, options: dict[str, Any], dumped: dict[str
 
 
 def _has_serialiser(cls: Any, name: str, field: Any) -> bool:
-    """Whether it was a user's serialiser of this very field that failed."""
+    """Return whether it was a user's serialiser of this very field that failed."""
     written = cls.__pydantic_decorators__.field_serializers.values()
     return any(name in one.info.fields or "*" in one.info.fields for one in written) or any(
         isinstance(item, (PlainSerializer, WrapSerializer)) for item in field.metadata

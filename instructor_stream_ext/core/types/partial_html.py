@@ -54,7 +54,7 @@ def _cell(one: _Object, name: str) -> str:
 
 
 def _object(value: Any) -> _Object | None:
-    """What an object holds by name, and what of that has come; None if it is none."""
+    """Return the members of an object and which of them have come; None if it is no object."""
     if isinstance(value, BaseModel):
         members = {**value.__dict__, **(value.__pydantic_extra__ or {})}
         fields = type(value).__pydantic_fields__

@@ -1,4 +1,4 @@
-"""What a plan is made of: for every place of a response type, what the JSON found there becomes.
+"""Plans: for every place of a response type, what the JSON found there becomes.
 
 A `ValuePlan` says what each kind of JSON value builds at one place. Objects and arrays have plans of their own, which
 a model shares between all the places where it is used; recursion is a reference.
@@ -28,13 +28,13 @@ __all__ = [
 ]
 
 Cache: TypeAlias = "dict[Any, Any]"
-"""What one stream makes once: the stand-ins for missing nested values."""
+"""The stand-ins for missing nested values, which a stream makes once."""
 
 Maker: TypeAlias = "Callable[[Cache], Any]"
 
 
 class ValuePlan:
-    """What the JSON value at one place becomes.
+    """The plan of the JSON value at one place.
 
     Attributes:
         obj: What an object builds here.
@@ -112,7 +112,7 @@ class ValuePlan:
 
 
 class ObjectPlan:
-    """What a JSON object becomes.
+    """The plan of a JSON object.
 
     Attributes:
         fields: JSON key to attribute and plan.
@@ -204,12 +204,12 @@ class ObjectPlan:
         return cache[self]
 
     def knows(self, key: str) -> bool:
-        """Whether an object of this type may have `key`."""
+        """Return whether an object of this type may have `key`."""
         return key in self.fields or self.other is not None
 
 
 class SequencePlan:
-    """What a JSON array becomes.
+    """The plan of a JSON array.
 
     Attributes:
         item: Plan of the items, or of those beyond `items`.

@@ -51,11 +51,11 @@ class Envelope(ObjectPlan):
         return None
 
     def is_of_item(self, key: str) -> bool:
-        """Whether a key is declared by the type of the items."""
+        """Return whether a key is declared by the type of the items."""
         return self.item is not None and any(key in plan.fields for plan in self.item.candidates or (self.item,))
 
     def knows(self, key: str) -> bool:
-        """Whether an object with this key may be the answer."""
+        """Return whether an object with this key may be the answer."""
         return key == self.key or self.is_of_item(key)
 
 

@@ -52,7 +52,7 @@ _TRUSTED = frozenset({"pydantic", "datetime", "decimal", "uuid", "pathlib", "ipa
 
 
 def is_scalar(tp: Any) -> bool:
-    """Whether `tp` is a type whose values are shown whole and converted."""
+    """Return whether `tp` is a type whose values are shown whole and converted."""
     if get_origin(tp) is Literal:
         return True
     cls = get_origin(tp) or tp
@@ -120,7 +120,7 @@ def _make(tp: Any) -> Convert:
 
 
 def _hiding(tp: Any) -> Convert:
-    """What becomes of a value that does not convert: it stays as it is, but a secret is not shown all the same."""
+    """Keep a value that does not convert as it is; a secret is not shown all the same."""
     if not isinstance(tp, type):
         return _as_it_is
     if issubclass(tp, pydantic.SecretStr):

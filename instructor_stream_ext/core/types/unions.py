@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["fit_later", "merge"]
 
 UNDECIDED = "\0undecided"
-"""What an object waits for whose members hide themselves: the decision."""
+"""The thing that a union waits for whose members hide themselves: the decision."""
 
 
 def merge(plan: ValuePlan, members: list[tuple[Any, ValuePlan]], discriminator: Any, *, optional: bool) -> None:
@@ -157,7 +157,7 @@ def _fit_object(union: ObjectPlan) -> None:
 
 
 def _fit_key(union: ObjectPlan, key: str, entries: list[tuple[str, ValuePlan]]) -> None:
-    """What is known of a key while it is open which member the object is: what all agree on that have it."""
+    """Note what all members that have a key agree on, for as long as it is open which member the object is."""
     names = {name for name, _ in entries}
     union.public[key] = names.pop() if len(names) == 1 else key
     slots = [slot for _, slot in entries]

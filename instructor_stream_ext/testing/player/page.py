@@ -11,7 +11,7 @@ from typing import Any
 __all__ = ["page_of", "serve"]
 
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-"""What could end the script that the data stands in."""
+"""Text that could end the script that the data stands in."""
 
 
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"

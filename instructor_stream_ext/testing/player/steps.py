@@ -1,4 +1,4 @@
-"""What each event of a recorded stream did: its text, the partial after it, the transitions, the end."""
+"""The steps of a recorded stream: for each event its text, the partial after it, the transitions, the end."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class _Watch:
         self.usage: Any = None
 
     def step(self, at: float, piece: Piece, raw: str) -> dict[str, Any]:
-        """What an event did."""
+        """Feed an event and describe what it did."""
         events = self._fed(piece.text, at) if piece.text and not self._problem else []
         self._word = piece.end or self._word
         self._problem = self._problem or piece.error
