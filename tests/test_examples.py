@@ -22,6 +22,8 @@ SHOWN = {
     "async_stream": r"Ana: Caldo verde, step 2.*Ana: Caldo verde, step 3.*Boil the potatoes.*Boil the potatoes",
     "hooks": r"sends to gpt-4o-mini.*complete.*'goal'.*item.*brew.*ended +completed with stop\n.*final +goal='coffee'",
     "cost": r"about \$ 0\.000\d+\n.*\$ 0\.000\d+, estimated: False\nmax_cost: .* beyond 0\.0001 US dollars; \d+ char.*",
+    "reasoning": r"Two hours, and they like tiles.*Santa Apolónia: \['Museu do Azulejo', 'Cais do Sodré'\]\n"
+    r"it thought 85 characters, from 0\.\d\d s on\nTrue False",
     "debounce": r"each change: +57 partials.*every 10 deltas: +6 partials.*transitions: +15.*only the final: +0",
     "retries": r"1 guest='Ada' nights=0.*attempt 2, because of .*greater than or equal to 1.*attempt 3, because of a "
     r"booking needs a room.*3 attempts, Usage\(input_tokens=60",

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from instructor import Mode
 from pydantic import BaseModel
 
 from instructor_stream_ext import DeltaReceived, ReasoningReceived, TransitionLog
 from instructor_stream_ext.core.document.reasoning import tags_from
 from instructor_stream_ext.core.document.thinking import Thinking, thought_in
-from tests.server import ScriptedServer, sends
+from tests.server import ScriptedServer, reply, sends
 from tests.server.wire_format import chat_chunk, sse
 from tests.twins import Twin, both
 
@@ -122,3 +123,16 @@ def test_however_it_is_cut(text: str, thought: str, data: st.DataObject) -> None
     thinking = Thinking(TAGS)
     told = [thinking.feed(text[a:b]) for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     assert "".join(told) + thinking.finish() == thought
+
+
+@both
+@pytest.mark.parametrize("text", ["<think>Who is it?</think>", "  \n<think>Who?</think>\n", ""])
+async def test_reasoning_in_the_text_has_its_time_though_nobody_listens(
+    server: ScriptedServer, twin: Twin, text: str
+) -> None:
+    server.add(reply(f'{text}{{"name": 1}}', size=3)).add(reply(ADA))
+    stream = twin.client(server, Mode.MD_JSON).create_partial(Person, **ASK)
+    assert (await twin.final(stream)) == Person(name="Ada")
+    stats = stream.stats
+    assert stats.attempts == 2
+    assert stats.first_reasoning_at == (stats.first_delta_at if text else None)

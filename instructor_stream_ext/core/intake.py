@@ -12,7 +12,7 @@ from typing import Any
 from instructor_stream_ext.core.document.reasoning import Tags, tags_from
 from instructor_stream_ext.core.document.scanner import Drafted
 from instructor_stream_ext.core.document.snapshots import PartialParser
-from instructor_stream_ext.core.document.thinking import Thinking, thought_in
+from instructor_stream_ext.core.document.thinking import Thinking, opens_with_thought, thought_in
 from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded, NoOutput, StreamError
 from instructor_stream_ext.core.events import (
     DeltaReceived,
@@ -181,6 +181,11 @@ class Intake:
         """The model reasons."""
         if self.first_reasoning_at is None:
             self.first_reasoning_at = now
+
+    def note_tagged_reasoning(self) -> None:
+        """Note when the model began to reason in its text, where nobody listens to that: with its first delta."""
+        if self.first_reasoning_at is None and self.attempt == 1 and opens_with_thought(self.buffer, self._tags):
+            self.first_reasoning_at = self._first_delta_at
 
     @property
     def thought(self) -> str:

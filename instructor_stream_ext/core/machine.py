@@ -128,6 +128,7 @@ class StreamMachine(Intake):
     def stats(self) -> StreamStats:
         """The figures so far."""
         began = self.began_at
+        self.note_tagged_reasoning()
 
         def since(instant: float | None) -> float | None:
             return None if instant is None else instant - began
@@ -328,6 +329,7 @@ class StreamMachine(Intake):
     ) -> list[StreamEvent]:
         """Begin another attempt with an empty buffer; everything shown is void."""
         self._move(State.OPENING)
+        self.note_tagged_reasoning()
         self._earlier_usage = self.usage
         self._earlier_chars += self.buffer.length
         self.attempt += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 __all__ = ["PIECES_AT_MOST", "TextBuffer"]
 
 PIECES_AT_MOST = 512
@@ -24,6 +26,15 @@ class TextBuffer:
         self.length += len(text)
         if len(self.parts) >= PIECES_AT_MOST:
             self.fold()
+
+    def head(self, size: int) -> str:
+        """The first characters, at least so many if there are."""
+        found = ""
+        for piece in chain(self._blocks, self.parts):
+            found += piece
+            if len(found) >= size:
+                break
+        return found[:size]
 
     def fold(self) -> None:
         """Join the pieces."""

@@ -180,6 +180,7 @@ class _Board:
         self.partial: Any = None
         self.note = ""
         self.thought = ""
+        self._thought_for: tuple[float, float] | None = None
         self.items = 0
         self._items_at: Path | None = None
         self._states: dict[Path, FieldState] = {}
@@ -208,11 +209,13 @@ class _Board:
                 why = type(error).__name__ if error is not None else event.to_model or ""
                 self.note = visible(f"attempt {event.attempt} after a {reason.value} ({why})", lines=False)
                 self.partial = None
+                self.thought, self._thought_for = "", None
                 self.items = 0
                 self._items_at = None
                 self._states = {}
             case ReasoningReceived(text=text):
                 self.thought = (self.thought + text)[-_SHOWN_OF_THOUGHT:]
+                self._thought_for = (self._thought_for[0] if self._thought_for else event.at, event.at)
             case StreamCompleted(result=result):
                 self.partial = result
             case StreamStarted() | StreamFailed() | StreamCancelled() | StreamEnded():
@@ -238,6 +241,9 @@ class _Board:
             said.append(f"~{pace:.0f} tokens/s")
         if self.thought and self.partial is None:
             said.append(f"thinking: {visible(self.thought, lines=False)}")
+        elif self._thought_for is not None:
+            began, ended = self._thought_for
+            said.append(f"thought for {ended - began:.1f} s")
         if self.note:
             said.append(self.note)
         return " · ".join(said)

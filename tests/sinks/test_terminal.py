@@ -17,7 +17,17 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr
 from rich.console import Console
 
-from instructor_stream_ext import Limits, OutputTruncated, RetriesExhausted, StreamMisuse, WithState
+from instructor_stream_ext import (
+    Limits,
+    OutputTruncated,
+    PartialEmitted,
+    ReasoningReceived,
+    RetriesExhausted,
+    StreamMisuse,
+    StreamRestarted,
+    WithState,
+)
+from instructor_stream_ext.core.events import RestartReason
 from instructor_stream_ext.sinks import terminal
 from instructor_stream_ext.sinks.terminal import alive, live
 from instructor_stream_ext.testing.fakes import FakeAnswer, fake_client
@@ -317,3 +327,14 @@ async def test_a_models_words_never_drive_the_terminal(twin: Twin, view: Any, is
     assert "\\x1b" in said or "\\u001b" in said
     assert "\\x9b" in said
     assert "\x1b" in (final if isinstance(final, str) else final.text), "the object itself is as the model wrote it"
+
+
+def test_what_a_model_thinks_is_folded_when_the_answer_begins() -> None:
+    board = terminal._Board("tree", None)
+    board.take(ReasoningReceived(at=1.0, attempt=1, text="hm, "))
+    board.take(ReasoningReceived(at=3.5, attempt=1, text="\x1b[1mwell"))
+    assert board.status(4.0) == "4.0 s · thinking: hm, \\x1b[1mwell"
+    board.take(PartialEmitted(at=5.0, attempt=1, partial={"a": 1}, sequence=1))
+    assert board.status(6.0) == "6.0 s · first partial 5.00 s · thought for 2.5 s"
+    board.take(StreamRestarted(at=7.0, attempt=2, reason=RestartReason.REASK, error=None))
+    assert "thought" not in board.status(8.0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from instructor_stream_ext.core.document.reasoning import Tags
+from instructor_stream_ext.core.text_buffer import TextBuffer
 
-__all__ = ["Thinking", "thought_in"]
+__all__ = ["Thinking", "opens_with_thought", "thought_in"]
 
 
 class Thinking:
@@ -58,3 +59,12 @@ def thought_in(text: str, tags: Tags) -> str:
     """The reasoning at the beginning of a text, as far as it has come."""
     thinking = Thinking(tags)
     return thinking.feed(text) + thinking.finish()
+
+
+def opens_with_thought(text: TextBuffer, tags: Tags) -> bool:
+    """Return whether a text begins with an opening tag."""
+    return tags.opening.match(text.head(_BLANK + tags.longest).lstrip()) is not None
+
+
+_BLANK = 64
+"""Characters of white space that may stand before a tag."""
