@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo web web-react quick test test-newest test-oldest check bench record record-demo constraints clean
+.PHONY: help demo web web-react quick test test-newest test-oldest check bench recipes record record-demo constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,15 @@ check: $(DEV) ## Run the linters and type checkers
 bench: $(DEV) ## Run the benchmarks
 	$(BIN)/python -m benchmarks
 
+.venv-recipes/.dev: pyproject.toml constraints.txt
+	@echo "installing marimo, Streamlit and Gradio into .venv-recipes, which takes a while ..."
+	@$(PYTHON) -m venv --clear .venv-recipes
+	@.venv-recipes/bin/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable . marimo streamlit gradio pytest
+	@touch $@
+
+recipes: .venv-recipes/.dev ## Run the recipes of docs/terminal.md against the real marimo, Streamlit and Gradio
+	@.venv-recipes/bin/python -m pytest -c /dev/null --rootdir . -p no:cacheprovider tools/recipes $(PYTEST_ARGS)
+
 record-demo: ## Record the demo's tape anew, from llama.cpp with a model made on the spot
 	$(PYTHON) -m venv .venv-record
 	.venv-record/bin/python -m pip install --quiet --constraint constraints.txt --editable . xllamacpp gguf numpy
@@ -98,5 +107,5 @@ constraints: ## Pin what a fresh install resolves to
 	rm -rf .venv-constraints
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-newest .venv-oldest .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-newest .venv-oldest .venv-recipes .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

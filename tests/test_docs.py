@@ -24,7 +24,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import standins
 from tests.inventing import answer
 from tests.registry import combinations
 from tests.server import Cut, Script, ScriptedServer, reply, sends
@@ -91,7 +90,6 @@ def providers(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Script
 def test_the_code_runs(page: Path, providers: ScriptedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As the pages do, readers leave the closing of their clients to the end of the program."""
     monkeypatch.chdir(tmp_path)
-    standins.install(monkeypatch)
     program = types.ModuleType("program")
     monkeypatch.setitem(sys.modules, "program", program)
     for block in blocks(page):
