@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo web web-react quick test test-newest test-oldest check bench recipes record record-demo constraints clean
+.PHONY: help demo web web-react quick test test-newest test-oldest check bench recipes record record-demo dist constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,14 @@ record: ## Record the tapes of the tests anew, from llama.cpp and from litellm's
 	.venv-proxy/bin/python -m pip install --quiet 'litellm[proxy]==1.83.0'
 	.venv-record/bin/python tools/record_tapes.py --proxy .venv-proxy/bin/litellm
 
+dist: ## Build wheel and sdist into dist/, check them, and try the wheel in empty environments
+	@rm -rf dist .venv-dist
+	@$(PYTHON) -m venv .venv-dist
+	@.venv-dist/bin/python -m pip install --quiet --quiet --disable-pip-version-check build twine
+	@.venv-dist/bin/python -m build --outdir dist . > /dev/null
+	@.venv-dist/bin/python -m twine check --strict dist/*
+	@PYTHON=$(PYTHON) bash tools/try_wheel.sh dist/*.whl
+
 constraints: ## Pin what a fresh install resolves to
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints
@@ -107,5 +115,5 @@ constraints: ## Pin what a fresh install resolves to
 	rm -rf .venv-constraints
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-newest .venv-oldest .venv-recipes .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-newest .venv-oldest .venv-recipes .venv-dist .venv-wheel .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
