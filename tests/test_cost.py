@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from instructor_stream_ext import LimitExceeded, Limits, MissingExtra, StreamEnded, StreamMisuse, Usage
 from instructor_stream_ext._instructor import link, prices
+from instructor_stream_ext._instructor.litellm_prices import LitellmPrices
 from instructor_stream_ext.core.spending import Rates, Spending, estimated_tokens
 from instructor_stream_ext.providers.anthropic import AnthropicReader
 from instructor_stream_ext.providers.reader import cached_tokens
@@ -254,3 +255,13 @@ def test_pictures_are_no_text() -> None:
     text = {"type": "text", "text": "what is this?"}
     sent = {"model": "m", "messages": [{"role": "user", "content": [text, picture]}]}
     assert prices.asked_tokens(sent) < 30
+
+
+@pytest.mark.parametrize("sent", [{"model": "ollama/llama3"}, {"model": "openai/no-such-model"}, {}])
+def test_litellms_list_without_a_price(sent: dict[str, Any]) -> None:
+    asked = {"messages": [{"role": "user", "content": "go"}], **sent}
+    attempt: Any = SimpleNamespace(sent=asked, model="m", provider="litellm", reader=AnthropicReader())
+    listed = LitellmPrices()
+    assert not listed.knows(sent.get("model"), None, sent)
+    assert listed.rates(attempt) is None
+    assert listed(attempt).dollars is None

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, RootModel, SecretStr
+from rich.text import Text
 
+from instructor_stream_ext import OutputTruncated
 from instructor_stream_ext.client.response_model import shape_of
 from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.sinks import notebook
+from instructor_stream_ext.sinks.terminal import live
+from instructor_stream_ext.testing.fakes import FakeAnswer, fake_client
 from tests.server import ScriptedServer, Signal, Wait, reply, sends
 
 nbclient = pytest.importorskip("nbclient")
@@ -113,6 +118,11 @@ def test_without_a_kernel_there_is_no_notebook() -> None:
     assert not notebook.in_notebook()
 
 
+class Bird(BaseModel):
+    name: str
+    note: str
+
+
 class Stop(BaseModel):
     place: str
     euros: int
@@ -170,3 +180,62 @@ def test_dataclasses_and_secrets() -> None:
 )
 def test_other_kinds(model: Any, text: str, html: str) -> None:
     assert html in table(model, text)
+
+
+class Display:
+    """IPython's, in this process."""
+
+    def __init__(self) -> None:
+        self.pages: list[Any] = []
+        self.ids: list[Any] = []
+
+    def __call__(self, page: Any, *, display_id: Any = None) -> Display:
+        self.ids.append(display_id)
+        self.pages.append(page)
+        return self
+
+    def update(self, page: Any) -> None:
+        self.pages.append(page)
+
+
+@pytest.fixture
+def display(monkeypatch: pytest.MonkeyPatch) -> Display:
+    """A kernel, as far as this package looks at it."""
+    made = Display()
+    shell = type("Shell", (), {"kernel": object()})()
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setattr("IPython.display.display", made)
+    assert notebook.in_notebook()
+    return made
+
+
+def test_one_display_from_the_first_page_to_the_final(display: Display) -> None:
+    final = live(fake_client([BIRD], 4).create_partial(Bird, "a bird"))
+    assert final.name == "Avocet"
+    assert display.ids == [True]
+    assert "waiting" in display.pages[0]._repr_html_()
+    assert "✔ name: Avocet" in repr(display.pages[-2])
+    assert json.loads(repr(display.pages[-1])) == BIRD
+    assert "&lt;mud&gt;" in display.pages[-1]._repr_html_()
+
+
+def test_an_error_leaves_what_had_come(display: Display) -> None:
+    cut_off = FakeAnswer(answer=json.dumps(BIRD)[:-8], finish_reason="length")
+    stream = fake_client([cut_off], 4).create_partial(Bird, "a bird")
+    with pytest.raises(OutputTruncated):
+        live(stream)
+    assert "Avocet" in display.pages[-1]._repr_html_()
+
+
+def test_it_is_drawn_in_a_silence_as_well(display: Display) -> None:
+    drawn = threading.Event()
+
+    class Board:
+        def __rich_console__(self, *_: Any) -> Iterator[Text]:
+            if len(display.pages) > 1:
+                drawn.set()
+            yield Text(f"page {len(display.pages)}")
+
+    with notebook.NotebookDisplay(Board()):
+        assert drawn.wait(20)
+    assert len(display.pages) >= 3

@@ -30,6 +30,7 @@ from instructor_stream_ext.web import PROTOCOLS, CutOff, Encoder
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.protocols import AGUI
 from instructor_stream_ext.web.protocols.copilotkit import info
+from instructor_stream_ext.web.protocols.framing import one_line
 from tests.web.clients import CLIENTS, patched
 from tests.web.serving import frames_of
 
@@ -238,3 +239,15 @@ def test_a_patch_makes_one_value_of_the_other(before: Any, after: Any) -> None:
 
 def test_what_copilotkit_asks_first() -> None:
     assert info({"ideas": "has ideas"})["agents"] == {"ideas": {"description": "has ideas"}}
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ({"a": "\ud800</"}, b'{"a":"\\ud800<\\/"}'),
+        ({"a": float("nan"), "b": [float("inf")]}, b'{"a":null,"b":[null]}'),
+        ("wörter\x7f\x85\u2028\u2029", '"wörter\\u007f\\u0085\\u2028\\u2029"'.encode()),
+    ],
+)
+def test_json_in_one_line(data: Any, line: bytes) -> None:
+    assert one_line(data) == line
