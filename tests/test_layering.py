@@ -97,7 +97,7 @@ ROOMS = {
     "sinks/terminal": Room("core client sinks/notebook", packages="pydantic pydantic_core rich"),
     "sinks": Room(),
     # what stands on all of that, each with an extra of its own
-    "routing": Room("_instructor client core providers routing session", standard="importlib", extras="litellm"),
+    "routing": Room("_instructor client core providers routing session", standard="importlib"),
     "web": Room(
         "client core session/drive web",
         standard="asyncio importlib logging secrets time zlib",

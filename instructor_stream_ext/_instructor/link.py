@@ -166,7 +166,7 @@ class LitellmLink(Link):
     """A client over a completion function of litellm's."""
 
     @property
-    def meter(self) -> Meter | None:
+    def meter(self) -> Meter:
         return LitellmPrices()
 
     def asked(self, kwargs: dict[str, Any]) -> tuple[str | None, str | None]:

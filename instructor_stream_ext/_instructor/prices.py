@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from instructor_stream_ext.core.events import Cost
+from instructor_stream_ext.core.events import Cost, Usage
 from instructor_stream_ext.core.spending import Rates, estimated_tokens
 from instructor_stream_ext.providers import PRICE_NAMES
 from instructor_stream_ext.providers.reader import Reader
 
-__all__ = ["Attempt", "PriceList", "asked_tokens", "price_list"]
+__all__ = ["Attempt", "PriceList", "Prices", "asked_tokens", "price_list"]
 
 _MANY = 1_000
 """Tokens by which a price per token is found."""
@@ -31,60 +32,97 @@ class Attempt(Protocol):
     reader: Reader
 
 
-class PriceList:
-    """Prices by provider and model.
+class Prices(ABC):
+    """A price list: what an attempt costs by the provider's count once that is known, by an estimate until then."""
+
+    def __call__(self, attempt: Attempt) -> Cost:
+        """Return the cost of an attempt so far.
+
+        The provider's own count is taken when the answer has come to its end; until then, and for an answer that was
+        left before, tokens are counted here.
+        """
+        reader = attempt.reader
+        usage = reader.usage
+        if usage is not None and reader.end is not None:
+            return Cost(self._told(attempt, usage))
+        said = self._tokens(reader.written())
+        said = max(said, usage.output_tokens if usage is not None else 0)
+        return Cost(self._dollars(attempt, self._asked(attempt), said), estimated=True)
+
+    def rates(self, attempt: Attempt) -> Rates | None:
+        """The price of an attempt that is under way; None if it is not known."""
+        asked = self._asked(attempt)
+        alone, with_answer = self._dollars(attempt, asked, 0), self._dollars(attempt, asked, _MANY)
+        if alone is None or with_answer is None:
+            return None
+        return Rates(asked, alone / max(asked, 1), (with_answer - alone) / _MANY)
+
+    def _asked(self, attempt: Attempt) -> int:
+        """Tokens of the request: some providers count them at the start."""
+        usage = attempt.reader.usage
+        return (usage.input_tokens if usage is not None else 0) or self._tokens_asked(attempt.sent)
+
+    @abstractmethod
+    def _told(self, attempt: Attempt, usage: Usage) -> float | None:
+        """US dollars by the provider's count; None if the price is not known."""
+
+    @abstractmethod
+    def _dollars(self, attempt: Attempt, asked: int, said: int) -> float | None:
+        """US dollars of so many tokens; None if the price is not known."""
+
+    @abstractmethod
+    def _tokens(self, text: str) -> int:
+        """Count the tokens of a text, about."""
+
+    @abstractmethod
+    def _tokens_asked(self, sent: Mapping[str, Any]) -> int:
+        """Count the tokens of a request, about."""
+
+
+class PriceList(Prices):
+    """genai-prices, by provider and model.
 
     A gateway in front of a provider counts as the provider: only the model's name is known here.
     """
 
     def knows(self, model: str | None, provider: str | None, sent: Mapping[str, Any]) -> bool:  # noqa: ARG002
         """Return whether there is a price for a model."""
-        return self._price(model, provider, input_tokens=1) is not None
+        return _priced(model, provider, input_tokens=1) is not None
 
-    def rates(self, connection: Attempt) -> Rates | None:
-        """The price of an attempt that is under way; None if it is not known."""
-        asked = asked_tokens(connection.sent)
-        price = self._price(connection.model, connection.provider, input_tokens=asked, output_tokens=_MANY)
-        if price is None:
-            return None
-        return Rates(asked, float(price.input_price) / max(asked, 1), float(price.output_price) / _MANY)
+    def _told(self, attempt: Attempt, usage: Usage) -> float | None:
+        cached = zip(("cache_read_tokens", "cache_write_tokens"), attempt.reader.cached, strict=True)
+        counted = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        return self._of(attempt, **counted, **{name: count for name, count in cached if count})
 
-    def __call__(self, connection: Attempt) -> Cost:
-        """Return the cost of an attempt so far.
-
-        The provider's own count is taken when the answer has come to its end, cached input included; until then, and
-        for an answer that was left before, tokens are estimated.
-        """
-        reader = connection.reader
-        usage, is_told = reader.usage, reader.end is not None and reader.usage is not None
-        model = reader.model or connection.model
-        if usage is not None and is_told:
-            read, written = reader.cached
-            counted = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-            counted |= {name: n for name, n in (("cache_read_tokens", read), ("cache_write_tokens", written)) if n}
-        else:
-            asked = usage.input_tokens if usage is not None else 0
-            said = estimated_tokens(reader.written())
-            counted = {
-                "input_tokens": asked or asked_tokens(connection.sent),
-                "output_tokens": max(said, usage.output_tokens if usage is not None else 0),
-            }
-        price = self._price(model, connection.provider, **counted)
-        if price is None and model != connection.model:
-            price = self._price(connection.model, connection.provider, **counted)
-        return Cost(None if price is None else float(price.total_price), estimated=not is_told)
+    def _dollars(self, attempt: Attempt, asked: int, said: int) -> float | None:
+        return self._of(attempt, input_tokens=asked, output_tokens=said)
 
     @staticmethod
-    def _price(model: str | None, provider: str | None, **tokens: int) -> Any:
-        from genai_prices import Usage, calc_price
+    def _of(attempt: Attempt, **tokens: int) -> float | None:
+        """The price of the model that says it answers, else of the one that was asked."""
+        models = dict.fromkeys(model for model in (attempt.reader.model, attempt.model) if model)
+        prices = (_priced(model, attempt.provider, **tokens) for model in models)
+        return next((price for price in prices if price is not None), None)
 
-        if model is None or provider is None:
-            return None
-        try:
-            name = PRICE_NAMES.get(provider, provider)
-            return calc_price(Usage(**tokens), model.removeprefix("models/"), provider_id=name)
-        except (LookupError, ValueError):  # no such model or provider; counts that contradict each other
-            return None
+    def _tokens(self, text: str) -> int:
+        return estimated_tokens(text)
+
+    def _tokens_asked(self, sent: Mapping[str, Any]) -> int:
+        return asked_tokens(sent)
+
+
+def _priced(model: str | None, provider: str | None, **tokens: int) -> float | None:
+    from genai_prices import Usage as Counted
+    from genai_prices import calc_price
+
+    if model is None or provider is None:
+        return None
+    try:
+        name = PRICE_NAMES.get(provider, provider)
+        price = calc_price(Counted(**tokens), model.removeprefix("models/"), provider_id=name)
+    except (LookupError, ValueError):  # no such model or provider; counts that contradict each other
+        return None
+    return float(price.total_price)
 
 
 @functools.cache

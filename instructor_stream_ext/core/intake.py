@@ -184,7 +184,9 @@ class Intake:
 
     def note_tagged_reasoning(self) -> None:
         """Note when the model began to reason in its text, where nobody listens to that: with its first delta."""
-        if self.first_reasoning_at is None and self.attempt == 1 and opens_with_thought(self.buffer, self._tags):
+        if self.wants_reasoning or self.first_reasoning_at is not None or self.attempt > 1:
+            return
+        if opens_with_thought(self.buffer, self._tags):
             self.first_reasoning_at = self._first_delta_at
 
     @property

@@ -8,12 +8,13 @@ from typing import Any, Literal, cast, overload
 
 from instructor_stream_ext._instructor.facts import Mode, over_litellm
 from instructor_stream_ext._instructor.link import Link, LitellmLink
+from instructor_stream_ext._instructor.litellm_lookup import litellm_module
 from instructor_stream_ext.client.aio import AsyncStreamClient
 from instructor_stream_ext.client.sync import StreamClient
 from instructor_stream_ext.client.wrap import wrap
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.routing.credentials import check_credentials
-from instructor_stream_ext.routing.modes import litellm_module, mode_for, provider_of
+from instructor_stream_ext.routing.modes import mode_for, provider_of
 
 __all__ = ["ModelLink", "from_litellm", "split_arguments", "wrap_link"]
 
@@ -123,7 +124,7 @@ class ModelLink(LitellmLink):
         mode = self._given_mode or mode_for(model, **arguments).mode
         if mode not in self._by_mode:
             client = over_litellm(self._function, mode, is_async=self.is_async, **self._defaults)
-            self._by_mode[mode] = _InOtherMode(client)
+            self._by_mode[mode] = LitellmLink(client)
         return self._by_mode[mode]
 
     def _keep_the_key(self, model: str, kwargs: dict[str, Any]) -> None:
@@ -131,7 +132,3 @@ class ModelLink(LitellmLink):
         is_elsewhere = not (self._arguments.get("api_base") or self._arguments.get("base_url"))
         if is_elsewhere and provider_of(model, **kwargs)[1] != self._provider:
             kwargs.setdefault("api_key", None)
-
-
-class _InOtherMode(LitellmLink):
-    """The same model strings in another of instructor's modes."""

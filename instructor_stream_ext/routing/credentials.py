@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from instructor_stream_ext._instructor.litellm_lookup import litellm_module
 from instructor_stream_ext.core.errors import StreamMisuse
-from instructor_stream_ext.routing.modes import litellm_module, provider_of
+from instructor_stream_ext.routing.modes import provider_of
 
 __all__ = ["check_credentials"]
 

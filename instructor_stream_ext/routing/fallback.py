@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, overload
 from instructor_stream_ext._instructor.connection import InstructorConnection
 from instructor_stream_ext._instructor.facts import InstructorHooks, Mode, over_litellm
 from instructor_stream_ext._instructor.link import Link, LitellmLink
+from instructor_stream_ext._instructor.litellm_lookup import litellm_module
 from instructor_stream_ext._instructor.request import Request
 from instructor_stream_ext._instructor.source import InstructorSource
 from instructor_stream_ext.client.aio import AsyncStreamClient
@@ -30,7 +31,7 @@ from instructor_stream_ext.core.errors import (
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.routing.client import split_arguments, wrap_link
 from instructor_stream_ext.routing.credentials import check_credentials
-from instructor_stream_ext.routing.modes import litellm_module, mode_for
+from instructor_stream_ext.routing.modes import mode_for
 from instructor_stream_ext.routing.router import deployments_of, failed_deployment, made_router, router_arguments
 from instructor_stream_ext.session.protocols import Recovery
 
@@ -283,11 +284,10 @@ class RouteLink(LitellmLink):
 
     def check_price(self, kwargs: dict[str, Any]) -> None:
         """See that `max_cost` can be held for each deployment of the model that is asked first."""
-        meter, first = self.meter, self.stations[0]
-        for params in first.params.values():
+        for params in self.stations[0].params.values():
             asked = {**params, **kwargs}
             model = asked.get("base_model") or params["model"]
-            if meter is None or not meter.knows(model, None, asked):
+            if not self.meter.knows(model, None, asked):
                 raise StreamMisuse(f"max_cost cannot be held: litellm's price list has no {model!r}")
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from instructor_stream_ext._instructor.facts import Mode
-from instructor_stream_ext.core.errors import MissingExtra, StreamMisuse
+from instructor_stream_ext._instructor.litellm_lookup import litellm_module, looked_up
+from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.providers import LITELLM_MODES
 
-__all__ = ["MODES", "Choice", "litellm_module", "mode_for", "provider_of"]
+__all__ = ["MODES", "Choice", "mode_for", "provider_of"]
 
 
 class Choice(NamedTuple):
@@ -75,27 +76,12 @@ def provider_of(model: str, /, **arguments: Any) -> tuple[str, str]:
     litellm = litellm_module()
     if not isinstance(model, str) or not model.strip():  # type: ignore[redundant-expr]
         raise StreamMisuse(f"a model is text such as 'openai/gpt-4o-mini', not {model!r}")
-    asked = {name: arguments.get(name) for name in ("custom_llm_provider", "api_base", "api_key")}
     try:
-        name, provider, _, _ = litellm.get_llm_provider(model, **asked)
+        return looked_up(model, arguments)
     except litellm.BadRequestError as error:
         raise StreamMisuse(f"litellm does not know whose model {model!r} is: {_said(error)}") from error
-    return name, provider
 
 
 def _said(error: Exception) -> str:
     """litellm's reason, on one line."""
     return " ".join(str(error).split())
-
-
-def litellm_module() -> Any:
-    """litellm, which takes seconds to import.
-
-    Raises:
-        MissingExtra: It is not installed.
-    """
-    try:
-        import litellm
-    except ImportError as error:
-        raise MissingExtra("instructor_stream_ext.routing", "litellm") from error
-    return litellm

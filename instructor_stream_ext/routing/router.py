@@ -7,7 +7,7 @@ import importlib.metadata
 import inspect
 from typing import Any
 
-from instructor_stream_ext.routing.modes import litellm_module
+from instructor_stream_ext._instructor.litellm_lookup import litellm_module
 
 __all__ = ["deployments_of", "failed_deployment", "made_router", "router_arguments"]
 

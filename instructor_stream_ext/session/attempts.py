@@ -123,6 +123,7 @@ class Session(Gatekeeper):
             if rejected.for_good:
                 yield from self._tell_all(source.given_up(error, machine.attempt))
                 raise self._exhausted(error) from error
+            self._check_spent(error)
             yield from self._next_ticket(error)
         except StreamError as used_up:
             restarted = yield from self._taken_over(used_up)
@@ -175,9 +176,16 @@ class Session(Gatekeeper):
             return []
         yield from self._close()
         machine.annotate(error, machine.newest_partial())
+        self._check_spent(error)
         self._retries.renew()
         self._ticket = yield Call(self._retries.next)
         return self._restart(RestartReason.FALLBACK, error, from_model=recovery.from_model, to_model=recovery.to_model)
+
+    def _check_spent(self, error: Exception) -> None:
+        """Raise `LimitExceeded` if there is no money left for another attempt, while what has come is still there."""
+        most = self.machine.limits.max_cost
+        if most is not None and self._spent >= most:
+            raise LimitExceeded("max_cost", most) from error
 
     def _next_ticket(self, error: Exception) -> Steps[None]:
         """Take the next attempt, if the caller's rules have it so; else raise `RetriesExhausted`."""
@@ -231,9 +239,6 @@ class Session(Gatekeeper):
 
     def _connect(self) -> Steps[Connection]:
         machine, clock = self.machine, self.clock
-        most = machine.limits.max_cost
-        if most is not None and self._spent >= most:
-            raise LimitExceeded("max_cost", most)
         machine.bounds.waits(clock())
         try:
             bound = machine.bound()

@@ -216,7 +216,7 @@ class ItemTaker(Protocol):
 class Meter(Protocol):
     """Says what attempts cost."""
 
-    def __call__(self, connection: Any) -> Cost | None:
+    def __call__(self, attempt: Any, /) -> Cost | None:
         """Return the cost of an attempt so far; None where nobody knows."""
         ...
 
@@ -224,6 +224,6 @@ class Meter(Protocol):
         """Return whether a request to this model would have a price."""
         ...
 
-    def rates(self, connection: Any) -> Rates | None:
+    def rates(self, attempt: Any, /) -> Rates | None:
         """The price of an attempt that is under way; None if it is not known."""
         ...

@@ -82,7 +82,7 @@ class Teller:
             return None if self._meter is None else self._meter(connection)
         except Exception as error:  # also where the garbage collector has taken the answer before the stream
             log.debug("what the attempt has cost cannot be told", exc_info=error)
-            return None
+            return Cost(None)
 
     def _tell(self, events: Iterable[Event]) -> Steps[None]:
         """Call the hooks of each event and yield it to the consumer."""

@@ -56,11 +56,13 @@ class NotebookDisplay:
         # a copy of the context, by which the kernel knows the cell that a thread shows things for
         self._thread = threading.Thread(target=copy_context().run, args=(self._draw_on,), daemon=True)
 
-    def __enter__(self) -> None:
+    def start(self) -> None:
+        """Show the board from now on."""
         self._show(_page(self._board))
         self._thread.start()
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Show it for the last time."""
         self._closed.set()
         self._thread.join()
         self._show(_page(self._board))

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, assert_never, get_args, overload
 
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import SecretBytes, SecretStr
 from pydantic_core import to_jsonable_python
 
 from instructor_stream_ext.client.async_streams import AsyncItemStream, AsyncPartialStream, AsyncTextStream
@@ -36,6 +36,7 @@ from instructor_stream_ext.core.events import (
     StreamStats,
 )
 from instructor_stream_ext.core.markers import Streamed
+from instructor_stream_ext.core.members import members_of
 from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.sinks.notebook import NotebookDisplay, in_notebook
 
@@ -306,7 +307,7 @@ class _Board:
         if isinstance(value, Streamed):
             value = value.value
         state = self._states.get(path, FieldState.MISSING)
-        members = _members(value)
+        members = members_of(value)
         if members is None:
             yield _Row(depth, label or "value", _brief(value), state)
             return
@@ -325,11 +326,11 @@ class _Board:
         path, items = _rows_of(self.partial)
         if items is None:
             return None
-        columns = list(dict.fromkeys(name for item in items[-room:] for name, _ in _members(item) or ()))
+        columns = list(dict.fromkeys(name for item in items[-room:] for name, _ in members_of(item) or ()))
         table = Table(*["", *(escape(visible(str(name), lines=False)) for name in columns)], expand=False, box=None)
         for number in range(max(0, len(items) - room), len(items)):
             mark, style = _MARKS[self._states.get((*path, number), FieldState.MISSING)]
-            held = dict(_members(items[number]) or ())
+            held = dict(members_of(items[number]) or ())
             cells = [Text(_brief(held.get(name)), overflow="ellipsis", no_wrap=True) for name in columns]
             table.add_row(Text(mark, style), *cells)
         return table
@@ -345,35 +346,18 @@ def _bar(done: int, total: int) -> RenderableType:
     return grid
 
 
-def _members(value: Any) -> list[tuple[Any, Any]] | None:
-    """Return the members of a container, None if it is none."""
-    if isinstance(value, Streamed):
-        value = value.value
-    if isinstance(value, BaseModel):
-        if type(value).__pydantic_root_model__:
-            return _members(value.__dict__.get("root"))
-        return [*value.__dict__.items(), *(value.__pydantic_extra__ or {}).items()]
-    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        return [(name, getattr(value, name, None)) for name in value.__dataclass_fields__]
-    if isinstance(value, dict):
-        return list(value.items())
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return list(enumerate(value))
-    return None
-
-
 def _rows_of(value: Any) -> tuple[Path, list[Any] | None]:
     """The first list of objects, and where it is."""
     if isinstance(value, list):
         return (), value
-    for name, member in _members(value) or ():
-        if isinstance(member, list) and (not member or _members(member[0]) is not None):
+    for name, member in members_of(value) or ():
+        if isinstance(member, list) and (not member or members_of(member[0]) is not None):
             return (name,), member
     return (), None
 
 
 def _brief(value: Any) -> str:
-    members = _members(value)
+    members = members_of(value)
     if members is not None:
         return f"{len(members)} …" if members else ""
     if value is None:
@@ -388,7 +372,7 @@ def _as_json(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """Convert a value to JSON-ready data."""
-    members = _members(value)
+    members = members_of(value)
     if members is not None:
         if isinstance(value, (list, tuple, set, frozenset)):
             return [_plain(member) for _, member in members]
@@ -412,7 +396,7 @@ class _Screen:
 
     def __enter__(self) -> None:
         if self._page is not None:
-            self._page.__enter__()
+            self._page.start()
         elif self._moving.is_terminal and not self._moving.is_dumb_terminal:
             from rich.live import Live
 
@@ -428,7 +412,7 @@ class _Screen:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._page is not None:
-            self._page.__exit__()
+            self._page.stop()
         if self._live is not None:
             self._live.transient = kind is None  # what had come stays to be seen beside the error
             self._live.stop()

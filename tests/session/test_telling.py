@@ -111,6 +111,9 @@ def test_nobody_is_asked_again_once_the_money_is_spent() -> None:
     assert isinstance(ran.error, LimitExceeded)
     assert ran.error.limit == "max_cost"
     assert len(source.opened) == 2
+    assert ran.error.text == '{"name": "Ada", "age": "many"}'
+    assert ran.error.partial.name == "Ada"
+    assert ran.names.count("StreamRestarted") == 1
     assert session.cost is not None
     assert session.cost.dollars == 0.5
 
@@ -152,3 +155,10 @@ def test_a_price_list_that_fails_cannot_hold_a_bound() -> None:
     ran = run(session)
     assert isinstance(ran.error, StreamMisuse)
     assert isinstance(ran.error.__cause__, ValueError)
+
+
+def test_a_sum_with_a_part_that_cannot_be_told_is_unknown() -> None:
+    costs = iter([Cost(0.25)])
+    bad = FakeConnection(['{"name": "Ada", "age": "many"}'])
+    session, _ = session_of(bad, FakeConnection(ADA), meter=lambda _: next(costs))
+    assert run(session).seen[-1].stats.cost is None

@@ -236,6 +236,10 @@ def test_it_is_drawn_in_a_silence_as_well(display: Display) -> None:
                 drawn.set()
             yield Text(f"page {len(display.pages)}")
 
-    with notebook.NotebookDisplay(Board()):
+    opened = notebook.NotebookDisplay(Board())
+    opened.start()
+    try:
         assert drawn.wait(20)
+    finally:
+        opened.stop()
     assert len(display.pages) >= 3

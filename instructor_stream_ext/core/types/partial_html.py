@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel
 
+from instructor_stream_ext.core.members import members_of, unwrapped
 from instructor_stream_ext.core.text import visible
 
 __all__ = ["as_table"]
@@ -17,54 +18,47 @@ _AHEAD = '<span style="opacity: .5">…</span>'
 """Stands for what has not come yet."""
 
 
-def as_table(partial: Any) -> str:
+def as_table(value: Any) -> str:
     """Write a partial as HTML: a row for each field, and for a list of objects a table with a row for each."""
-    return _html(partial)
-
-
-class _Object(NamedTuple):
-    members: dict[str, Any]
-    arrived: Collection[str]
-
-
-def _html(value: Any) -> str:
-    if isinstance(value, BaseModel) and type(value).__pydantic_root_model__:
-        return _html(value.__dict__.get("root"))
-    found = _object(value)
-    if found is not None:
-        rows = (f"<tr><th{_LEFT}>{_text(name)}</th><td{_LEFT}>{_cell(found, name)}</td></tr>" for name in found.members)
-        return f"<table>{''.join(rows)}</table>"
+    value = unwrapped(value)
+    members = members_of(value)
+    if members is None:
+        return _text(value)
     if isinstance(value, list | tuple | set | frozenset):
-        return _list(list(value))
-    return _text(value)
+        return _list([unwrapped(member) for _, member in members])
+    cells = _cells(value)
+    rows = (f"<tr><th{_LEFT}>{_text(name)}</th><td{_LEFT}>{cells[name]}</td></tr>" for name in cells)
+    return f"<table>{''.join(rows)}</table>"
 
 
 def _list(values: list[Any]) -> str:
-    objects = [found for value in values if (found := _object(value)) is not None]
-    if not objects or len(objects) < len(values):
-        return f"<ol>{''.join(f'<li>{_html(value)}</li>' for value in values)}</ol>"
-    columns = dict.fromkeys(name for one in objects for name in one.members)
+    rows = [_cells(value) for value in values if _is_object(value)]
+    if not rows or len(rows) < len(values):
+        return f"<ol>{''.join(f'<li>{as_table(value)}</li>' for value in values)}</ol>"
+    columns = dict.fromkeys(name for row in rows for name in row)
     head = "".join(f"<th{_LEFT}>{_text(name)}</th>" for name in columns)
-    rows = ("".join(f"<td{_LEFT}>{_cell(one, name)}</td>" for name in columns) for one in objects)
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+    body = ("".join(f"<td{_LEFT}>{row.get(name, _AHEAD)}</td>" for name in columns) for row in rows)
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in body)}</table>"
 
 
-def _cell(one: _Object, name: str) -> str:
-    return _html(one.members[name]) if name in one.members and name in one.arrived else _AHEAD
+def _is_object(value: Any) -> bool:
+    return members_of(value) is not None and not isinstance(value, list | tuple | set | frozenset)
 
 
-def _object(value: Any) -> _Object | None:
-    """Return the members of an object and which of them have come; None if it is no object."""
+def _cells(value: Any) -> dict[str, str]:
+    """The members of an object as HTML, by name."""
+    ahead = _ahead(value)
+    members = members_of(value) or ()
+    return {str(name): _AHEAD if name in ahead else as_table(member) for name, member in members}
+
+
+def _ahead(value: Any) -> Collection[str]:
+    """The fields of a partial that have not come."""
     if isinstance(value, BaseModel):
-        members = {**value.__dict__, **(value.__pydantic_extra__ or {})}
-        fields = type(value).__pydantic_fields__
-        return _Object(members, {name for name in members if name not in fields or name in value.model_fields_set})
-    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        members = {name: getattr(value, name, None) for name in value.__dataclass_fields__}
-        return _Object(members, getattr(value, "__arrived__", members))
-    if isinstance(value, dict):
-        return _Object({str(key): member for key, member in value.items()}, [str(key) for key in value])
-    return None
+        return type(value).__pydantic_fields__.keys() - value.model_fields_set
+    if hasattr(value, "__arrived__"):
+        return [name for name in value.__dataclass_fields__ if name not in value.__arrived__]
+    return ()
 
 
 def _text(value: Any) -> str:

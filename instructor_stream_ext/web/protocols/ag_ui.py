@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 from instructor_stream_ext.core.events import (
     Event,
     ItemCompleted,
-    ReasoningReceived,
     StreamCancelled,
     StreamEnded,
     StreamRestarted,
@@ -17,15 +15,15 @@ from instructor_stream_ext.core.events import (
 from instructor_stream_ext.core.patches import patch
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import CANCELLED
-from instructor_stream_ext.web.protocols.framing import PING, SSE, ag_ui_thoughts, custom, run_error, sse
-from instructor_stream_ext.web.protocols.sse import restart_of, usage_of
+from instructor_stream_ext.web.protocols.framing import ThoughtfulStream, ag_ui_thoughts, custom, run_error, sse
+from instructor_stream_ext.web.protocols.sse import item_of, restart_of, usage_of
 
 __all__ = ["AGUI"]
 
 _NOTHING: Any = object()
 
 
-class AGUI:
+class AGUI(ThoughtfulStream):
     """`STATE_SNAPSHOT` with each partial.
 
     Reasoning is a message of its own, items and restarts are `CUSTOM` events, the usage is in `RUN_FINISHED`.
@@ -36,28 +34,18 @@ class AGUI:
         deltas: Send `STATE_DELTA` after the first snapshot, and a snapshot after each restart.
     """
 
-    content_type = SSE
-    headers: Mapping[str, str] = {}
-    numbered = False
-
     def __init__(self, *, thread_id: str = "", run_id: str = "", deltas: bool = False) -> None:
         self._ids = {"threadId": thread_id, "runId": run_id}
         self._deltas = deltas
         self._shown: Any = _NOTHING
         self._result: Any = None
         self._failed = False
-        self._thoughts = ag_ui_thoughts(lambda number: f"{self._ids['runId']}-reasoning-{number}")
+        super().__init__(ag_ui_thoughts(lambda number: f"{self._ids['runId']}-reasoning-{number}"))
 
     def start(self, *, run_id: str) -> bytes:
         """The run begins."""
         self._ids = {name: said or run_id for name, said in self._ids.items()}
         return sse({"type": "RUN_STARTED", **self._ids, "protocolVersion": "1.0"})
-
-    def encode(self, event: Event) -> bytes:
-        """One event, behind the end of reasoning if that was open."""
-        if isinstance(event, ReasoningReceived):
-            return self._thoughts.add(event.text)
-        return self._thoughts.close() + self._encode(event)
 
     def _encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
         match event:
@@ -67,7 +55,7 @@ class AGUI:
                 self._result = event.result
                 return self._state(event.result)
             case ItemCompleted():
-                return custom("item", {"path": list(event.path), "item": event.item})
+                return custom("item", item_of(event))
             case StreamRestarted():
                 self._shown = _NOTHING
                 return custom("restart", restart_of(event))
@@ -89,7 +77,3 @@ class AGUI:
             return sse({"type": "STATE_SNAPSHOT", "snapshot": data})
         delta = patch(before, data)
         return sse({"type": "STATE_DELTA", "delta": delta}) if delta else b""
-
-    def heartbeat(self) -> bytes:
-        """A comment."""
-        return PING

@@ -5,41 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from instructor_stream_ext.core.events import Event, ItemCompleted, ReasoningReceived, StreamCancelled, StreamEnded
+from instructor_stream_ext.core.events import Event, ItemCompleted, StreamCancelled, StreamEnded
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
-from instructor_stream_ext.web.protocols.framing import PING, SSE, Thoughts, sse
-from instructor_stream_ext.web.protocols.sse import usage_of
+from instructor_stream_ext.web.protocols.framing import ThoughtfulStream, Thoughts, sse
+from instructor_stream_ext.web.protocols.sse import item_of, usage_of
 
 __all__ = ["AISDKUI"]
 
 
-class AISDKUI:
+class AISDKUI(ThoughtfulStream):
     """`data-object` parts with one id, so that each takes the place of the one before.
 
     Reasoning is a part of the message, an item a transient `data-item` for `onData`, the usage the message's metadata.
     """
 
-    content_type = SSE
     headers: Mapping[str, str] = {"x-vercel-ai-ui-message-stream": "v1"}
-    numbered = False
 
     def __init__(self) -> None:
         self._failed = False
-        self._thoughts = Thoughts(
+        thoughts = Thoughts(
             lambda number: sse({"type": "reasoning-start", "id": f"r{number}"}),
             lambda number, text: sse({"type": "reasoning-delta", "id": f"r{number}", "delta": text}),
             lambda number: sse({"type": "reasoning-end", "id": f"r{number}"}),
         )
+        super().__init__(thoughts)
 
     def start(self, *, run_id: str) -> bytes:
         """The message begins."""
         return sse({"type": "start", "messageId": run_id})
-
-    def encode(self, event: Event) -> bytes:
-        """One event, behind the end of reasoning if that was open."""
-        if isinstance(event, ReasoningReceived):
-            return self._thoughts.add(event.text)
-        return self._thoughts.close() + self._encode(event)
 
     def _encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
         match event:
@@ -48,8 +41,7 @@ class AISDKUI:
             case Finished():
                 return self._object(event.result)
             case ItemCompleted():
-                item = {"path": list(event.path), "item": event.item}
-                return sse({"type": "data-item", "transient": True, "data": item})
+                return sse({"type": "data-item", "transient": True, "data": item_of(event)})
             case Failed():
                 self._failed = True
                 return sse({"type": "error", "errorText": event.problem["message"]})
@@ -74,7 +66,3 @@ class AISDKUI:
         if usage is not None:
             finish["messageMetadata"] = {"usage": usage}
         return sse(finish) + done
-
-    def heartbeat(self) -> bytes:
-        """A comment."""
-        return PING

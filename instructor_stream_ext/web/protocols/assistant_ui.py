@@ -9,7 +9,6 @@ from typing import Any
 from instructor_stream_ext.core.events import (
     Event,
     ItemCompleted,
-    ReasoningReceived,
     StreamCancelled,
     StreamEnded,
     StreamRestarted,
@@ -17,41 +16,33 @@ from instructor_stream_ext.core.events import (
 from instructor_stream_ext.core.patches import Place, changes
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import CANCELLED
-from instructor_stream_ext.web.protocols.framing import PING, SSE, Thoughts, sse
+from instructor_stream_ext.web.protocols.framing import ThoughtfulStream, Thoughts, sse
+from instructor_stream_ext.web.protocols.sse import item_of
 
 __all__ = ["AssistantUI"]
 
 _NOTHING: Any = object()
 
 
-class AssistantUI:
+class AssistantUI(ThoughtfulStream):
     """`update-state` with `set` and `append-text`; `[DONE]` is always the last.
 
     Reasoning is a part of the message, items are its `data`, the usage is in `message-finish`.
     """
 
-    content_type = SSE
-    headers: Mapping[str, str] = {}
-    numbered = False
-
     def __init__(self) -> None:
         self._shown: Any = _NOTHING
         self._failed = False
-        self._thoughts = Thoughts(
+        thoughts = Thoughts(
             lambda _: sse({"type": "part-start", "path": [], "part": {"type": "reasoning"}}),
             lambda number, text: sse({"type": "text-delta", "path": [number - 1], "textDelta": text}),
             lambda number: sse({"type": "part-finish", "path": [number - 1]}),
         )
+        super().__init__(thoughts)
 
     def start(self, *, run_id: str) -> bytes:  # noqa: ARG002
         """Nothing."""
         return b""
-
-    def encode(self, event: Event) -> bytes:
-        """One event, behind the end of reasoning if that was open."""
-        if isinstance(event, ReasoningReceived):
-            return self._thoughts.add(event.text)
-        return self._thoughts.close() + self._encode(event)
 
     def _encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
         match event:
@@ -60,8 +51,7 @@ class AssistantUI:
             case Finished():
                 return self._state(event.result)
             case ItemCompleted():
-                item = {"path": list(event.path), "item": event.item}
-                return sse({"type": "data", "path": [], "data": [{"type": "item", **item}]})
+                return sse({"type": "data", "path": [], "data": [{"type": "item", **item_of(event)}]})
             case StreamRestarted():
                 self._shown = _NOTHING
                 return b""
@@ -101,10 +91,6 @@ class AssistantUI:
             else:
                 made.append(_set(change.place, change.value))
         return made
-
-    def heartbeat(self) -> bytes:
-        """A comment."""
-        return PING
 
 
 def _error(problem: Mapping[str, Any]) -> bytes:

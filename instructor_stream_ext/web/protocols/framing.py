@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic_core import to_json
 
-__all__ = ["PING", "SSE", "Thoughts", "ag_ui_thoughts", "custom", "one_line", "run_error", "sse"]
+from instructor_stream_ext.core.events import Event, ReasoningReceived
 
-SSE = "text/event-stream"
-PING = b": ping\n\n"
-"""A comment, which clients skip."""
+__all__ = [
+    "EventStream",
+    "ThoughtfulStream",
+    "Thoughts",
+    "ag_ui_thoughts",
+    "custom",
+    "one_line",
+    "run_error",
+    "sse",
+]
 
 _UNSAFE_ASCII = {b"\x7f": b"\\u007f", b"</": b"<\\/"}
 _UNSAFE = {"\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029", "\x85".encode(): b"\\u0085", **_UNSAFE_ASCII}
@@ -75,6 +83,40 @@ class Thoughts:
             return b""
         self._is_open = False
         return self._closed(self._number)
+
+
+class EventStream:
+    """The part that all encoders of server-sent events share."""
+
+    content_type = "text/event-stream"
+    headers: Mapping[str, str] = {}
+    numbered = False
+    """Whether each event has its `id:`, so that a client can go on where it stopped."""
+
+    def heartbeat(self) -> bytes:
+        """A comment, which clients skip."""
+        return b": ping\n\n"
+
+
+class ThoughtfulStream(EventStream, ABC):
+    """Event streams in which reasoning is a part of its own, which is closed before anything else comes.
+
+    Args:
+        thoughts: Makes its bytes.
+    """
+
+    def __init__(self, thoughts: Thoughts) -> None:
+        self._thoughts = thoughts
+
+    def encode(self, event: Event) -> bytes:
+        """One event, behind the end of reasoning if that was open."""
+        if isinstance(event, ReasoningReceived):
+            return self._thoughts.add(event.text)
+        return self._thoughts.close() + self._encode(event)
+
+    @abstractmethod
+    def _encode(self, event: Event) -> bytes:
+        """One event that is no reasoning."""
 
 
 def ag_ui_thoughts(message_id: Callable[[int], str]) -> Thoughts:

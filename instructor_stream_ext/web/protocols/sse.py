@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from instructor_stream_ext.core.events import (
@@ -15,18 +14,15 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import CANCELLED
-from instructor_stream_ext.web.protocols.framing import PING, SSE, sse
+from instructor_stream_ext.web.protocols.framing import EventStream, sse
 
 __all__ = ["ServerSentEvents"]
 
 
-class ServerSentEvents:
+class ServerSentEvents(EventStream):
     """`event: partial`, `final`, `item`, `reasoning`, `restart` and `error`, each with one `data:` line of JSON."""
 
-    content_type = SSE
-    headers: Mapping[str, str] = {}
     numbered = True
-    """Each event has its `id:`, so that a client can go on where it stopped."""
 
     def start(self, *, run_id: str) -> bytes:  # noqa: ARG002
         """Nothing: the first event is the first partial."""
@@ -40,7 +36,7 @@ class ServerSentEvents:
             case Finished():
                 return sse(event.result, "final")
             case ItemCompleted():
-                return sse({"path": list(event.path), "item": event.item}, "item")
+                return sse(item_of(event), "item")
             case ReasoningReceived():
                 return sse(event.text, "reasoning")
             case StreamRestarted():
@@ -52,9 +48,10 @@ class ServerSentEvents:
             case _:
                 return b""
 
-    def heartbeat(self) -> bytes:
-        """A comment."""
-        return PING
+
+def item_of(event: ItemCompleted) -> dict[str, Any]:
+    """Describe an item."""
+    return {"path": list(event.path), "item": event.item}
 
 
 def restart_of(event: StreamRestarted) -> dict[str, Any]:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from instructor_stream_ext.core.events import (
     Event,
     ItemCompleted,
-    ReasoningReceived,
     StreamCancelled,
     StreamEnded,
     StreamRestarted,
 )
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import CANCELLED
-from instructor_stream_ext.web.protocols.framing import PING, SSE, ag_ui_thoughts, custom, run_error, sse
-from instructor_stream_ext.web.protocols.sse import usage_of
+from instructor_stream_ext.web.protocols.framing import ThoughtfulStream, ag_ui_thoughts, custom, run_error, sse
+from instructor_stream_ext.web.protocols.sse import item_of, usage_of
 
 __all__ = ["TanStack"]
 
 
-class TanStack:
+class TanStack(ThoughtfulStream):
     """`TEXT_MESSAGE_CONTENT` with what is new of the text; a restart begins another message.
 
     Reasoning is the message's thinking, items are `CUSTOM` events, the usage is in `RUN_FINISHED`.
     """
 
-    content_type = SSE
-    headers: Mapping[str, str] = {}
     numbered = True
 
     def __init__(self) -> None:
@@ -35,7 +30,7 @@ class TanStack:
         self._attempt = 1
         self._sent = ""
         self._failed = False
-        self._thoughts = ag_ui_thoughts(lambda number: f"{self._run}-reasoning-{number}")
+        super().__init__(ag_ui_thoughts(lambda number: f"{self._run}-reasoning-{number}"))
 
     @property
     def _message(self) -> str:
@@ -50,12 +45,6 @@ class TanStack:
         self._sent = ""
         return custom("structured-output.start", {"messageId": self._message})
 
-    def encode(self, event: Event) -> bytes:
-        """One event, behind the end of reasoning if that was open."""
-        if isinstance(event, ReasoningReceived):
-            return self._thoughts.add(event.text)
-        return self._thoughts.close() + self._encode(event)
-
     def _encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
         match event:
             case Shown():
@@ -64,7 +53,7 @@ class TanStack:
                 value = {"messageId": self._message, "object": event.result, "raw": event.json_text}
                 return self._grown(event.json_text) + custom("structured-output.complete", value)
             case ItemCompleted():
-                return custom("item", {"path": list(event.path), "item": event.item})
+                return custom("item", item_of(event))
             case StreamRestarted():
                 self._attempt += 1
                 return self._begin()
@@ -92,7 +81,3 @@ class TanStack:
         """The text is another although nobody said so: a client that came late has missed the restart."""
         self._attempt += 1
         return self._begin()
-
-    def heartbeat(self) -> bytes:
-        """A comment."""
-        return PING
