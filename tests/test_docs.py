@@ -36,7 +36,7 @@ PAPERS = [*PAGES, *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG"
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMENTS = re.compile(r"(?:<!--(?:(?!-->).)*-->\s*)+\Z", re.DOTALL)
-_ORDER = re.compile(r"<!-- (answer|cut|not run): (.*?) -->", re.DOTALL)
+_ORDER = re.compile(r"<!-- (answer|cut|limit|not run): (.*?) -->", re.DOTALL)
 _TEST = re.compile(r"`((?:tests/)?[\w/]+\.py)::(\w+)`")
 _LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
 
@@ -97,7 +97,7 @@ def test_the_code_runs(page: Path, providers: ScriptedServer, monkeypatch: pytes
         if not block.is_run:
             continue
         for kind, text in block.orders:
-            providers.add(reply(text) if kind == "answer" else reply(text, arrange=_cut_short))
+            providers.add(reply(text, arrange=_cut_short if kind == "cut" else sends, cut=kind == "limit"))
         exec(code, program.__dict__)
         assert not providers.scripts_left, f"{page.name}:{block.line} did not ask for its answers"
     program.__dict__.clear()

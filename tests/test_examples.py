@@ -28,6 +28,7 @@ SHOWN = {
     "retries": r"1 guest='Ada' nights=0.*attempt 2, because of .*greater than or equal to 1.*attempt 3, because of a "
     r"booking needs a room.*3 attempts, Usage\(input_tokens=60",
     "repair": r"Caldo verde \['Boil the potatoes', 'Slice the kale'\]\nrepaired: True in 1 attempt",
+    "continuation": r"2 One night.*3 She answers its lamp until the morning\.\n1 continuation, 1 attempt, Usage\(",
     "errors": r"OutputTruncated: kept \['The sea withdr'\].*OutputFiltered: kept.*StreamInterrupted: kept.*NoOutput: "
     r".*RetriesExhausted: no valid answer",
     "migration_from_instructor": r"before.*the last: Meeting\(topic='Harbour', notes=\['Dredging beg'\]\).*after.*"

@@ -95,7 +95,7 @@ async def test_items_are_here_before_the_server_sends_more(server: ScriptedServe
 
 
 @both_sides
-@sources("openai-json", "openai-responses", "anthropic-json", "genai-json", "litellm-tools")
+@sources("openai-json", "openai-responses", "anthropic-json", "anthropic-schema", "genai-json", "litellm-tools")
 async def test_text_is_here_before_the_server_sends_more(server: ScriptedServer, source: Source, side: str) -> None:
     gate = Signal()
     server.add(reply("Once upon a time", 4, arrange=held_after(b"Once", gate)))

@@ -96,6 +96,10 @@ class Link:
         """The class to give instructor in place of `wire`, with the same schema."""
         return wire
 
+    def said(self, messages: Any) -> Any:
+        """The conversation, in the words that instructor takes for this provider."""
+        return messages
+
     # ------------------------------------------------------------------ the functions that send
 
     @functools.cached_property
@@ -154,12 +158,16 @@ class Link:
             function = hastened(function, client.timeout)
         return function
 
-    def _patched(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return patch_v2(function, self.provider, self.mode, self._default_model)
+    def _patched(self, function: Callable[..., Any], mode: Mode | None = None) -> Callable[..., Any]:
+        return patch_v2(function, self.provider, mode or self.mode, self._default_model)
 
     def functions(self, *, hurried: bool) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
         """`create_fn` and the SDK's function, for a request that may take its time or one that may not."""
         return self._impatient if hurried else (self.create_fn, self.function)
+
+    def text_function(self, *, hurried: bool) -> Callable[..., Any]:
+        """As `create_fn`, for a request for plain text."""
+        return self.functions(hurried=hurried)[0]
 
 
 class LitellmLink(Link):
@@ -216,8 +224,21 @@ class _BedrockLink(Link):
         return self._patched(astream if self.is_async else stream)
 
 
+class _AnthropicLink(Link):
+    """Anthropic, where instructor refuses plain text in one mode."""
+
+    def text_function(self, *, hurried: bool) -> Callable[..., Any]:
+        create_fn, function = self.functions(hurried=hurried)
+        refuses = self.mode is Mode.JSON_SCHEMA and function is not None
+        return self._patched(function, Mode.TOOLS) if refuses else create_fn  # type: ignore[arg-type]
+
+
 class _GenAILink(Link):
     """google-genai, which sends a request when its stream is first read."""
+
+    def said(self, messages: Any) -> Any:
+        """The conversation with Google's name for the assistant, the only one that instructor knows here."""
+        return None if messages is None else [_googles(message) for message in messages]
 
     def _hurried(self) -> Callable[..., Any] | None:
         if not hasattr(getattr(self.client.client, "models", None), "_api_client"):
@@ -239,7 +260,17 @@ class _XAILink(Link):
         return _with_text_seam(wire)
 
 
-_LINKS = {Provider.BEDROCK: _BedrockLink, Provider.GENAI: _GenAILink, Provider.XAI: _XAILink}
+def _googles(message: Any) -> Any:
+    is_answer = isinstance(message, dict) and message.get("role") == "assistant"
+    return {**message, "role": "model"} if is_answer else message
+
+
+_LINKS = {
+    Provider.ANTHROPIC: _AnthropicLink,
+    Provider.BEDROCK: _BedrockLink,
+    Provider.GENAI: _GenAILink,
+    Provider.XAI: _XAILink,
+}
 
 
 def link_to(client: object) -> Link:

@@ -43,12 +43,14 @@ class Next:
     Attributes:
         arguments: What the SDK's function is called with, as instructor's re-ask handler made them; None for a request
             that instructor has to prepare.
-        reminders: Messages behind the conversation, for an SDK that instructor has no function of.
+        turns: Messages behind the conversation, which say in words what `arguments` has in the provider's own way.
+        rest: Messages behind those, which ask for the rest of an answer that was cut off, as plain text.
         usage_left_out: Whether to try without `stream_options`, which a server seems not to know.
     """
 
     arguments: dict[str, Any] | None = None
-    reminders: tuple[Any, ...] = ()
+    turns: tuple[Any, ...] = ()
+    rest: tuple[Any, ...] = ()
     usage_left_out: bool = False
 
 

@@ -33,6 +33,7 @@ from instructor_stream_ext._instructor.listening import Listening, copied, total
 from instructor_stream_ext._instructor.refusals import cause_of, is_opaque, names_usage
 from instructor_stream_ext._instructor.request import Caught, Live, Next, Request
 from instructor_stream_ext.core.errors import ClientNotSupported
+from instructor_stream_ext.core.seam import request_for_rest
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.protocols import Recovery
 
@@ -116,8 +117,9 @@ class InstructorSource(Listening):
     def _api_error(self, error: Exception) -> Exception:
         """The SDK's own exception, noted as one that came from the API."""
         cause = cause_of(error)
-        # a re-ask goes to the SDK's function itself; before that instructor wraps whatever that function raises
-        self._raised = cause if cause is not error or self._next.arguments or self._request.wire is None else None
+        # instructor wraps what the SDK's function raises, but not where it is called for text or by a re-ask
+        below = self._next.arguments or self._next.rest or self._request.wire is None
+        self._raised = cause if cause is not error or below else None
         return cause
 
     def came_from_api(self, error: Exception) -> bool:
@@ -198,18 +200,19 @@ class InstructorSource(Listening):
         link, request = self._link, self._request
         create_fn, function = link.functions(hurried=hurried)
         options = {"stream_options": {"include_usage": True}} if self._wants_usage else {}
-        if self._next.arguments is not None and function is not None:
-            kwargs = dict(self._next.arguments)
+        arguments = self._next.arguments
+        if arguments is not None and function is not None:
+            kwargs = dict(arguments)
             if (link.usage_refused or self._next.usage_left_out) and "stream_options" not in request.kwargs:
                 kwargs.pop("stream_options", None)
             self._opening_hooks().emit_completion_arguments(**kwargs)
             return functools.partial(function, **kwargs)
         kwargs = {**options, **request.kwargs}
-        if request.wire is None:
+        if request.wire is None or self._next.rest:
             return functools.partial(
-                create_fn,
+                link.text_function(hurried=hurried),
                 None,
-                messages=request.messages,
+                messages=self._conversation,
                 stream=True,
                 max_retries=0,
                 hooks=self._opening_hooks(),
@@ -218,7 +221,7 @@ class InstructorSource(Listening):
         return functools.partial(
             create_fn,
             response_model=link.sent_class(request.wire),
-            messages=[*request.messages, *self._next.reminders] if self._next.reminders else request.messages,
+            messages=self._conversation,
             max_retries=0,
             context=request.context,
             strict=request.strict,
@@ -227,11 +230,18 @@ class InstructorSource(Listening):
             **kwargs,
         )
 
+    @property
+    def _conversation(self) -> Any:
+        """The messages of a request that instructor prepares."""
+        following = [*self._next.turns, *self._next.rest]
+        messages = self._request.messages
+        return self._link.said([*messages, *following] if following else messages)
+
     def _connected(self, answer: Any) -> InstructorConnection:
-        is_text = self._request.wire is None
+        is_text = self._request.wire is None or bool(self._next.rest)
         self._link.usage_refused = self._link.usage_refused or self._next.usage_left_out
         if self._sent is None:
-            self._sent = {**self._request.kwargs, "messages": self._request.messages}
+            self._sent = {**self._request.kwargs, "messages": self._conversation}
         if not (is_text or self._next.arguments or isinstance(answer, Live)):
             raise ClientNotSupported(
                 f"{self._link.provider.value} in mode {self._link.mode.name} gave no stream but {type(answer).__name__}"
@@ -250,10 +260,10 @@ class InstructorSource(Listening):
         """Make the next request from the failed one, with the model's own bad answer in it."""
         last = self.failed_attempts[-1].completion
         self._check_budget(last)
-        if self._link.function is None:
-            told = f"That answer is not valid:\n{error}\nAnswer again and mend these errors."
-            turn = ({"role": "assistant", "content": text}, {"role": "user", "content": told})
-            self._next = replace(self._next, reminders=(*self._next.reminders, *turn))
+        told = f"That answer is not valid:\n{error}\nAnswer again and mend these errors."
+        turns = (*self._next.turns, *_turn(text, told))
+        if self._link.function is None or self._next.rest:
+            self._next = replace(self._next, arguments=None, turns=turns, rest=())
             return
         kwargs = dict(self.create_kwargs)
         for key in ("messages", "contents", "chat_history"):
@@ -261,7 +271,14 @@ class InstructorSource(Listening):
                 kwargs[key] = list(kwargs[key])
         arguments = self._link.handlers.reask_handler(kwargs=kwargs, response=last, exception=error)
         self._sent = arguments
-        self._next = replace(self._next, arguments=arguments)
+        self._next = replace(self._next, arguments=arguments, turns=turns)
+
+    def go_on(self, text: str) -> None:
+        """Make the next request one for the rest of an answer that was cut off: as plain text, in any mode."""
+        wire = self._request.wire
+        schema = None if wire is None else wire.model_json_schema()
+        self._next = replace(self._next, arguments=None, rest=_turn(text, request_for_rest(text, schema)))
+        self._sent = None
 
     def recover(self, error: Exception) -> Recovery | None:  # noqa: ARG002
         """One model alone has nobody to fall back on."""
@@ -296,3 +313,8 @@ class InstructorSource(Listening):
             )
         if used >= budget:
             raise TokenBudgetExceeded(f"the token budget of {budget} is used up: {used} tokens so far", **details)
+
+
+def _turn(answer: str, said: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The model's answer and what it is told about it, as messages."""
+    return {"role": "assistant", "content": answer}, {"role": "user", "content": said}

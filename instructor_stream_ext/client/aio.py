@@ -45,7 +45,7 @@ class AsyncStreamClient(Client):
             context: For validators and templating.
             strict: As in pydantic.
             options: For this call: `debounce`, `on_...`, `hooks`, `timeouts`, `limits`, `stop_when`, `final_checks`,
-                `token_budget`; all others go to the provider's SDK.
+                `repair`, `on_truncated`, `max_continuations`, `token_budget`; all others go to the provider's SDK.
 
         Raises:
             StreamMisuse: The response model or a hook cannot work; nothing has been sent.

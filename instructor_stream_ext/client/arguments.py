@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict
 from instructor_stream_ext.core.document.reasoning import ReasoningTags
 from instructor_stream_ext.core.events import T
 from instructor_stream_ext.core.gate import OnBadItem
-from instructor_stream_ext.core.options import Limits, Repair, Timeouts
+from instructor_stream_ext.core.options import Limits, OnTruncated, Repair, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument
 from instructor_stream_ext.session.hooks import HookArguments, Hooks
 
@@ -157,6 +157,8 @@ class _StreamArguments(HookArguments[T], Generic[T], total=False):
     limits: Limits | None
     reasoning_tags: ReasoningTags | None
     repair: Repair | None
+    on_truncated: OnTruncated
+    max_continuations: int
     stop_when: Callable[[T], object] | None
     final_checks: Callable[[T], object] | Iterable[Callable[[T], object]] | None
 
@@ -184,6 +186,8 @@ class WrapArguments(HookArguments[Any], total=False):
     usage: bool
     reasoning_tags: ReasoningTags | None
     repair: Repair | None
+    on_truncated: OnTruncated
+    max_continuations: int
     clock: Callable[[], float] | None
     log_transitions: bool | TransitionLog
 

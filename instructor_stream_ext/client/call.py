@@ -27,6 +27,7 @@ from instructor_stream_ext.client.checks import (
     budget_from,
     check_repair,
     checks_from,
+    continuations_from,
     refuse_unknown,
     split_hooks,
     stream_kind,
@@ -39,7 +40,7 @@ from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.gate import ItemGate, ModelGate, OnBadItem, TextGate
 from instructor_stream_ext.core.machine import StreamMachine
-from instructor_stream_ext.core.options import Limits, Repair, Timeouts
+from instructor_stream_ext.core.options import Limits, OnTruncated, Repair, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, check_policy, counts_transitions, policy_from
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.hooks import Dispatch, Handler, HookErrors, Hooks, Sink
@@ -70,6 +71,8 @@ class Settings:
     log_transitions: Sink | None = None
     reasoning_tags: ReasoningTags | None = None
     repair: Repair | None = None
+    on_truncated: OnTruncated = "raise"
+    max_continuations: int = 3
 
 
 class CallMaker:
@@ -83,6 +86,7 @@ class CallMaker:
         self._hook_errors = HookErrors(settings.hook_errors)
         self._log = Hooks() if settings.log_transitions is None else Hooks(on_event=settings.log_transitions)
         check_repair(settings.repair, is_async=link.is_async)
+        continuations_from(settings.on_truncated, settings.max_continuations)
         if not link.is_async:
             hooks.refuse_coroutines()
             refuse_coroutines(instructor_hooks)
@@ -113,6 +117,11 @@ class CallMaker:
         link.check_streams()
         max_retries = kwargs.pop("max_retries", 3)
         context, strict = kwargs.pop("context", None), kwargs.pop("strict", True)
+        continuations = continuations_from(
+            kwargs.pop("on_truncated", settings.on_truncated),
+            kwargs.pop("max_continuations", settings.max_continuations),
+            messages,
+        )
         hooks, instructor_hooks = self._call_hooks(kwargs)
         policy = policy_from(kwargs.pop("debounce", settings.debounce))
         check_policy(policy)
@@ -171,6 +180,7 @@ class CallMaker:
             items=items,
             repair=None if shape is None else repair,
             meter=link.meter,
+            max_continuations=continuations,
         )
         return Session(parts)
 
@@ -240,7 +250,7 @@ class CallMaker:
         settings = self.settings
         if self.link.always_streams or self.hooks or self._log or isinstance(kwargs.get("hooks"), Hooks):
             return True
-        if (settings.timeouts, settings.limits, settings.repair) != (None, None, None):
+        if (settings.timeouts, settings.limits, settings.repair, settings.on_truncated) != (None, None, None, "raise"):
             return True  # instructor's own create knows none of these
         return any(kwargs.get(name) is not None for name in OF_STREAMS)
 

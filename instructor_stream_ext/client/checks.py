@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from instructor_stream_ext._instructor.facts import InstructorHooks, PartialBase
 from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.core.options import OnTruncated
 from instructor_stream_ext.core.policies import policy_from
 from instructor_stream_ext.session.hooks import HOOK_NAMES, Handler, Hooks, refuse_coroutine
 
@@ -20,6 +21,7 @@ __all__ = [
     "budget_from",
     "check_repair",
     "checks_from",
+    "continuations_from",
     "model_of",
     "refuse_unknown",
     "split_hooks",
@@ -30,8 +32,8 @@ __all__ = [
 T = TypeVar("T")
 
 ON = frozenset(f"on_{name}" for name in HOOK_NAMES)
-OF_STREAMS = (*sorted(ON), "final_checks", "repair", "stop_when", "timeouts", "limits")
-QUIET_OPTIONS = ("debounce", "reasoning_tags")
+OF_STREAMS = (*sorted(ON), "final_checks", "repair", "stop_when", "timeouts", "limits", "on_truncated")
+QUIET_OPTIONS = ("debounce", "reasoning_tags", "max_continuations")
 """Options of streams for which alone `create` does not stream underneath."""
 
 
@@ -64,7 +66,7 @@ def as_messages(messages: Any, kwargs: dict[str, Any]) -> Any:
 
 def without_ours(kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments that are instructor's or the SDK's."""
-    refuse_unknown({name: value for name, value in kwargs.items() if name not in ON})
+    refuse_unknown({name: value for name, value in kwargs.items() if name not in OF_STREAMS})
     policy_from(kwargs.get("debounce"))
     return {name: value for name, value in kwargs.items() if name not in OF_STREAMS and name not in QUIET_OPTIONS}
 
@@ -95,6 +97,28 @@ def check_repair(repair: Any, *, is_async: bool) -> None:
         raise StreamMisuse(f"repair must be a callable of a text and an error, not {repair!r}")
     if not is_async:
         refuse_coroutine("repair", repair)
+
+
+def continuations_from(on_truncated: Any, most: Any, messages: Any = ()) -> int:
+    """How often the model may be asked for the rest of an answer that met its token limit.
+
+    Args:
+        on_truncated: Of the call.
+        most: Its `max_continuations`.
+        messages: Its conversation, None where the call has it in the provider's own words.
+
+    Raises:
+        StreamMisuse: One of them cannot be, or nobody can say what the model was asked.
+    """
+    if on_truncated not in get_args(OnTruncated):
+        raise StreamMisuse(f"on_truncated must be one of {', '.join(get_args(OnTruncated))}, not {on_truncated!r}")
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise StreamMisuse(f"max_continuations={most!r}: must be a number, at least 1")
+    if on_truncated == "raise":
+        return 0
+    if messages is None:
+        raise StreamMisuse("on_truncated='continue' needs the conversation as messages=, so that it can go on")
+    return most
 
 
 def budget_from(token_budget: Any) -> int | None:

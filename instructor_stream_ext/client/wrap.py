@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from instructor_stream_ext.core.document.reasoning import ReasoningTags, tags_from
-from instructor_stream_ext.core.options import Limits, Repair, Timeouts
+from instructor_stream_ext.core.options import Limits, OnTruncated, Repair, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, policy_from
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def wrap(  # type: ignore[overload-overlap]  # instructor's AsyncInstructor is a
     log_transitions: bool | TransitionLog = False,
     reasoning_tags: ReasoningTags | None = None,
     repair: Repair | None = None,
+    on_truncated: OnTruncated = "raise",
+    max_continuations: int = 3,
     **on_hooks: Unpack[HookArguments[Any]],
 ) -> AsyncStreamClient: ...
 
@@ -53,6 +55,8 @@ def wrap(
     log_transitions: bool | TransitionLog = False,
     reasoning_tags: ReasoningTags | None = None,
     repair: Repair | None = None,
+    on_truncated: OnTruncated = "raise",
+    max_continuations: int = 3,
     **on_hooks: Unpack[HookArguments[Any]],
 ) -> StreamClient: ...
 
@@ -70,6 +74,8 @@ def wrap(
     log_transitions: bool | TransitionLog = False,
     reasoning_tags: ReasoningTags | None = None,
     repair: Repair | None = None,
+    on_truncated: OnTruncated = "raise",
+    max_continuations: int = 3,
     **on_hooks: Unpack[HookArguments[Any]],
 ) -> StreamClient | AsyncStreamClient:
     """Give an instructor client streams that stream, and that are never wrong in silence.
@@ -91,6 +97,9 @@ def wrap(
             tags, as in `["</plan>"]`, or pairs, as in `[("<plan>", "</plan>")]`. What stands before one is no answer.
         repair: Called with an answer that is no JSON and the error that says why; gives the JSON it should be, or None.
             Tried once for each attempt, before the model is asked again, and not for an answer that was cut off.
+        on_truncated: What an answer does that met its token limit: "raise" ends it with `OutputTruncated`, "continue"
+            shows the model its own text and asks for the rest, which is joined to it.
+        max_continuations: How often that may happen in one attempt.
         on_hooks: Callbacks by name, such as `on_partial=show`.
 
     Returns:
@@ -115,6 +124,8 @@ def wrap(
     settings = Settings(
         reasoning_tags=None if reasoning_tags is None else tuple(reasoning_tags),
         repair=repair,
+        on_truncated=on_truncated,
+        max_continuations=max_continuations,
         debounce=debounce,
         hook_errors=hook_errors,
         timeouts=timeouts,

@@ -153,6 +153,7 @@ class StreamStats:
     does `cost` count US dollars, None where a price is unknown. `model` and `provider` are those last asked, also where
     the request was refused. `from_cache` says that the answer was in instructor's cache, so that nothing was sent and
     `attempts` is 0. `repaired` says that the answer was no JSON and `repair=` made it some.
+    `continuations` counts how often the model was asked for the rest of an answer that met its token limit.
     """
 
     first_delta_at: float | None = None
@@ -173,6 +174,7 @@ class StreamStats:
     cost_estimated: bool = False
     from_cache: bool = False
     repaired: bool = False
+    continuations: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

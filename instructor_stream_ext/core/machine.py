@@ -47,6 +47,7 @@ from instructor_stream_ext.core.events import (
 from instructor_stream_ext.core.intake import Intake
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.policies import EmissionPolicy
+from instructor_stream_ext.core.seam import Seam
 
 __all__ = ["State", "StreamMachine"]
 
@@ -107,6 +108,7 @@ class StreamMachine(Intake):
         self.from_cache = False
         self._ended_at: float | None = None
         self._earlier_chars = 0
+        self.continuations = 0
         super().__init__(
             parser=parser,
             policy=policy,
@@ -152,6 +154,7 @@ class StreamMachine(Intake):
             cost_estimated=self.cost is not None and self.cost.estimated,
             from_cache=self.from_cache,
             repaired=self.repaired,
+            continuations=self.continuations,
         )
 
     @property
@@ -344,6 +347,13 @@ class StreamMachine(Intake):
                 to_model=to_model,
             )
         ]
+
+    def go_on(self) -> Seam:
+        """The answer met its token limit and the model is asked for its rest, which comes through this seam."""
+        self.continuations += 1
+        self._earlier_usage = self.usage
+        self.bounds.renew()
+        return self.seam()
 
     def recall(self, document: str) -> None:
         """The answer was in a cache: nothing is asked, and the document is there at once."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-__all__ = ["Limits", "Repair", "Timeouts"]
+__all__ = ["Limits", "OnTruncated", "Repair", "Timeouts"]
 
 Repair: TypeAlias = Callable[..., Any]
 """From an answer that is no JSON, and the error that says why, to the JSON that it should be; None to give up.
 
 Called with both by place. Objects, which some repairers give, count as the JSON that they stand for.
 """
+
+OnTruncated: TypeAlias = Literal["raise", "continue"]
+"""What an answer does that met its token limit: raise `OutputTruncated`, or have the model write its rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,12 +63,16 @@ class Spending:
         limits: The bounds.
         rates: The price; None without `max_cost`.
         before: US dollars of earlier attempts.
+        written: Tokens of this attempt's answer that came before it was cut off and went on.
     """
 
-    def __init__(self, limits: Limits, rates: Rates | None = None, before: float = 0.0) -> None:
+    def __init__(
+        self, limits: Limits, rates: Rates | None = None, before: float = 0.0, *, written: float = 0.0
+    ) -> None:
         self._limits = limits
         self._rates = rates
         self._before = before
+        self._written = written
         self._told = 0
         self._estimate_when_told = 0.0
         self._bytes_per_char = 1.0
@@ -83,7 +87,7 @@ class Spending:
         usage = answer.usage
         said = self._output_tokens(answer, usage)
         most = self._limits.max_output_tokens
-        if most is not None and said > most:
+        if most is not None and self._written + said > most:
             raise LimitExceeded("max_output_tokens", most)
         rates, dollars = self._rates, self._limits.max_cost
         if rates is None or dollars is None:
@@ -91,6 +95,10 @@ class Spending:
         asked = (usage.input_tokens if usage is not None else 0) or rates.asked
         if self._before + asked * rates.input + said * rates.output > dollars:
             raise LimitExceeded("max_cost", dollars)
+
+    def written(self, answer: Answer) -> float:
+        """Return the tokens of the answer, all its pieces together."""
+        return self._written + self._output_tokens(answer, answer.usage)
 
     def _output_tokens(self, answer: Answer, usage: Usage | None) -> float:
         """Add the provider's count and an estimate of what came since: some count with each chunk, some once."""

@@ -42,6 +42,7 @@ class Session(Gatekeeper):
         super().__init__(parts)
         self._retries = parts.retries
         self._ticket: Any = None
+        self._asked_at = 0
 
     @property
     def completion(self) -> Any:
@@ -69,6 +70,8 @@ class Session(Gatekeeper):
             raise  # collected as garbage before its driver, which will ask for `depart`
         except BaseException as error:
             yield from self._close()
+            if self._seam is not None and self._seam.held:  # a rest that did not join, or that broke off too early
+                machine.feed_aside(self._seam.held, self.clock())
             _without_internals(error)
             self.error = error
             if isinstance(error, OutputTruncated) and self.reader is not None:
@@ -229,13 +232,56 @@ class Session(Gatekeeper):
         self.reader = connection.reader
         yield from self._tell_all(self._source.owed())
         yield from self._tell(machine.start(self.clock(), connection.model, connection.provider))
-        if (yield from self._read(connection)):
+        self._seam, self._rests, self._written, self._asked_at = None, 0, 0.0, 0
+        is_enough = yield from self._read(connection)
+        while not is_enough and self._goes_on():
+            connection, is_enough = yield from self._read_the_rest()
+        if is_enough:
             return None if self.error is not None else (yield from self._check(self._gate.open("", "")))
         reader = self.reader
         machine.note_usage(reader.usage)
         yield from self._close(keep=True)
         yield from self._tell_all(self._source.answered(reader))
         return (yield from self._pass_gate(connection, reader))
+
+    def _goes_on(self) -> bool:
+        """Return whether the model is to be asked for the rest of its answer.
+
+        Raises:
+            Departed: The consumer has left, so nobody is to be asked.
+        """
+        machine, reader = self.machine, self.reader
+        assert reader is not None  # noqa: S101
+        has_grown = machine.document_buffer.length > self._asked_at
+        if not (has_grown and self._is_cut(reader)):
+            return False
+        if self._leaving:
+            raise Departed
+        return True
+
+    def _read_the_rest(self) -> Steps[tuple[Connection, bool]]:
+        """Have the model write the rest of the answer that it has begun, in the same attempt; gives as `_read`."""
+        machine, reader = self.machine, self.reader
+        assert reader is not None  # noqa: S101
+        assert reader.end is not None  # noqa: S101
+        machine.note_usage(reader.usage)
+        yield from self._close(keep=True)
+        yield from self._tell_all(self._source.answered(reader))
+        cut = OutputTruncated(f"the answer was cut off after {machine.buffer.length} characters ({reader.end.word})")
+        self._check_spent(cut)
+        self._asked_at = machine.document_buffer.length
+        log.info("the answer met its token limit after %d characters: the model is asked for the rest", self._asked_at)
+        self._source.go_on(str(machine.document_buffer))
+        self._seam = machine.go_on()
+        self._rests += 1
+        try:
+            connection = self.connection = yield from self._connect()
+            self.reader = connection.reader
+            yield from self._tell_all(self._source.owed())
+            return connection, (yield from self._read(connection))
+        except NotAnswered as failed:
+            cut.add_note(f"the request for its rest failed: {type(failed.error).__name__}")
+            raise cut from failed.error
 
     def _connect(self) -> Steps[Connection]:
         machine, clock = self.machine, self.clock

@@ -150,6 +150,14 @@ class Source(Protocol):
         """
         ...
 
+    def go_on(self, text: str) -> None:
+        """Make the next request one for the rest of an answer that was cut off.
+
+        Args:
+            text: The answer so far.
+        """
+        ...
+
     def recover(self, error: Exception) -> Recovery | None:
         """Return whether another model takes over, after a failure or when all attempts of the gate are used up."""
         ...

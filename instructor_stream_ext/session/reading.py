@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from instructor_stream_ext.core.errors import InvalidJSON, StreamError, StreamInterrupted, StreamMisuse, StreamTimeout
 from instructor_stream_ext.core.events import (
+    EndKind,
     Event,
     ItemCompleted,
     PartialEmitted,
@@ -17,6 +18,7 @@ from instructor_stream_ext.core.events import (
     SkippedItem,
     StreamEvent,
 )
+from instructor_stream_ext.core.seam import Seam
 from instructor_stream_ext.core.spending import Spending
 from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.providers.reader import Reader
@@ -60,6 +62,10 @@ class Reading(Teller):
         self._stop_when = parts.stop_when
         self._items = parts.items
         self._repairs = parts.repair is not None
+        self._max_continuations = parts.max_continuations
+        self._seam: Seam | None = None
+        self._rests = 0
+        self._written = 0.0
         self._taken: tuple[Any, ...] = ()
         self._rejected: Rejected | None = None
         self._leaving = False
@@ -128,6 +134,8 @@ class Reading(Teller):
         machine = self.machine
         if self._items is not None or machine.parser is None:  # items and text are picked from events
             return False
+        if self._seam is not None:
+            return False
         return self._dispatch.silent and self._stop_when is None and machine.is_quiet
 
     def _read(self, connection: Connection) -> Steps[bool]:
@@ -144,7 +152,10 @@ class Reading(Teller):
                 yield from self._broken(StreamInterrupted(reader.error))
             if spending is not None and reader.end is None:
                 spending.check(reader)
-        return (yield from self._read_end(connection))
+        is_enough = yield from self._read_end(connection)
+        if spending is not None:
+            self._written = spending.written(connection.reader)
+        return is_enough
 
     def _spending(self, connection: Connection) -> Spending:
         """Make what holds this attempt to its bounds of tokens and money.
@@ -154,14 +165,14 @@ class Reading(Teller):
         """
         limits = self.machine.limits
         if limits.max_cost is None:
-            return Spending(limits)
+            return Spending(limits, written=self._written)
         try:
             rates = None if self._meter is None else self._meter.rates(connection)
         except Exception as error:
             raise StreamMisuse(f"max_cost cannot be held: the price of {connection.model!r} cannot be told") from error
         if rates is None:
             raise StreamMisuse(f"max_cost cannot be held: nobody knows the price of {connection.model!r}")
-        return Spending(limits, rates, self._spent)
+        return Spending(limits, rates, self._spent, written=self._written)
 
     @property
     def _spent(self) -> float:
@@ -194,6 +205,8 @@ class Reading(Teller):
         if reader.switched is not None or reader.aside or reader.thoughts:
             yield from self._unusual(connection, reader)
         text, self._text = self._text, ""
+        if text and self._seam is not None:
+            text = self._seam.take(text)
         return machine.feed(text, now) if text else ()
 
     def _read_end(self, connection: Connection) -> Steps[bool]:
@@ -203,11 +216,22 @@ class Reading(Teller):
         hidden = connection.ended()
         if hidden is not None:
             yield from self._broken(hidden)
-        text = reader.finish() + machine.rest()
+        text = reader.finish()
+        if self._seam is not None:
+            text = self._seam.take(text) + self._seam.finish()
+        if not self._is_cut(reader):
+            text += machine.rest()
         if text and (yield from self._show(machine.feed(text, self.clock()))):
             return True
         events = () if machine.fault is not None else machine.settle(reader.end, self.clock())
         return (yield from self._settled(events, is_end=True))
+
+    def _is_cut(self, reader: Reader) -> bool:
+        """Return whether an answer that has met its token limit goes on."""
+        machine, end = self.machine, reader.end
+        if end is None or end.kind is not EndKind.TRUNCATED or reader.refusal or machine.fault is not None:
+            return False
+        return self._rests < self._max_continuations and not machine.is_whole
 
     def _settled(self, events: Sequence[Event], *, is_end: bool = False) -> Steps[bool]:
         """Tell what came, and raise what is wrong with it; True if that was enough."""

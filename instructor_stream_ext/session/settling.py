@@ -38,6 +38,8 @@ class Gatekeeper(Reading):
             yield from self._tell_all(self._source.errored(failed, machine.attempt))
             raise failed
         document: str | None = ""
+        if self._max_continuations and end is not None and end.kind is EndKind.TRUNCATED and machine.is_whole:
+            end = EndSignal(EndKind.COMPLETE, end.word)  # the limit was met behind the document
         try:
             document = machine.finish(
                 end,

@@ -36,6 +36,7 @@ class Parts:
         items: Validates list items, for a stream of them.
         meter: Says what attempts cost.
         repair: From an answer that is no JSON, and the error, to the JSON that it should be.
+        max_continuations: How often the model is asked for the rest of an answer that met its token limit.
     """
 
     machine: StreamMachine
@@ -48,6 +49,7 @@ class Parts:
     items: ItemTaker | None = None
     meter: Meter | None = None
     repair: Repair | None = None
+    max_continuations: int = 0
 
 
 class Teller:

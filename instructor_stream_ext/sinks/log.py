@@ -259,7 +259,8 @@ class _StreamLog:
             "end",
             f"{outcome.value} after {event.at:.3f} s: {stats.attempts} attempt{'s' if stats.attempts > 1 else ''}, "
             f"{stats.deltas} deltas, {stats.chars} characters, {stats.partials_yielded} partials"
-            + (", repaired" if stats.repaired else ""),
+            + (", repaired" if stats.repaired else "")
+            + (f", {stats.continuations} continued" if stats.continuations else ""),
             outcome=outcome.value,
             attempts=stats.attempts,
             deltas=stats.deltas,
@@ -269,6 +270,7 @@ class _StreamLog:
             first_partial_at=stats.first_partial_at,
             end_signal=stats.end_signal,
             repaired=stats.repaired,
+            continuations=stats.continuations,
             input_tokens=None if usage is None else usage.input_tokens,
             output_tokens=None if usage is None else usage.output_tokens,
         )

@@ -29,6 +29,7 @@ class Person(BaseModel):
 MAKERS: dict[str, tuple[tuple[Callable[..., Any], Callable[..., Any]], dict[str, Any]]] = {
     "openai": ((clients.openai_client, clients.async_openai_client), {"model": "m"}),
     "anthropic": ((clients.anthropic_client, clients.async_anthropic_client), {"model": "m", "max_tokens": 9}),
+    "genai": ((clients.genai_client, clients.async_genai_client), {"model": "m"}),
     "litellm": ((clients.litellm_client, clients.async_litellm_client), {"model": "openai/m"}),
 }
 
@@ -76,6 +77,11 @@ async def test_turn_by_turn_with_every_message_shape(server: ScriptedServer, twi
     if provider == "anthropic":
         assert sent(server) == talk.messages[1:-1]
         assert server.requests[-1].json["system"] == [{"type": "text", "text": "Be brief."}]
+    elif provider == "genai":  # which has other names for it all
+        said = [(turn["role"], turn["parts"][0]["text"]) for turn in server.requests[-1].json["contents"]]
+        roles = {"user": "user", "assistant": "model"}
+        assert said == [(roles[turn["role"]], turn["content"]) for turn in talk.messages[1:-1]]
+        assert server.requests[-1].json["systemInstruction"]["parts"][0]["text"].strip() == "Be brief."
     else:
         assert sent(server) == talk.messages[:-1]
 

@@ -563,3 +563,23 @@ async def test_state_is_shared_through_redis(server: ScriptedServer, redis_addre
     assert pools
     for pool in pools:
         await pool.disconnect(inuse_connections=True)
+
+
+@both_sides
+async def test_the_same_model_writes_the_rest_of_its_answer(server: ScriptedServer, side: str) -> None:
+    server.add(cut_by_length).add(reply(DOCUMENT[len(PART) :]))
+    client = routed(server, "openai", "anthropic", is_async=side == "async", clock=still)
+    played = await play(client.create_partial(Person, "go", on_truncated="continue"))
+    assert played.final == FINAL
+    assert not restarts(played)
+    assert (played.stream.stats.model, played.stream.stats.continuations) == (GPT, 1)
+
+
+@both_sides
+async def test_another_model_does_not_write_the_rest(server: ScriptedServer, side: str) -> None:
+    server.add(cut_by_length).add(Status(500)).add(reply(OTHER))
+    client = routed(server, "openai", "anthropic", is_async=side == "async", clock=still)
+    played = await play(client.create_partial(Person, "go", on_truncated="continue"))
+    assert played.final == Person(name="Bob of the Hills", age=5)
+    assert restarts(played) == [("fallback", OutputTruncated, GPT, CLAUDE, 2)]
+    assert "cut off" not in str(server.requests[-1].json)

@@ -22,12 +22,13 @@ from tests.server.wire_format import (
     responses_tools,
 )
 from tests.server.wire_ollama import ollama_text, ollama_tools
+from tests.server.wire_responses import Ending
 
 __all__ = ["chunks_for", "reply"]
 
 
 def reply(
-    text: str, size: int | None = 4, *, arrange: Callable[[list[bytes]], Script] = sends
+    text: str, size: int | None = 4, *, arrange: Callable[[list[bytes]], Script] = sends, cut: bool = False
 ) -> Callable[[Request], Script]:
     """Give a script that answers any provider's request with this document.
 
@@ -38,26 +39,35 @@ def reply(
         text: the document.
         size: characters per delta.
         arrange: makes the script of the chunks, e.g. `lambda chunks: gated(chunks, gates)`; for streams only.
+        cut: whether the provider says that the answer has met its token limit; for streams only.
     """
 
     def script(request: Request) -> Script:
         if _is_streamed(request):
-            return arrange(chunks_for(request, text, size))
+            return arrange(chunks_for(request, text, size, cut=cut))
         return _whole(request, text)
 
     return script
 
 
-def chunks_for(request: Request, text: str, size: int | None = 4) -> list[bytes]:  # noqa: PLR0911  one case per format
+def chunks_for(  # noqa: PLR0911  one case per format
+    request: Request, text: str, size: int | None = 4, *, cut: bool = False
+) -> list[bytes]:
     """Give the chunks of a streamed answer to this request."""
     name = _tool_name(request.json)
     match _provider(request):
         case "anthropic":
-            return anthropic_tools(text, size=size, name=name) if name else anthropic_text(text, size=size)
+            if name:
+                return anthropic_tools(text, size=size, name=name, stop="max_tokens" if cut else "tool_use")
+            return anthropic_text(text, size=size, stop="max_tokens" if cut else "end_turn")
         case "gemini":
-            return gemini_tools(text, name=name) if name else gemini_text(text, size=size)
+            finish = "MAX_TOKENS" if cut else "STOP"
+            return gemini_tools(text, name=name) if name else gemini_text(text, size=size, finish=finish)
         case "responses":
-            return responses_tools(text, size=size, name=name) if name else responses_text(text, size=size)
+            ending: Ending = "incomplete" if cut else "completed"
+            if name:
+                return responses_tools(text, size=size, name=name, ending=ending)
+            return responses_text(text, size=size, ending=ending)
         case "ollama":
             return ollama_tools(text, name=name) if name else ollama_text(text, size=size)
         case "bedrock":
@@ -65,8 +75,8 @@ def chunks_for(request: Request, text: str, size: int | None = 4) -> list[bytes]
         case _:
             usage = bool((request.json.get("stream_options") or {}).get("include_usage"))
             if name is None:
-                return chat(text, size, kind="content", usage=usage)
-            return chat(text, size, name=name, usage=usage)
+                return chat(text, size, kind="content", usage=usage, finish="length" if cut else "stop")
+            return chat(text, size, name=name, usage=usage, finish="length" if cut else "tool_calls")
 
 
 def _whole(request: Request, text: str) -> Answer:

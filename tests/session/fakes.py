@@ -166,6 +166,9 @@ class FakeSource:
     def reask(self, error: Exception, text: str) -> None:
         self.told.append(f"reask {text}")
 
+    def go_on(self, text: str) -> None:
+        self.told.append(f"go on {text}")
+
     def recover(self, error: Exception) -> Recovery | None:
         return self.others.pop(0) if self.others else None
 

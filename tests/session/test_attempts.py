@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from instructor_stream_ext.core.errors import (
+    LimitExceeded,
     OutputTruncated,
     RetriesExhausted,
     StreamInterrupted,
@@ -14,8 +15,9 @@ from instructor_stream_ext.core.errors import (
 )
 from instructor_stream_ext.core.events import EndKind, EndSignal, RestartReason, StreamRestarted, Usage
 from instructor_stream_ext.core.machine import State
+from instructor_stream_ext.core.options import Limits
 from instructor_stream_ext.session.protocols import Recovery
-from tests.session.fakes import FakeConnection, FakeSource, Person, run, session_of, usage_of
+from tests.session.fakes import STOP, FakeConnection, FakeSource, Person, run, session_of, usage_of
 
 ADA = ['{"name": "Ada"', ', "age": 36}']
 BAD = ['{"name": "Ada", "age": "many"}']
@@ -166,3 +168,47 @@ def test_a_cache_that_fails_costs_no_answer(caplog: pytest.LogCaptureFixture) ->
     source.keep = lambda *_: 1 / 0  # type: ignore[method-assign, assignment]
     assert run(session).names[-1] == "StreamEnded"
     assert "the cache could not be filled" in caplog.text
+
+
+CUT = EndSignal(EndKind.TRUNCATED, "length")
+
+
+def test_the_rest_of_an_answer_is_the_same_attempt() -> None:
+    session, source = session_of(FakeConnection(ADA[:1], end=CUT), FakeConnection(ADA[1:]), max_continuations=1)
+    ran = run(session)
+    assert ran.names == ["StreamStarted", "PartialEmitted", "PartialEmitted", "StreamCompleted", "StreamEnded"]
+    assert source.told == ["connect", "answered", f"go on {ADA[0]}", "connect", "answered"]
+    assert [connection.closed for connection in source.opened] == [1, 1]
+    assert usage_of(ran) == Usage(4, 6, 10)
+    assert ran.seen[-1].stats.continuations == ran.seen[-1].attempt == 1
+
+
+def test_each_attempt_may_go_on() -> None:
+    answers = ((ADA[:1], CUT), ([', "age": "many"}'], STOP), (ADA[:1], CUT), (ADA[1:], STOP))
+    session, source = session_of(*[FakeConnection(pieces, end=end) for pieces, end in answers], max_continuations=1)
+    ran = run(session)
+    assert ran.error is None
+    assert source.told.count(f"go on {ADA[0]}") == 2
+    assert ran.seen[-1].stats.continuations == 2
+
+
+def test_the_tokens_of_a_rest_count_with_those_before_it() -> None:
+    """The fake reader's answers are three tokens each."""
+    for most, error in ((5, LimitExceeded), (6, type(None))):
+        session, _ = session_of(
+            FakeConnection(ADA[:1], end=CUT),
+            FakeConnection([", ", '"age": 36}']),
+            max_continuations=1,
+            machine={"limits": Limits(max_output_tokens=most)},
+        )
+        assert type(run(session).error) is error
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_rest_that_nobody_will_write(before: int) -> None:
+    refused = ConnectionError("no more")
+    broken = FakeConnection([refused], end=None)
+    session, _ = session_of(FakeConnection(ADA[:1], end=CUT), refused if before else broken, max_continuations=1)
+    error = run(session).error
+    assert isinstance(error, OutputTruncated if before else StreamInterrupted)
+    assert error.text == ADA[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from instructor_stream_ext.core.document.enveloped import FOLD, Enveloped, folded
 from instructor_stream_ext.core.document.frames import FieldChanged
 from instructor_stream_ext.core.document.search import Found, StartFinder
-from instructor_stream_ext.core.document.tokens import DONE, LOST, NUMBER, SPACES, START, STRING, VALUE
+from instructor_stream_ext.core.document.tokens import DONE, KEY_STRING, LOST, NUMBER, SPACES, START, STRING, VALUE
 from instructor_stream_ext.core.errors import InvalidJSON
 from instructor_stream_ext.core.events import FieldState
 
@@ -180,6 +180,15 @@ class Scanner(Enveloped):
             self._spoilt, self.error = self.error, None
             self._finder, self._exact, self._state = None, False, LOST
             self._tail = ""
+
+    def read_document_only(self) -> None:
+        """Take the text for the document, and what follows it for nothing."""
+        self.search, self._finder, self._exact = False, None, False
+
+    @property
+    def is_within_string(self) -> bool:
+        """True if what was scanned ends within a string, or a key."""
+        return self._state in (STRING, KEY_STRING)
 
     def _glue(self, text: str) -> str:
         """Put together surrogate pairs that a provider cut in two; one that stays alone becomes U+FFFD."""

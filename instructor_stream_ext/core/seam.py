@@ -1,0 +1,253 @@
+"""The seam between an answer that was cut off and its rest.
+
+The model is shown its own text, and asked to repeat the last characters of it and to go on from there. Not every model
+does what it is asked: some go on without repeating anything, some repeat more, or less, some begin the answer anew,
+some put a code fence around the rest. So the beginning of the rest is held until it is known where in it the new text
+begins. Where it can be read in two ways nothing is guessed: then there is no seam.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from instructor_stream_ext.core.document.reasoning import Tags
+from instructor_stream_ext.core.errors import OutputTruncated
+
+__all__ = ["ANCHOR", "Seam", "anchor_of", "request_for_rest"]
+
+ANCHOR = 32
+"""Characters of its own text that the model is asked to repeat, spaces not counted."""
+
+LOOK_AHEAD = 64
+"""Characters of the rest that are looked at, at least, before any of it is handed on."""
+
+OVERLAP = 8
+"""Characters from which on a repetition is none by chance."""
+
+REPEATED = 4096
+"""Characters of the end of the text whose repetition is looked for, beside that of all of it."""
+
+_FENCE = re.compile(r"([^`]{0,200}?)```[\w-]*[ \t]*\r?\n")
+_MAY_BE_FENCE = re.compile(r"\s*`{1,3}[\w-]*[ \t]*\r?")
+
+
+class Seam:
+    """Where the rest of a cut answer joins it.
+
+    Args:
+        text: The answer up to the cut.
+        document: The JSON in it, up to the cut; None where there is none, as in plain text.
+        in_string: Whether the cut is within a string of the document.
+        fits: Whether JSON can go on like this behind the cut.
+        tags: Between which a model may reason in its text.
+
+    Attributes:
+        held: The rest as far as it came and was not handed on.
+    """
+
+    def __init__(
+        self, text: str, document: str | None, fits: Callable[[str], bool], tags: Tags, *, in_string: bool = False
+    ) -> None:
+        self._text = text
+        self._document = document
+        self._in_string = in_string or document is None
+        self._fits = fits
+        self._tags = tags
+        self._joined = False
+        self._look_at = LOOK_AHEAD
+        self.held = ""
+
+    def take(self, text: str) -> str:
+        """Take a piece of the rest.
+
+        Returns:
+            The text that goes on behind the cut, as far as it is known.
+
+        Raises:
+            OutputTruncated: It does not join, or in more than one way.
+        """
+        if self._joined:
+            return text
+        self.held += text
+        if len(self.held) < self._look_at:
+            return ""
+        if self._is_repeating():
+            self._look_at = len(self.held) + max(LOOK_AHEAD, len(self.held) // 4)
+            return ""
+        return self._join()
+
+    def finish(self) -> str:
+        """The rest is at its end: the text of it that was held; raises as `take`."""
+        return self._join() if self.held and not self._joined else ""
+
+    def _join(self) -> str:
+        """What of the held text is new."""
+        held = self.held
+        begins = self._begin()
+        self._joined = True
+        self.held = ""
+        return held[begins:]
+
+    # ------------------------------------------------------------------ where the new text begins
+
+    def _begin(self) -> int:
+        """Where in what is held the new text begins."""
+        bodies = self._bodies()
+        for at in bodies:
+            repeated = self._repeats_all(at) or self._repeats_anchor(at)
+            if repeated and self._goes_on(repeated):
+                return repeated
+        long = [
+            (at, size)
+            for at, size in self._overlaps(bodies)
+            if (size >= OVERLAP or size == len(self._document or "")) and self._goes_on(at + size)
+        ]
+        plain = [at for at in bodies if self._goes_on(at)][:1]
+        if len(long) == 1 and (self._in_string or not plain or long[0][1] >= ANCHOR):
+            return sum(long[0])
+        if long:
+            raise OutputTruncated(
+                f"{self._cut}, and its rest can be joined in more than one way: it begins like the end of the text"
+            )
+        if plain:
+            return plain[0]
+        for at, size in self._overlaps(bodies):
+            if self._goes_on(at + size):
+                return at + size
+        raise OutputTruncated(f"{self._cut}, and what the model sent as its rest does not join")
+
+    @property
+    def _cut(self) -> str:
+        return f"the answer was cut off after {len(self._text)} characters"
+
+    def _goes_on(self, at: int) -> bool:
+        return self._document is None or self._fits(self.held[at:])
+
+    def _bodies(self) -> list[int]:
+        """Where the rest may begin, likelier places first: behind reasoning, in a code fence, without white space."""
+        held, at = self.held, 0
+        opened = self._tags.opening.match(held.lstrip())
+        if opened is not None and (closed := self._tags.close.search(held)) is not None:
+            at = closed.end()
+            at += len(held[at:]) - len(held[at:].lstrip())
+        if self._document is None:
+            return [at]
+        places = [at]
+        stripped = len(held) - len(held[at:].lstrip())
+        if stripped != at:
+            places.append(stripped)
+        fence = _FENCE.match(held, at)
+        if fence is not None and held[fence.end() :].strip():
+            before = fence[1]
+            likely = not before.strip() or (self._in_string and '"' not in before)
+            places.insert(0 if likely else len(places), fence.end())
+        return places
+
+    def _repeats_all(self, at: int) -> int:
+        """Where the new text begins behind a repetition of all there was; 0 for none."""
+        whole = self._document or self._text
+        if len(whole) < OVERLAP:
+            return 0
+        if self.held.startswith(whole, at):
+            return at + len(whole)
+        if self.held.startswith(self._text, at):
+            return at + len(self._text)
+        return (self._document and _told_again(self._document, self.held, at)[0]) or 0
+
+    def _repeats_anchor(self, at: int) -> int:
+        """Where the new text begins behind the repetition that was asked for; 0 for none."""
+        anchor = anchor_of(self._text)
+        start = len(self.held) - len(self.held[at:].lstrip())
+        is_repeated = len(anchor) >= ANCHOR and self.held.startswith(anchor, start)
+        return start + len(anchor) if is_repeated else 0
+
+    def _overlaps(self, bodies: list[int]) -> list[tuple[int, int]]:
+        """Each beginning of the rest that is the end of the text: where it begins and how long it is, longest first."""
+        found: dict[int, tuple[int, int]] = {}
+        for at in bodies:
+            for size in islice(_shared(self._text[-REPEATED:], self.held[at : at + REPEATED]), 16):
+                found.setdefault(at + size, (at, size))
+        return sorted(found.values(), key=lambda each: -each[1])
+
+    def _is_repeating(self) -> bool:
+        """Return whether all that is held may be no more than a repetition, or what stands before the rest."""
+        held = self.held
+        if self._tags.opening.match(held.lstrip()) is not None and self._tags.close.search(held) is None:
+            return True
+        for at in self._bodies():
+            body = held[at:]
+            if not body or _MAY_BE_FENCE.fullmatch(body):
+                return True
+            if len(body) <= REPEATED and body.lstrip() in self._text:
+                return True
+            if self._document and _told_again(self._document, held, at)[1]:
+                return True
+        return False
+
+
+def request_for_rest(text: str, schema: Mapping[str, Any] | None) -> str:
+    """What a model is told whose answer was cut off.
+
+    Args:
+        text: The answer up to the cut.
+        schema: The JSON schema of the whole answer; None for plain text.
+    """
+    said = (
+        "Your answer met its length limit and was cut off. Write the rest of it. Begin by repeating exactly these last "
+        f"characters of it, and go on right behind them:\n{anchor_of(text)}\n"
+        "Repeat nothing else of it, and add nothing before or after it: no explanation and no code fence."
+    )
+    if schema is None:
+        return said
+    return f"{said} The whole answer is JSON of this schema:\n{json.dumps(schema, ensure_ascii=False)}"
+
+
+def anchor_of(text: str) -> str:
+    """The end of a text that a model is asked to repeat, to find its place."""
+    start, seen = len(text), 0
+    while start and seen < ANCHOR:
+        start -= 1
+        seen += not text[start].isspace()
+    return text[start:]
+
+
+def _shared(text: str, rest: str) -> Iterator[int]:
+    """Give the lengths of what is at the end of `text` and at the beginning of `rest`, longest first."""
+    first = rest[:1]
+    place = text.find(first, max(0, len(text) - len(rest))) if first else -1
+    while place >= 0:
+        if rest.startswith(text[place:]):
+            yield len(text) - place
+        place = text.find(first, place + 1)
+
+
+def _told_again(document: str, text: str, at: int) -> tuple[int, bool]:
+    """Compare JSON with a text that may say it again, with other white space between its tokens.
+
+    Returns:
+        Where in the text it has been said, 0 if it is not, and whether the text ended too early to tell.
+    """
+    inside = escaped = False
+    place, size = at, len(text)
+    for char in document:
+        if not inside:
+            if char in " \t\r\n":
+                continue
+            while place < size and text[place] in " \t\r\n":
+                place += 1
+        if place == size:
+            return 0, place > at
+        if text[place] != char:
+            return 0, False
+        place += 1
+        if escaped:
+            escaped = False
+        elif inside and char == "\\":
+            escaped = True
+        elif char == '"':
+            inside = not inside
+    return place, False
