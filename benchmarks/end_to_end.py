@@ -40,7 +40,7 @@ class Bare(IterableBase):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers each request with the stream its path names: /SHAPE-SIZE-CHUNK/chat/completions."""
+    """Answers each request with the stream its path names: /SHAPE-SIZE-CHUNK[-thinks]/chat/completions."""
 
     protocol_version = "HTTP/1.1"
     rendered: ClassVar[dict[str, bytes]] = {}
@@ -51,8 +51,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         name = request["tools"][0]["function"]["name"]
         key = f"{spec} {name}"
         if key not in self.rendered:
-            shape, size, chunk = spec.split("-")
-            self.rendered[key] = render(shape, int(size), int(chunk), name)
+            shape, size, chunk, *thinks = spec.split("-")
+            self.rendered[key] = render(shape, int(size), int(chunk), name, thinks=bool(thinks))
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
@@ -63,14 +63,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def render(shape: str, size: int, chunk: int, name: str) -> bytes:
-    """The whole body, one HTTP chunk per event."""
+def render(shape: str, size: int, chunk: int, name: str, *, thinks: bool = False) -> bytes:
+    """The whole body, one HTTP chunk per event; as many of reasoning before the answer, if the model thinks."""
     text = text_of(shape, size)
     call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None, "tool_calls": [call]}]
     for start in range(0, len(text), chunk):
         arguments = text[start : start + chunk]
         deltas.append({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]})
+    if thinks:
+        deltas = [{"reasoning_content": text[at : at + chunk]} for at in range(0, len(text), chunk)] + deltas
     events = [event(delta, None) for delta in deltas] + [event({}, "tool_calls"), "[DONE]"]
     body = b""
     for data in (f"data: {one}\n\n".encode() for one in events):

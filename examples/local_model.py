@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
@@ -26,6 +26,13 @@ class Answer:
 
     content: Any
     finish: str | None = "stop"
+
+
+class Calls:
+    """An answer that calls several tools: the name and the arguments of each."""
+
+    def __init__(self, *calls: tuple[str, Any]) -> None:
+        self.calls = [(name, json.dumps(arguments, ensure_ascii=False)) for name, arguments in calls]
 
 
 def stand_in(*answers: Any) -> None:
@@ -56,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         answer = next(self.server.answers)
         answer = answer if isinstance(answer, Answer) else Answer(answer)
-        text = answer.content if isinstance(answer.content, str) else json.dumps(answer.content, ensure_ascii=False)
+        text = written(answer.content)
         tool = request["tools"][0]["function"]["name"] if request.get("tools") else None
         head = {"id": "answer", "created": int(time.time()), "model": request["model"]}
         count = {"prompt_tokens": 20, "completion_tokens": len(text) // 4, "total_tokens": 20 + len(text) // 4}
@@ -66,7 +73,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("content-type", "text/event-stream")
             self.send_header("transfer-encoding", "chunked")
             self.end_headers()
-            for choices in deltas(text, tool, answer.finish):
+            calls = answer.content.calls if isinstance(answer.content, Calls) else [(tool, text)]
+            for choices in deltas(calls, answer.finish):
                 time.sleep(PAUSE)
                 counted = {} if choices else {"usage": count}
                 self.send({**head, "object": "chat.completion.chunk", "choices": choices, **counted})
@@ -89,18 +97,27 @@ class Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-def deltas(text: str, tool: str | None, finish: str | None) -> Iterator[list[dict[str, Any]]]:
+def written(content: Any) -> str:
+    """Content as text."""
+    if isinstance(content, Calls):
+        return "".join(arguments for _, arguments in content.calls)
+    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+
+
+def deltas(calls: Sequence[tuple[str | None, str]], finish: str | None) -> Iterator[list[dict[str, Any]]]:
     """The choices of each chunk; none for the last, which counts the tokens."""
-    for at in range(0, len(text), PIECE):
-        piece = delta(text[at : at + PIECE], tool)
-        yield [{"index": 0, "delta": {"role": "assistant", **piece}, "finish_reason": None}]
+    for number, (tool, text) in enumerate(calls):
+        for at in range(0, len(text), PIECE):
+            piece = delta(text[at : at + PIECE], tool, number, is_first=at == 0)
+            yield [{"index": 0, "delta": {"role": "assistant", **piece}, "finish_reason": None}]
     if finish is not None:
         yield [{"index": 0, "delta": {}, "finish_reason": finish}]
         yield []
 
 
-def delta(text: str, tool: str | None) -> dict[str, Any]:
+def delta(text: str, tool: str | None, number: int = 0, *, is_first: bool = True) -> dict[str, Any]:
     if tool is None:
         return {"content": text}
-    call = {"index": 0, "id": "call", "type": "function", "function": {"name": tool, "arguments": text}}
-    return {"content": None, "tool_calls": [call]}
+    head = {"id": f"call_{number}", "type": "function"} if is_first else {}
+    function = {"name": tool, "arguments": text} if is_first else {"arguments": text}
+    return {"content": None, "tool_calls": [{"index": number, **head, "function": function}]}

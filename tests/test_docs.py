@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import gc
+import json
 import re
 import sys
 import types
@@ -27,6 +28,7 @@ import pytest
 from tests.inventing import answer
 from tests.registry import combinations
 from tests.server import Cut, Script, ScriptedServer, reply, sends
+from tests.server.wire_format import chat_calls
 from tests.test_layering import ROOMS
 
 ROOT = Path(__file__).parent.parent
@@ -36,7 +38,7 @@ PAPERS = [*PAGES, *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG"
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMENTS = re.compile(r"(?:<!--(?:(?!-->).)*-->\s*)+\Z", re.DOTALL)
-_ORDER = re.compile(r"<!-- (answer|cut|limit|not run): (.*?) -->", re.DOTALL)
+_ORDER = re.compile(r"<!-- (answer|calls|cut|limit|not run): (.*?) -->", re.DOTALL)
 _TEST = re.compile(r"`((?:tests/)?[\w/]+\.py)::(\w+)`")
 _LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
 
@@ -97,7 +99,10 @@ def test_the_code_runs(page: Path, providers: ScriptedServer, monkeypatch: pytes
         if not block.is_run:
             continue
         for kind, text in block.orders:
-            providers.add(reply(text, arrange=_cut_short if kind == "cut" else sends, cut=kind == "limit"))
+            if kind == "calls":
+                providers.add(sends(chat_calls([(name, json.dumps(given)) for name, given in json.loads(text)])))
+            else:
+                providers.add(reply(text, arrange=_cut_short if kind == "cut" else sends, cut=kind == "limit"))
         exec(code, program.__dict__)
         assert not providers.scripts_left, f"{page.name}:{block.line} did not ask for its answers"
     program.__dict__.clear()

@@ -29,6 +29,8 @@ SHOWN = {
     r"booking needs a room.*3 attempts, Usage\(input_tokens=60",
     "repair": r"Caldo verde \['Boil the potatoes', 'Slice the kale'\]\nrepaired: True in 1 attempt",
     "continuation": r"2 One night.*3 She answers its lamp until the morning\.\n1 continuation, 1 attempt, Usage\(",
+    "parallel_tools": r"0 PartialWeather\(city='Lis.*0 Weather\(city='Lisbon', days=3\)\n1 PartialReminder.*"
+    r"\['Weather', 'Reminder'\]",
     "errors": r"OutputTruncated: kept \['The sea withdr'\].*OutputFiltered: kept.*StreamInterrupted: kept.*NoOutput: "
     r".*RetriesExhausted: no valid answer",
     "migration_from_instructor": r"before.*the last: Meeting\(topic='Harbour', notes=\['Dredging beg'\]\).*after.*"

@@ -21,6 +21,7 @@ ROOT = Path(instructor_stream_ext.__file__).parent
 PLAIN = {
     "__future__",
     "abc",
+    "bisect",
     "collections",
     "contextlib",
     "copy",

@@ -55,7 +55,7 @@ class Lookup:
         """
         wire = request.wire
         is_cached = isinstance(request.caching.get("cache"), BaseCache)
-        if not is_cached or wire is None or issubclass(wire, AdapterBase | IterableBase):
+        if not (is_cached and isinstance(wire, type)) or issubclass(wire, AdapterBase | IterableBase):
             return None
         return cls(create, request)
 

@@ -12,7 +12,7 @@ from instructor_stream_ext._instructor.sockets import OwnSocket
 from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.openai_chat import OpenAIChatReader
 from instructor_stream_ext.providers.raw import read_as_json
-from instructor_stream_ext.providers.reader import Reader
+from instructor_stream_ext.providers.reader import Reader, Reading
 from instructor_stream_ext.providers.router import RouterWatch
 from instructor_stream_ext.providers.tools import tool_names
 
@@ -46,6 +46,8 @@ class InstructorConnection:
         self.sent = kwargs
         if isinstance(self.reader, OpenAIChatReader):
             self.reader.several = (kwargs.get("n") or 1) != 1
+        if link.calls_in_parallel and not is_text and isinstance(self.reader, Reading):
+            self.reader.read_all_calls()
         self._noted: list[Any] = []
         self._is_at_end = False
         self.own = OwnSocket()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from instructor.core.exceptions import ResponseParsingError
 from instructor.v2.dsl.iterable import IterableBase
@@ -52,9 +52,11 @@ def error_as_created(
         is_async: Whether the client is.
     """
     wire = request.wire
-    if wire is not None and isinstance(error, ValidationError) and issubclass(wire, AdapterBase | IterableBase):
-        return _in_wrapper(error, wire)
-    if wire is None or not isinstance(error, NoOutput | InvalidJSON):
+    if not isinstance(wire, type):
+        return error
+    if isinstance(error, ValidationError) and issubclass(wire, AdapterBase | IterableBase):
+        return _in_wrapper(error, cast("type[BaseModel]", wire))
+    if not isinstance(error, NoOutput | InvalidJSON):
         return error
     try:
         parse(

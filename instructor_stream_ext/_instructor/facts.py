@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from instructor import AsyncInstructor, Instructor, Mode, Provider, from_litellm
@@ -12,6 +12,7 @@ from instructor.v2.core.hooks import HookName
 from instructor.v2.core.hooks import Hooks as InstructorHooks
 from instructor.v2.core.patch import patch_v2
 from instructor.v2.core.response_model import prepare_response_model as _prepare
+from instructor.v2.dsl.parallel import handle_parallel_model
 from instructor.v2.dsl.partial import Partial, PartialBase
 from instructor.v2.dsl.simple_type import AdapterBase
 from instructor.v2.validation.async_validators import reject_async_validators
@@ -36,6 +37,7 @@ __all__ = [
     "prepare_response_model",
     "refuse_coroutines",
     "reject_async_validators",
+    "tool_name",
 ]
 
 HOOK_NAMES = frozenset(name.value for name in HookName)
@@ -45,6 +47,14 @@ HOOK_NAMES = frozenset(name.value for name in HookName)
 def prepare_response_model(response_model: Any) -> Any:
     """The class instructor would send for a response model."""
     return _prepare(response_model)
+
+
+def tool_name(model: Any) -> str:
+    """The name under which a model is offered, where several tools are."""
+    of_calls: Any = Iterable
+    (tool,) = handle_parallel_model(of_calls[model])
+    name: str = tool["function"]["name"]
+    return name
 
 
 def instructor_over(function: Callable[..., Any], mode: Mode) -> Instructor:

@@ -80,12 +80,17 @@ class Link:
         if not meter.knows(model, provider, kwargs):
             raise StreamMisuse(f"max_cost cannot be held: the price list has no {model!r} of {provider}")
 
+    @property
+    def calls_in_parallel(self) -> bool:
+        """True if an answer is made of several tool calls."""
+        return self.mode in Mode.parallel_modes()
+
     def check_streams(self) -> None:
         """Raise `ClientNotSupported` if this mode cannot stream."""
-        if self.mode in Mode.parallel_modes():
+        if self.calls_in_parallel and (self.provider in _NO_PARALLEL_STREAMS or self.function is None):
             raise ClientNotSupported(
-                f"{self.provider.value} in mode {self.mode.name} cannot stream: instructor refuses parallel tools on "
-                f"streams; use Mode.TOOLS with create_iterable"
+                f"{self.provider.value} in mode {self.mode.name} cannot stream: several tools at once stream from "
+                f"OpenAI, what speaks like it, and Anthropic; use Mode.TOOLS with create_iterable"
             )
 
     def asked(self, kwargs: dict[str, Any]) -> tuple[str | None, str | None]:
@@ -163,7 +168,16 @@ class Link:
 
     def functions(self, *, hurried: bool) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
         """`create_fn` and the SDK's function, for a request that may take its time or one that may not."""
-        return self._impatient if hurried else (self.create_fn, self.function)
+        create_fn, function = self._impatient if hurried else (self.create_fn, self.function)
+        if function is None or not self.calls_in_parallel:
+            return create_fn, function
+        below = _streaming(function, is_async=self.is_async)
+        return self._patched(below), below
+
+    @property
+    def stream_argument(self) -> dict[str, bool]:
+        """The argument by which instructor is asked for a stream."""
+        return {} if self.calls_in_parallel else {"stream": True}
 
     def text_function(self, *, hurried: bool) -> Callable[..., Any]:
         """As `create_fn`, for a request for plain text."""
@@ -264,6 +278,20 @@ def _googles(message: Any) -> Any:
     is_answer = isinstance(message, dict) and message.get("role") == "assistant"
     return {**message, "role": "model"} if is_answer else message
 
+
+def _streaming(function: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
+    """The function with `stream=True`, which instructor refuses to pass on in modes of parallel tools."""
+    if not is_async:
+        return functools.partial(function, stream=True)
+
+    async def streaming(**kwargs: Any) -> Any:
+        return await function(**kwargs, stream=True)
+
+    return streaming
+
+
+_NO_PARALLEL_STREAMS = frozenset({Provider.XAI, Provider.VERTEXAI})
+"""Providers whose chunks of several calls are not told apart."""
 
 _LINKS = {
     Provider.ANTHROPIC: _AnthropicLink,

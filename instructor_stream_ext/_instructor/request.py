@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
 __all__ = ["Caught", "Live", "Next", "Request"]
 
 
@@ -14,7 +12,7 @@ class Request(NamedTuple):
     """One call as the caller made it.
 
     Attributes:
-        wire: The class whose schema is sent; None for plain text.
+        wire: The class whose schema is sent; `Iterable[...]` for several tool calls, None for plain text.
         messages: The conversation.
         strict: As in `create`.
         context: As in `create`.
@@ -25,7 +23,7 @@ class Request(NamedTuple):
         for_create: Whether `create` asked, whose errors are those of instructor's own.
     """
 
-    wire: type[BaseModel] | None
+    wire: Any
     messages: Any
     strict: bool
     context: Any

@@ -226,7 +226,7 @@ class InstructorSource(Listening):
             context=request.context,
             strict=request.strict,
             hooks=self._opening_hooks(),
-            stream=True,
+            **link.stream_argument,
             **kwargs,
         )
 

@@ -7,7 +7,18 @@ from collections.abc import AsyncIterator, Awaitable, Generator
 from types import AsyncGeneratorType, TracebackType
 from typing import Any, Generic, Self, cast
 
-from instructor_stream_ext.client.picks import CutTextPick, Lens, Several, TextPick, delta, items, values, whole
+from instructor_stream_ext.client.picks import (
+    CutTextPick,
+    ItemPartials,
+    Lens,
+    Several,
+    Spread,
+    TextPick,
+    delta,
+    items,
+    values,
+    whole,
+)
 from instructor_stream_ext.client.stream import BEING_READ, F_co, Items, Stream, T, T_co, V_co
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import Path, StreamEvent
@@ -202,6 +213,20 @@ class AsyncItemStream(_AsyncStream[T, list[T]], Items[T]):
     def __init__(self, session: Session, messages: list[Any]) -> None:
         super().__init__(session, messages, items(session))
 
+    def partials(self) -> AsyncIterator[tuple[int, T]]:
+        """Iterate over the items while they are being written, in place of the values: `(number, partial)`.
+
+        A number comes again with each change of its item; the last time it comes with the validated item. How often
+        partials come is the business of `debounce`. After a restart numbers begin anew.
+
+        Raises:
+            StreamMisuse: The stream is already being read.
+        """
+        self._claim("partials")
+        pick = ItemPartials(self._session)
+        self._listen(pick, transitions=True)
+        return _Spread(self._pass(), pick)
+
 
 class AsyncTextStream(_AsyncStream[str, str]):
     """Plain text, piece by piece; the final response is the whole."""
@@ -226,7 +251,7 @@ class AsyncTextStream(_AsyncStream[str, str]):
 class _Spread:
     """As `_spread`, in an event loop."""
 
-    def __init__(self, found: AsyncIterator[Any], pick: CutTextPick) -> None:
+    def __init__(self, found: AsyncIterator[Any], pick: Spread) -> None:
         self._found = found
         self._pick = pick
 

@@ -33,12 +33,14 @@ from instructor_stream_ext.client.checks import (
     stream_kind,
     without_ours,
 )
-from instructor_stream_ext.client.response_model import Shape, item_shape, shape_of
+from instructor_stream_ext.client.response_model import Shape, calls_shape, item_shape, shape_of
+from instructor_stream_ext.core.document.calls import CallsParser
 from instructor_stream_ext.core.document.prose import document_in
 from instructor_stream_ext.core.document.reasoning import ReasoningTags, Tags, tags_from
 from instructor_stream_ext.core.document.snapshots import PartialParser
-from instructor_stream_ext.core.errors import StreamMisuse
+from instructor_stream_ext.core.errors import ClientNotSupported, StreamMisuse
 from instructor_stream_ext.core.gate import ItemGate, ModelGate, OnBadItem, TextGate
+from instructor_stream_ext.core.intake import Parser
 from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.options import Limits, OnTruncated, Repair, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, check_policy, counts_transitions, policy_from
@@ -105,7 +107,7 @@ class CallMaker:
 
     def _session(
         self,
-        shape: Shape | None,
+        make_shape: Callable[[Link], Shape] | None,
         messages: Any,
         kwargs: dict[str, Any],
         *,
@@ -115,6 +117,11 @@ class CallMaker:
         """Everything one stream needs, from a call's arguments; nothing is sent yet."""
         settings, link = self.settings, self.link.for_call(kwargs)
         link.check_streams()
+        shape = None if make_shape is None else make_shape(link)
+        if link.calls_in_parallel and (shape is None or shape.tools is None):
+            raise ClientNotSupported(
+                f"{link.mode.name} gives several tool calls: create_iterable(Iterable[A | B]) streams them"
+            )
         max_retries = kwargs.pop("max_retries", 3)
         context, strict = kwargs.pop("context", None), kwargs.pop("strict", True)
         continuations = continuations_from(
@@ -122,6 +129,8 @@ class CallMaker:
             kwargs.pop("max_continuations", settings.max_continuations),
             messages,
         )
+        if continuations and link.calls_in_parallel:
+            raise StreamMisuse("on_truncated='continue': several tool calls cannot be continued as one text")
         hooks, instructor_hooks = self._call_hooks(kwargs)
         policy = policy_from(kwargs.pop("debounce", settings.debounce))
         check_policy(policy)
@@ -190,14 +199,18 @@ class CallMaker:
         """A stream of partials, not yet begun, and its conversation; for `create` with the errors that it raises."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
-        return self._session(shape_of(response_model), messages, kwargs, for_create=for_create), messages
+        return self._session(lambda _: shape_of(response_model), messages, kwargs, for_create=for_create), messages
 
     def item_session(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
         """A stream of items, not yet begun, and its conversation."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
         on_bad = kwargs.pop("on_bad_item", "reask")
-        return self._session(item_shape(response_model), messages, kwargs, on_bad=on_bad), messages
+
+        def make_shape(link: Link) -> Shape:
+            return (calls_shape if link.calls_in_parallel else item_shape)(response_model)
+
+        return self._session(make_shape, messages, kwargs, on_bad=on_bad), messages
 
     def text_session(self, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
         """A stream of plain text, not yet begun, and its conversation."""
@@ -294,7 +307,10 @@ def _gate(
     if shape is None:
         return TextGate(checks), None
     if shape.item is not None:
-        items = ItemGate(shape.item, checks=checks, strict=strict, context=context, on_bad=on_bad, most=most)
+        tools = {name: adapter for name, (adapter, _) in (shape.tools or {}).items()}
+        items = ItemGate(
+            shape.item, checks=checks, strict=strict, context=context, on_bad=on_bad, most=most, tools=tools
+        )
         return items, items
     gate = ModelGate(
         shape.adapter,
@@ -310,15 +326,18 @@ def _gate(
 class _ParserMaker:
     """Makes the parser of one attempt; tool arguments are never searched for a document, prose is."""
 
-    __slots__ = ("_limits", "_plan", "_source", "_tags")
+    __slots__ = ("_limits", "_plan", "_source", "_tags", "_tools")
 
     def __init__(self, shape: Shape, source: InstructorSource, limits: Limits, tags: Tags) -> None:
         self._tags = tags
         self._plan = shape.plan
+        self._tools = None if shape.tools is None else {name: plan for name, (_, plan) in shape.tools.items()}
         self._limits = limits
         self._source = source
 
-    def __call__(self) -> PartialParser:
+    def __call__(self) -> Parser:
+        if self._tools is not None:
+            return CallsParser(self._plan, self._tools, max_depth=self._limits.max_depth)
         search = "tool" not in self._source.mode.value  # asked each time: another model may speak in another mode
         return PartialParser(
             self._plan,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 
 from instructor_stream_ext.core.errors import StreamError
 from instructor_stream_ext.core.events import (
@@ -22,7 +22,19 @@ from instructor_stream_ext.core.text_splitter import Pieces
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.drive import NOTHING, Pick
 
-__all__ = ["CutTextPick", "Lens", "Several", "TextPick", "delta", "growth", "items", "values", "whole"]
+__all__ = [
+    "CutTextPick",
+    "ItemPartials",
+    "Lens",
+    "Several",
+    "Spread",
+    "TextPick",
+    "delta",
+    "growth",
+    "items",
+    "values",
+    "whole",
+]
 
 
 class Lens:
@@ -76,8 +88,60 @@ def items(session: Session) -> Pick:
     return pick
 
 
-class Several(list[str]):
+class Several(list[Any]):
     """More than one value for the consumer, out of one event."""
+
+
+class Spread(Protocol):
+    """A pick that may find several values in one event; those that wait for the consumer."""
+
+    waiting: deque[Any]
+
+    def next(self) -> Any:
+        """The next of the values that wait."""
+        ...
+
+
+class ItemPartials:
+    """The items of a list while they are being written, each with its number; last of each, the validated one."""
+
+    def __init__(self, session: Session) -> None:
+        self.waiting: deque[tuple[int, Any]] = deque()
+        self._session = session
+        self._clear()
+
+    def _clear(self) -> None:
+        self._seen: list[Any] = []
+        self._done: set[int] = set()
+
+    def __call__(self, event: Event) -> Any:
+        """The items that have changed."""
+        if type(event) is StreamRestarted:
+            self._clear()
+            self.waiting.clear()
+        elif type(event) is ItemCompleted:
+            taken = self._session.taken(event)
+            if taken:
+                number = event.path[0]
+                assert isinstance(number, int)  # noqa: S101
+                if number == 0 and self._done:  # the list came again
+                    self._clear()
+                self._done.add(number)
+                return Several([(number, taken[0])])
+        elif type(event) is PartialEmitted:
+            before, self._seen = self._seen, event.partial
+            known = len(before)
+            changed = [
+                (number, item)
+                for number, item in enumerate(event.partial)
+                if item is not None and number not in self._done and not (number < known and before[number] is item)
+            ]
+            return Several(changed) if changed else NOTHING
+        return NOTHING
+
+    def next(self) -> tuple[int, Any]:
+        """The next of the items that wait."""
+        return self.waiting.popleft()
 
 
 class TextPick:

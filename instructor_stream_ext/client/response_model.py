@@ -16,12 +16,18 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin
 from pydantic import BaseModel, PydanticUserError, RootModel, TypeAdapter, create_model
 from pydantic.errors import PydanticSchemaGenerationError
 
-from instructor_stream_ext._instructor.facts import AdapterBase, PartialBase, ResponseSchema, prepare_response_model
+from instructor_stream_ext._instructor.facts import (
+    AdapterBase,
+    PartialBase,
+    ResponseSchema,
+    prepare_response_model,
+    tool_name,
+)
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.types.compile import compile_plan
 from instructor_stream_ext.core.types.response import Plan, enveloped
 
-__all__ = ["Shape", "UnsupportedResponseModel", "item_shape", "shape_of"]
+__all__ = ["Shape", "UnsupportedResponseModel", "calls_shape", "item_shape", "shape_of"]
 
 
 class UnsupportedResponseModel(StreamMisuse, TypeError):
@@ -37,12 +43,15 @@ class Shape:
         adapter: What the document is validated as.
         plan: How its partials are built.
         item: What an item is validated as, for item streams; None otherwise.
+        tools: Of each tool's calls, what their arguments are validated as and how their partials are built, for streams
+            of several tool calls; None otherwise.
     """
 
-    wire: type[BaseModel]
+    wire: Any
     adapter: TypeAdapter[Any]
     plan: Plan
     item: TypeAdapter[Any] | None = None
+    tools: dict[str, tuple[TypeAdapter[Any], Plan]] | None = None
 
 
 def shape_of(response_model: Any) -> Shape:
@@ -69,6 +78,18 @@ def item_shape(item: Any) -> Shape:
     return _guarded(_items_cached, _item_shape, item)
 
 
+def calls_shape(item: Any) -> Shape:
+    """The shape of several tool calls at once, each validated on its own.
+
+    Args:
+        item: The model of one tool, or the union of those of all; `Iterable[X]` counts as `X`.
+
+    Raises:
+        UnsupportedResponseModel: It cannot work; the message names the type.
+    """
+    return _guarded(_calls_cached, _calls_shape, item)
+
+
 def _guarded(cached: Callable[[Any], Shape], plain: Callable[[Any], Shape], response_model: Any) -> Shape:
     try:
         hash(response_model)
@@ -91,6 +112,11 @@ def _shape_cached(response_model: Any) -> Shape:
 @functools.lru_cache(maxsize=1024)
 def _items_cached(item: Any) -> Shape:
     return _sendable(_item_shape(item))
+
+
+@functools.lru_cache(maxsize=1024)
+def _calls_cached(item: Any) -> Shape:
+    return _calls_shape(item)
 
 
 def _sendable(shape: Shape) -> Shape:
@@ -184,3 +210,26 @@ def _item_shape(item: Any) -> Shape:
     of_elements: Any = Iterable
     wire = prepare_response_model(of_elements[element])
     return replace(_wrapped(wire), item=TypeAdapter(wire.task_type))
+
+
+def _calls_shape(item: Any) -> Shape:
+    if get_origin(item) is Iterable:
+        (item,) = get_args(item)
+    members = get_args(item) if get_origin(item) in (types.UnionType, Union) else (item,)
+    tools: dict[str, tuple[TypeAdapter[Any], Plan]] = {}
+    for model in members:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise UnsupportedResponseModel(f"{model!r} cannot be a tool: in a mode of parallel tools each is a model")
+        name = tool_name(model)
+        if name in tools:
+            raise UnsupportedResponseModel(f"two tools are called {name!r}: the model could not tell them apart")
+        tools[name] = (TypeAdapter(model), compile_plan(model))
+    either: Any = Union[members]  # noqa: UP007
+    of_calls: Any = Iterable
+    return Shape(
+        wire=of_calls[either],
+        adapter=TypeAdapter(list[either]),
+        plan=compile_plan(list[either]),
+        item=TypeAdapter(either),
+        tools=tools,
+    )

@@ -7,7 +7,17 @@ from collections.abc import Generator, Iterator
 from types import GeneratorType, TracebackType
 from typing import Any, Self, cast
 
-from instructor_stream_ext.client.picks import CutTextPick, Several, TextPick, delta, items, values, whole
+from instructor_stream_ext.client.picks import (
+    CutTextPick,
+    ItemPartials,
+    Several,
+    Spread,
+    TextPick,
+    delta,
+    items,
+    values,
+    whole,
+)
 from instructor_stream_ext.client.stream import BEING_READ, F_co, Items, Stream, T, T_co, V_co
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import Path, StreamEvent
@@ -144,6 +154,20 @@ class ItemStream(_SyncStream[T, list[T]], Items[T]):
     def __init__(self, session: Session, messages: list[Any]) -> None:
         super().__init__(session, messages, items(session))
 
+    def partials(self) -> Iterator[tuple[int, T]]:
+        """Iterate over the items while they are being written, in place of the values: `(number, partial)`.
+
+        A number comes again with each change of its item; the last time it comes with the validated item. How often
+        partials come is the business of `debounce`. After a restart numbers begin anew.
+
+        Raises:
+            StreamMisuse: The stream is already being read.
+        """
+        self._claim("partials")
+        pick = ItemPartials(self._session)
+        self._listen(pick, transitions=True)
+        return _spread(self._lend(), pick)
+
 
 class TextStream(_SyncStream[str, str]):
     """Plain text, piece by piece; the final response is the whole."""
@@ -165,7 +189,7 @@ class TextStream(_SyncStream[str, str]):
         return pick.next()
 
 
-def _spread(found: Iterator[Any], pick: CutTextPick) -> Generator[Any, None, None]:
+def _spread(found: Iterator[Any], pick: Spread) -> Generator[Any, None, None]:
     """One value at a time, where one event gave several."""
     while pick.waiting:
         yield pick.next()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -140,6 +141,7 @@ class ItemGate:
         context: As in pydantic.
         on_bad: What an item that does not validate does.
         most: After how many valid items the list is full; None for no bound.
+        tools: What the arguments of each tool's calls are, where the items are tool calls.
 
     Raises:
         StreamMisuse: `on_bad` is unknown.
@@ -154,15 +156,18 @@ class ItemGate:
         context: Any = None,
         on_bad: OnBadItem = "reask",
         most: int | None = None,
+        tools: Mapping[str, TypeAdapter[Any]] | None = None,
     ) -> None:
         if on_bad not in get_args(OnBadItem):
             raise StreamMisuse(f"on_bad_item must be one of {', '.join(get_args(OnBadItem))}, not {on_bad!r}")
         self.checks = checks
         self.items: list[Any] = []
         self.skipped: list[SkippedItem] = []
+        self._places: list[Path] = []
         self.reasks = on_bad == "reask"
         self._skips = on_bad == "skip"
         self._most = most
+        self._tools = tools or {}
         self._cutter = ItemCutter()
         self._adapter = adapter
         self._strict = strict
@@ -194,24 +199,50 @@ class ItemGate:
         index = path[-1]
         assert isinstance(index, int)  # noqa: S101
         if index == 0:  # the list may come twice, and the last one counts
-            self.items = []
-            self.skipped = []
-        item = self._cutter.cut(document, starts, index)
+            self._clear()
+        return self._kept(path, self._adapter, self._cutter.cut(document, starts, index))
+
+    def take_call(self, path: Path, tool: str, arguments: str, fault: Exception | None) -> tuple[Any, ...]:
+        """As `take`, of a tool call that is closed, in whatever order they close.
+
+        Args:
+            path: Its place in the answer.
+            tool: Which tool it calls, "" if nobody offered it.
+            arguments: Its arguments.
+            fault: Why they can be no such call, None if they may be one.
+
+        Raises:
+            ValidationError: They do not validate, and are not to be skipped.
+            StreamError: The fault, likewise.
+        """
+        if fault is None:
+            return self._kept(path, self._tools[tool], arguments)
+        if not self._skips:
+            raise fault
+        kind = "json_invalid" if tool else "unknown_tool"
+        self.skipped.append(SkippedItem(path, arguments, ({"type": kind, "loc": (), "msg": str(fault)},)))
+        return ()
+
+    def _kept(self, path: Path, adapter: TypeAdapter[Any], item: str) -> tuple[Any, ...]:
         try:
-            valid = validate_document(self._adapter, item, strict=self._strict, context=self._context)
+            valid = validate_document(adapter, item, strict=self._strict, context=self._context)
         except ValidationError as error:
             if not self._skips:
                 raise
             self.skipped.append(SkippedItem(path, item, tuple(error.errors(include_url=False))))
             return ()
-        self.items.append(valid)
+        at = bisect.bisect(self._places, path)
+        self._places.insert(at, path)
+        self.items.insert(at, valid)
         return (valid,)
 
     def restart(self) -> None:
         """The items so far are void, and so is the document that they were cut from."""
-        self.items = []
-        self.skipped = []
+        self._clear()
         self._cutter = ItemCutter()
+
+    def _clear(self) -> None:
+        self.items, self.skipped, self._places = [], [], []
 
     def open(self, document: str | None, text: str) -> list[Any]:
         """All items.
@@ -224,7 +255,7 @@ class ItemGate:
         if document and document[0] != "[":
             raise NoOutput("no list in the answer, only a value that is no list")
         if _EMPTY_LIST(document):  # the list came again, without items of which to be told
-            self.items, self.skipped = [], []
+            self._clear()
         return self.items
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
+from instructor_stream_ext.core.document.calls import CallsParser
 from instructor_stream_ext.core.document.reasoning import Tags, tags_from
 from instructor_stream_ext.core.document.scanner import Drafted
 from instructor_stream_ext.core.document.snapshots import PartialParser
@@ -41,6 +42,8 @@ SCAN_AT_LEAST_EVERY = 4096
 _DRAFTED = StreamError("what was shown was a draft")
 """Stands in `fault` while `begin_anew` is due, so that the hot path has one thing to look at."""
 
+Parser: TypeAlias = PartialParser | CallsParser
+
 _NOTHING: tuple[StreamEvent, ...] = ()
 
 
@@ -65,7 +68,7 @@ class Intake:
     def __init__(
         self,
         *,
-        parser: Callable[[], PartialParser] | None,
+        parser: Callable[[], Parser] | None,
         policy: EmissionPolicy | None = None,
         limits: Limits | None = None,
         deltas: bool = False,
@@ -112,13 +115,14 @@ class Intake:
         self._pending = Pending()
 
     @property
-    def parser(self) -> PartialParser | None:
+    def parser(self) -> Parser | None:
         """The parser of this attempt, None for plain text; once the stream is complete, made anew for who asks."""
         if self._parser is None and self._finished_json is not None and self._make_parser is not None:
-            self._parser = self._make_parser()
-            self._parser.expect_document()
-            self._parser.feed(self._finished_json)
-            self._parser.finish()
+            parser = self._parser = self._make_parser()
+            assert isinstance(parser, PartialParser)  # noqa: S101  that of calls is kept
+            parser.expect_document()
+            parser.feed(self._finished_json)
+            parser.finish()
         return self._parser
 
     @property
@@ -132,6 +136,11 @@ class Intake:
         if self._finished_json is not None:
             return self._finished_json
         return self.text if self._parser is None else self._parser.json_text()
+
+    @property
+    def call_parser(self) -> CallsParser | None:
+        """The parser, where the answer is made of several tool calls."""
+        return self._parser if isinstance(self._parser, CallsParser) else None
 
     # ------------------------------------------------------------------ text in
 
@@ -355,7 +364,7 @@ class Intake:
         """Prepare for the rest of an answer that was cut off; half a character that came alone will come again."""
         self._joiner = SurrogateJoiner()
         text, parser = str(self.document_buffer), self._parser
-        if parser is None or not parser.begun:
+        if not isinstance(parser, PartialParser) or not parser.begun:
             return Seam(text, None, lambda _: True, self._tags)
         if not parser.search:
             parser.read_document_only()  # the model may close a fence that it has not opened
@@ -368,6 +377,7 @@ class Intake:
         """Return whether JSON can go on like this."""
         assert self._make_parser is not None  # noqa: S101
         parser = self._make_parser()
+        assert isinstance(parser, PartialParser)  # noqa: S101  calls do not go on
         parser.read_document_only()
         parser.feed(document + rest)
         try:
@@ -417,7 +427,7 @@ class Intake:
         """The listeners are through with a partial: intervals count from here, so that slow ones are not flooded."""
         self._pending.last_emitted_at = now
 
-    def _transitions(self, parser: PartialParser, now: float, events: list[StreamEvent]) -> None:
+    def _transitions(self, parser: Parser, now: float, events: list[StreamEvent]) -> None:
         """Scan what was fed and tell fields and items in document order; a fault is left in `fault`."""
         try:
             parser.advance()

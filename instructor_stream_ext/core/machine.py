@@ -44,7 +44,7 @@ from instructor_stream_ext.core.events import (
     StreamStats,
     Usage,
 )
-from instructor_stream_ext.core.intake import Intake
+from instructor_stream_ext.core.intake import Intake, Parser
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.policies import EmissionPolicy
 from instructor_stream_ext.core.seam import Seam
@@ -88,7 +88,7 @@ class StreamMachine(Intake):
     def __init__(
         self,
         *,
-        parser: Callable[[], PartialParser] | None,
+        parser: Callable[[], Parser] | None,
         policy: EmissionPolicy | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
@@ -160,7 +160,7 @@ class StreamMachine(Intake):
     @property
     def listing(self) -> tuple[str, list[int]]:
         """The JSON that holds the list of items, and where in it the list begins, each time that it came."""
-        assert self._parser is not None  # noqa: S101
+        assert isinstance(self._parser, PartialParser)  # noqa: S101
         return self._parser.listing
 
     def state_of(self, path: Path) -> FieldState:
@@ -269,6 +269,8 @@ class StreamMachine(Intake):
         if parser is None:
             return self._finish_text(end, detail)
         if parser.finish():
+            if parser.needs_end and (end is None or end.kind is EndKind.UNKNOWN):
+                raise OutputTruncated("the stream just stopped: nothing said that no further call was to come")
             if parser.lacks:
                 raise NoOutput(parser.lacks)
             return parser.json_text()
@@ -364,7 +366,7 @@ class StreamMachine(Intake):
 
     def complete(self, now: float, result: Any) -> list[StreamEvent]:
         """The gate is passed."""
-        if self._parser is not None:
+        if isinstance(self._parser, PartialParser):
             document, text = self._parser.json_text(), self.text
             self._finished_json = text if document == text else document
             self._parser = None  # its tree weighs more than the text, and hardly anybody asks for it again

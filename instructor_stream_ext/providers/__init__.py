@@ -50,7 +50,9 @@ PRICE_NAMES = {name: listed for family in FAMILIES for name, listed in family.pr
 LITELLM_MODES = {start: mode for family in FAMILIES for start, mode in family.litellm.items()}
 """By the start of litellm's model string: the name of instructor's mode, and why it is that one."""
 
-_TOOL_MODES = frozenset({"tool_call", "tools_strict", "responses_tools", "responses_tools_with_inbuilt_tools"})
+_TOOL_MODES = frozenset(
+    {"tool_call", "tools_strict", "parallel_tool_call", "responses_tools", "responses_tools_with_inbuilt_tools"}
+)
 
 
 def reader_for(provider: str, mode: str, *, tools: frozenset[str] | None, extractor: Extractor | None = None) -> Reader:

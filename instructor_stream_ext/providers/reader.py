@@ -6,12 +6,13 @@ neither fetches chunks nor keeps them, so the same reader serves sync and async 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
 from instructor_stream_ext.core.events import EndKind, EndSignal, Usage
-from instructor_stream_ext.providers.calls import Calls, Written
+from instructor_stream_ext.providers.calls import Calls, ParallelCalls, Piece, Written
 from instructor_stream_ext.providers.family import END_KINDS, USAGE_NAMES
 
 __all__ = ["Reader", "Reading", "Switch", "end_of", "tokens"]
@@ -114,6 +115,10 @@ class Reader(Protocol):
         """True if the call that is to be the document has begun, with or without arguments."""
         ...
 
+    def pieces(self) -> Sequence[Piece]:
+        """Take away what came of the tool calls, where each of them is a document; nothing elsewhere."""
+        ...
+
     def disbelieve_end(self) -> None:
         """Forget the end signal and the tokens: the SDK made them up when the stream just stopped."""
         ...
@@ -147,7 +152,19 @@ class Reading:
         self._usage: Any = None
         self._content = Written()
         self._thought = Written()
-        self._calls = Calls(tools)
+        self._calls: Calls = Calls(tools)
+
+    def read_all_calls(self) -> None:
+        """Each tool call is a document of its own. Before the first chunk."""
+        self._calls = ParallelCalls(self._tools)
+
+    def pieces(self) -> Sequence[Piece]:
+        """Take away what came of the tool calls, where each of them is a document; nothing elsewhere."""
+        calls = self._calls
+        if not isinstance(calls, ParallelCalls):
+            return ()
+        pieces, calls.pieces = calls.pieces, []
+        return pieces
 
     @property
     def strays(self) -> list[str]:
@@ -247,7 +264,7 @@ class Reading:
         self._began = False
         self._content = Written()
         self._thought = Written()
-        self._calls = Calls(self._tools)
+        self._calls = type(self._calls)(self._tools)
 
     def _text(self, text: str) -> str:
         """Take text of the answer's prose channel: the document without tools, an aside with them."""

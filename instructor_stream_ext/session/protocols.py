@@ -216,6 +216,23 @@ class ItemTaker(Protocol):
         """
         ...
 
+    def take_call(
+        self, path: tuple[str | int, ...], tool: str, arguments: str, fault: Exception | None
+    ) -> tuple[Any, ...]:
+        """As `take`, of a tool call.
+
+        Args:
+            path: Its place.
+            tool: Which tool it calls, "" if nobody offered it.
+            arguments: Its arguments.
+            fault: Why they can be no such call, None if they may be one.
+
+        Raises:
+            ValidationError: They do not validate.
+            StreamError: The fault.
+        """
+        ...
+
     def restart(self) -> None:
         """The items so far are void."""
         ...

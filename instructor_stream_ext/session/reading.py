@@ -8,12 +8,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from instructor_stream_ext.core.errors import InvalidJSON, StreamError, StreamInterrupted, StreamMisuse, StreamTimeout
+from instructor_stream_ext.core.errors import (
+    InvalidJSON,
+    NoOutput,
+    StreamError,
+    StreamInterrupted,
+    StreamMisuse,
+    StreamTimeout,
+)
 from instructor_stream_ext.core.events import (
     EndKind,
     Event,
     ItemCompleted,
     PartialEmitted,
+    Path,
     RestartReason,
     SkippedItem,
     StreamEvent,
@@ -24,7 +32,7 @@ from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.effects import END, LOOK, READ, TICK, Call, Departed, Signal, Steps
 from instructor_stream_ext.session.failures import is_before_the_first_byte, is_read_timeout, words_of
-from instructor_stream_ext.session.protocols import Connection
+from instructor_stream_ext.session.protocols import Connection, ItemTaker
 from instructor_stream_ext.session.telling import Parts, Teller
 
 __all__ = ["NotAnswered", "Reading", "Rejected"]
@@ -204,10 +212,23 @@ class Reading(Teller):
             machine.note_reasoning(now)
         if reader.switched is not None or reader.aside or reader.thoughts:
             yield from self._unusual(connection, reader)
+        if machine.call_parser is not None:
+            return self._calls_in(reader, now)
         text, self._text = self._text, ""
         if text and self._seam is not None:
             text = self._seam.take(text)
         return machine.feed(text, now) if text else ()
+
+    def _calls_in(self, reader: Reader, now: float) -> list[Event]:
+        """Take what came of several tool calls, each of which is a document."""
+        machine = self.machine
+        events: list[Event] = []
+        for piece in reader.pieces():
+            parser = machine.call_parser
+            assert parser is not None  # noqa: S101
+            parser.turn_to(piece.number, piece.tool, piece.name)
+            events += machine.feed(piece.text, now) if piece.text else ()
+        return events
 
     def _read_end(self, connection: Connection) -> Steps[bool]:
         """The chunks are at their end: what is left of the text, and what the SDK kept to itself."""
@@ -221,7 +242,10 @@ class Reading(Teller):
             text = self._seam.take(text) + self._seam.finish()
         if not self._is_cut(reader):
             text += machine.rest()
-        if text and (yield from self._show(machine.feed(text, self.clock()))):
+        told = [] if machine.call_parser is None else self._calls_in(reader, self.clock())
+        if text:
+            told += machine.feed(text, self.clock())
+        if told and (yield from self._show(told)):
             return True
         events = () if machine.fault is not None else machine.settle(reader.end, self.clock())
         return (yield from self._settled(events, is_end=True))
@@ -299,8 +323,8 @@ class Reading(Teller):
             if self._rejected is not None:
                 return False  # what follows a bad item is void
             try:
-                self._taken = items.take(event.path, *self.machine.listing)
-            except (ValidationError, InvalidJSON) as error:
+                self._taken = self._validated(items, event.path)
+            except (ValidationError, InvalidJSON, NoOutput) as error:
                 # raised when all that came with this delta has been told, so that no event is lost
                 self._rejected = Rejected(error, for_good=not items.reasks)
                 return False
@@ -308,6 +332,13 @@ class Reading(Teller):
                 self._tell_skipped(items.skipped[-1])
             return items.is_full
         return False
+
+    def _validated(self, items: ItemTaker, path: Path) -> tuple[Any, ...]:
+        calls = self.machine.call_parser
+        if calls is None:
+            return items.take(path, *self.machine.listing)
+        call = calls.calls[path[0]]  # type: ignore[index]
+        return items.take_call(path, call.tool, call.arguments, call.fault)
 
     def _tell_skipped(self, item: SkippedItem) -> None:
         faults = ", ".join(f"{'.'.join(map(str, error['loc'])) or 'item'}: {error['type']}" for error in item.errors)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from tests.server.sse import MODEL, pieces, sse
 
-__all__ = ["anthropic_answer", "anthropic_error", "anthropic_text", "anthropic_tools"]
+__all__ = ["anthropic_answer", "anthropic_calls", "anthropic_error", "anthropic_text", "anthropic_tools"]
 
 
 def anthropic_tools(
@@ -28,11 +29,24 @@ def anthropic_tools(
         text: prose in a block of its own before the tool use.
         end: whether `message_stop` ends the stream.
     """
-    prose = _block(0, {"type": "text", "text": ""}, "text_delta", "text", pieces(text, size)) if text else []
-    index = 1 if text else 0
-    tool = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
-    call = _block(index, tool, "input_json_delta", "partial_json", ["", *pieces(json_text, size)])
-    return [*_open(), *prose, *call, *_close(stop, end=end)]
+    return anthropic_calls([(name, json_text)], size=size, stop=stop, text=text, end=end)
+
+
+def anthropic_calls(
+    calls: Sequence[tuple[str, str]],
+    *,
+    size: int | None = 4,
+    stop: str | None = "tool_use",
+    text: str = "",
+    end: bool = True,
+) -> list[bytes]:
+    """Stream several tool uses, `(name, input)` each, one after another; arguments as in `anthropic_tools`."""
+    chunks = _block(0, {"type": "text", "text": ""}, "text_delta", "text", pieces(text, size)) if text else []
+    for number, (name, json_text) in enumerate(calls):
+        tool = {"type": "tool_use", "id": f"toolu_{number + 1}", "name": name, "input": {}}
+        parts = ["", *pieces(json_text, size)]
+        chunks += _block(number + (1 if text else 0), tool, "input_json_delta", "partial_json", parts)
+    return [*_open(), *chunks, *_close(stop, end=end)]
 
 
 def anthropic_text(

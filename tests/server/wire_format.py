@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from tests.server.sse import DONE, MODEL, pieces, sse
-from tests.server.wire_anthropic import anthropic_answer, anthropic_error, anthropic_text, anthropic_tools
+from tests.server.wire_anthropic import (
+    anthropic_answer,
+    anthropic_calls,
+    anthropic_error,
+    anthropic_text,
+    anthropic_tools,
+)
 from tests.server.wire_chat import (
     chat,
     chat_answer,
@@ -28,6 +34,7 @@ __all__ = [
     "DONE",
     "MODEL",
     "anthropic_answer",
+    "anthropic_calls",
     "anthropic_error",
     "anthropic_text",
     "anthropic_tools",

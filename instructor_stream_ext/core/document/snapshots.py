@@ -82,6 +82,9 @@ class PartialParser(Scanner):
             tags=tags,
         )
 
+    needs_end = False
+    """Whether only the provider's word says that the text is whole; else the document does."""
+
     def _fresh(self) -> None:
         super()._fresh()
         self._last: Any = None

@@ -1,0 +1,261 @@
+"""Several documents at once: the tool calls of one answer, each of them a document of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from instructor_stream_ext.core.document.frames import FieldChanged, ItemDone
+from instructor_stream_ext.core.document.paths import check_path
+from instructor_stream_ext.core.document.snapshots import PartialParser
+from instructor_stream_ext.core.errors import InvalidJSON, NoOutput, StreamError, StreamMisuse
+from instructor_stream_ext.core.events import FieldState, Path
+from instructor_stream_ext.core.types.response import Plan
+
+__all__ = ["CallsParser", "ParsedCall"]
+
+
+class ParsedCall:
+    """One call.
+
+    Args:
+        tool: The tool that it calls, "" if nobody offered it.
+        parser: Of its arguments; None if nobody offered it.
+
+    Attributes:
+        fault: Why it can never be a valid call, if that is known.
+        is_open: Whether more of it may come.
+    """
+
+    __slots__ = ("_parts", "fault", "is_open", "parser", "shown", "tool")
+
+    def __init__(self, tool: str, parser: PartialParser | None) -> None:
+        self.tool = tool
+        self.parser = parser
+        self.fault: StreamError | None = None
+        self.is_open = True
+        self.shown: Any = None
+        self._parts: list[str] = []
+
+    def feed(self, text: str) -> None:
+        """Take a piece of its arguments."""
+        self._parts.append(text)
+        if self.parser is not None and self.fault is None:
+            self.parser.feed(text)
+
+    @property
+    def arguments(self) -> str:
+        """Its arguments so far: the JSON of them where they are that."""
+        if self.parser is not None and self.fault is None and self.parser.complete:
+            return self.parser.json_text()
+        return "".join(self._parts)
+
+
+class CallsParser:
+    """Builds the list of the partials of all calls. See `PartialParser`, whose other half this is.
+
+    `turn_to` says which call the text that follows is of; calls may come in turns.
+
+    Args:
+        plan: Of a list of what the calls may be, for paths.
+        tools: The plan of each tool, by the name that the model calls it by.
+        max_depth: Open containers of one call at most.
+        transitions: Note what starts and ends.
+
+    Attributes:
+        calls: By their number in the answer.
+    """
+
+    search = False
+    needs_end = True
+    """No text of the document says that it is whole: only the provider does."""
+    in_prose = False
+    lacks = ""
+    lost: InvalidJSON | None = None
+
+    def __init__(
+        self, plan: Plan, tools: Mapping[str, Plan], *, max_depth: int = 128, transitions: bool = False
+    ) -> None:
+        self.plan = plan
+        self.transitions = transitions
+        self.calls: dict[int, ParsedCall] = {}
+        self.pending_chars = 0
+        self.complete = False
+        self._tools = tools
+        self._make: Callable[[str], PartialParser] = lambda tool: PartialParser(tools[tool], max_depth=max_depth)
+        self._events: list[FieldChanged | ItemDone] = []
+        self._open: dict[int, ParsedCall] = {}
+        self._is_stale = False
+        self._call: ParsedCall | None = None
+        self._last: list[Any] | None = None
+
+    # ------------------------------------------------------------------ text in
+
+    def turn_to(self, index: int, tool: str, name: str) -> None:
+        """The text that follows is of this call.
+
+        Args:
+            index: Its number in the answer.
+            tool: The tool that it calls, "" if nobody offered it.
+            name: What the model called.
+        """
+        call = self.calls.get(index)
+        if call is None:
+            if not self.calls:
+                self._change((), FieldState.MISSING, FieldState.STREAMING, None)
+            parser = self._make(tool) if tool else None
+            if parser is not None:
+                parser.transitions = self.transitions
+            call = self.calls[index] = self._open[index] = ParsedCall(tool, parser)
+            if parser is None:
+                offered = ", ".join(map(repr, sorted(self._tools)))
+                call.fault = NoOutput(f"it called {name!r}, which is no tool of the request, which offers {offered}")
+        self._call = call
+        self._is_stale = True
+
+    def feed(self, text: str) -> None:
+        """Take text of the call that was turned to."""
+        assert self._call is not None  # noqa: S101
+        self._call.feed(text)
+        self.pending_chars += len(text)
+        self._is_stale = True
+
+    def grow(self, text: str) -> Any:
+        """As `feed` and then `shown`."""
+        self.feed(text)
+        return self.shown()
+
+    def advance(self) -> bool:
+        """Scan what was fed; a fault in one call is that call's alone.
+
+        Returns:
+            Whether anything was scanned.
+
+        Raises:
+            LimitExceeded: A call is too deep.
+        """
+        if not self._is_stale:
+            return False
+        self.pending_chars, self._is_stale = 0, False
+        for index, call in sorted(self._open.items()):
+            self._scan(index, call)
+        return True
+
+    def _scan(self, index: int, call: ParsedCall) -> None:
+        parser = call.parser
+        if parser is not None:
+            try:
+                parser.advance()
+            except InvalidJSON as fault:
+                call.fault = fault
+            for record in parser.told():
+                self._events.append(record._replace(path=(index, *record.path)))
+        if call.fault is not None or (parser is not None and parser.complete):
+            call.is_open = False
+            del self._open[index]
+            if self.transitions:
+                self._events.append(ItemDone((index,), None if parser is None else parser.last))
+
+    def finish(self) -> bool:
+        """Say that no more text comes.
+
+        Returns:
+            Whether there are calls, and all of them closed.
+        """
+        self.advance()
+        for index, call in sorted(self._open.items()):
+            if call.parser is None:
+                self._scan(index, call)
+        for call in self.calls.values():
+            if call.parser is not None and call.fault is None:
+                try:
+                    call.parser.finish()
+                except InvalidJSON as fault:  # what came behind its closing brace
+                    call.fault = fault
+        was, self.complete = self.complete, bool(self.calls) and not self._open
+        if self.complete and not was:
+            self._change((), FieldState.STREAMING, FieldState.COMPLETE, self.shown())
+        return self.complete
+
+    def _change(self, path: Path, before: FieldState, after: FieldState, value: Any) -> None:
+        if self.transitions:
+            self._events.append(FieldChanged(path, before, after, value=value))
+
+    def fall_back(self) -> bool:
+        """There is no document before these."""
+        return False
+
+    def read_past(self) -> None:
+        """Nothing is left to be read past: each call has its own fault."""
+
+    def candidates(self, text: str) -> str:
+        """Where a document may stand that was not seen to begin."""
+        return text
+
+    # ------------------------------------------------------------------ what there is so far
+
+    @property
+    def begun(self) -> bool:
+        """True if a call has begun."""
+        return bool(self.calls)
+
+    def shown(self) -> Any:
+        """The list of what the calls are so far; None before the first has something to show."""
+        self.advance()
+        return self.last
+
+    snapshot = shown
+
+    @property
+    def last(self) -> Any:
+        """As `shown`, of what was scanned."""
+        shown = []
+        changed = self._last is None
+        for index in range(max(self.calls, default=-1) + 1):
+            call = self.calls.get(index)
+            value = None if call is None or call.parser is None else call.parser.last
+            if call is not None and value is not call.shown:
+                call.shown = value
+                changed = True
+            shown.append(value)
+        if changed or self._last is None or len(shown) != len(self._last):
+            self._last = shown if any(value is not None for value in shown) else None
+        return self._last
+
+    def told(self) -> list[FieldChanged | ItemDone]:
+        """Return what started and ended since the last call; an item where a call has closed, or can never be one."""
+        events, self._events = self._events, []
+        return events
+
+    def json_text(self) -> str:
+        """The arguments of all calls, as one list."""
+        told = ", ".join(call.arguments for _, call in sorted(self.calls.items()))
+        return f"[{told}]" if self.complete else f"[{told}"
+
+    # ------------------------------------------------------------------ places
+
+    def state(self, path: Path = ()) -> FieldState:
+        """How far a place has come, in what was scanned: first the number of the call."""
+        check_path(self.plan.root, path)
+        if not path:
+            return FieldState.COMPLETE if self.complete else FieldState.STREAMING if self.calls else FieldState.MISSING
+        call = self._at(path)
+        if call is None or call.parser is None:
+            return FieldState.MISSING
+        try:
+            return call.parser.state(path[1:])
+        except StreamMisuse:
+            return FieldState.MISSING  # a place that only the other tools have
+
+    def check_text(self, path: Path) -> None:
+        """Refuse a path that cannot lead to a string: `StreamMisuse`."""
+        PartialParser(self.plan).check_text(path)
+
+    def text_at(self, path: Path) -> str:
+        """The string at a place as far as it has come."""
+        call = self._at(path)
+        return "" if call is None or call.parser is None else call.parser.text_at(path[1:])
+
+    def _at(self, path: Path) -> ParsedCall | None:
+        index = path[0] if path else None
+        return self.calls.get(index) if isinstance(index, int) else None
