@@ -33,11 +33,13 @@ class Bounds:
         self._waited = 0.0
         self._lively = False
         self._expired: tuple[float, str, float] | None = None
+        self._nearest: tuple[float, str, float] | None = None
 
     def waits(self, now: float) -> None:
         """The driver begins to wait for the provider: only from here does the provider's time count."""
         if self._waiting_at is None:
             self._waiting_at = now
+            self._nearest = None
 
     def arrived(self, now: float, *, alive: bool) -> None:
         """A chunk has come; `alive` if it carried the model's text or reasoning.
@@ -55,11 +57,12 @@ class Bounds:
                 self.expire()
             self._lively = True
             self._waited = 0.0
-        else:
-            self.check(now)
-            if self._waiting_at is not None:
-                self._waited += now - self._waiting_at
-        self._waiting_at = None
+            self._waiting_at = self._nearest = None
+            return
+        self.check(now)
+        if self._waiting_at is not None:
+            self._waited += now - self._waiting_at
+        self._waiting_at = self._nearest = None
 
     def expire(self) -> None:
         """The bound that is nearest has passed, and the connection was broken for it: no news changes that."""
@@ -68,8 +71,12 @@ class Bounds:
 
     def next(self) -> tuple[float, str, float]:
         """The next instant at which a bound passes if the provider stays silent, which one, and its length."""
-        if self._expired is not None:
-            return self._expired
+        nearest = self._expired or self._nearest
+        if nearest is None:
+            nearest = self._nearest = self._next()
+        return nearest
+
+    def _next(self) -> tuple[float, str, float]:
         bounds = self._timeouts
         nearest = (math.inf, "", 0.0)
         if bounds.total is not None:
@@ -78,7 +85,9 @@ class Bounds:
         if bound is None and not self._lively:
             kind, bound = "idle", bounds.idle
         if bound is not None and self._waiting_at is not None:
-            nearest = min(nearest, (self._waiting_at + bound - self._waited, kind, bound))
+            instant = self._waiting_at + bound - self._waited
+            if instant <= nearest[0]:
+                return instant, kind, bound
         return nearest
 
     def check(self, now: float) -> None:

@@ -215,7 +215,7 @@ class StreamMachine(Intake):
     def is_quiet(self) -> bool:
         """True if nobody but the consumer of partials listens, so that `take` does."""
         listens = self.wants_deltas or self.wants_transitions or self.wants_reasoning
-        return not (listens or self.bounds.any or self.limits.of_spending)
+        return not (listens or self.limits.of_spending)
 
     def poll(self, now: float) -> Sequence[StreamEvent]:
         """Look at the clock without news from the provider.
@@ -229,6 +229,11 @@ class StreamMachine(Intake):
         if self.bounds.any:
             self.bounds.check(now)
         return self._due_partial(now)
+
+    @property
+    def due(self) -> float:
+        """When the next partial is due, if nothing comes before; `math.inf` for never."""
+        return self._due
 
     def deadline(self) -> float:
         """When to call `poll` at the latest; `math.inf` for never."""

@@ -14,6 +14,7 @@ from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import Event
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.effects import END, LOOK, TICK, Call, Close, Departed, Open, Read, Steps
+from instructor_stream_ext.session.pump import Pump
 from instructor_stream_ext.session.waking import GLANCE, Watchdog
 
 __all__ = ["NOTHING", "Pick", "adrive", "check_loop", "drive", "shielded"]
@@ -109,10 +110,14 @@ class _Chunks:
         return self
 
     def __next__(self) -> Any:
-        due = self._machine.deadline()
-        if due == math.inf:
+        machine, bound = self._machine, math.inf
+        if machine.bounds.any:
+            machine.bounds.waits(self._clock())
+            bound = machine.bound()
+        due = machine.due
+        if due == bound == math.inf:
             return next(self._chunks)
-        chunk = self.watchdog.wait(due, self._machine.bound(), self._wake, next, self._chunks, END)
+        chunk = self.watchdog.wait(min(due, bound), bound, self._wake, next, self._chunks, END)
         if chunk is END:
             raise StopIteration
         return chunk
@@ -206,21 +211,21 @@ async def adrive(session: Session, pick: Pick) -> AsyncGenerator[Any, None]:  # 
 
 
 class _AsyncChunks:
-    """As `_Chunks`, awaiting. A read that outlasts a deadline goes on in a task of its own."""
+    """As `_Chunks`, awaiting. Where the machine has deadlines, a task of its own reads the stream."""
 
     def __init__(self, session: Session) -> None:
         self._machine = session.machine
         self._clock = session.clock
-        self._chunks: AsyncIterator[Any] | None = None
-        self._reading: asyncio.Task[Any] | None = None
+        self._pump: Pump | None = None
         self.untimed: AsyncIterator[Any] | None = None
 
     async def open(self, effect: Open) -> Any:
         """Connect, or give up at the deadline."""
         connection = await _connected(effect, self._clock)
         if connection is not TICK:
-            self._chunks = aiter(connection.chunks)
-            self.untimed = self._chunks if self._machine.is_steady else None
+            chunks = aiter(connection.chunks)
+            self.untimed = chunks if self._machine.is_steady else None
+            self._pump = None if self._machine.is_steady else Pump(chunks, self._clock)
         return connection
 
     async def close(self, effect: Close) -> Any:
@@ -230,23 +235,22 @@ class _AsyncChunks:
 
     async def abandon(self) -> None:
         """End what is being read."""
-        reading, self._reading = self._reading, None
-        if reading is not None:
-            await _abandon(reading)
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            await pump.stop()
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
     async def __anext__(self) -> Any:
-        assert self._chunks is not None  # noqa: S101
-        deadline = self._machine.deadline()
-        if self._reading is None and deadline == math.inf:
-            return await anext(self._chunks)
-        reading = self._reading = self._reading or asyncio.ensure_future(_next(self._chunks))
-        if not await _arrives(reading, deadline, self._clock):
-            return TICK
-        self._reading = None
-        chunk = reading.result()
+        machine, pump = self._machine, self._pump
+        assert pump is not None  # noqa: S101
+        if not pump.ready:
+            if machine.bounds.any:
+                machine.bounds.waits(self._clock())
+            if not await pump.arrives(machine.deadline()):
+                return TICK
+        chunk = pump.take()
         if chunk is END:
             raise StopAsyncIteration
         return chunk
@@ -309,10 +313,6 @@ async def _connected(effect: Open, clock: Callable[[], float]) -> Any:
         raise
     await shielded(_abandon(connecting))
     return TICK
-
-
-async def _next(chunks: AsyncIterator[Any]) -> Any:
-    return await anext(chunks, END)
 
 
 async def _arrives(reading: asyncio.Task[Any], deadline: float, clock: Callable[[], float]) -> bool:

@@ -118,16 +118,20 @@ class Reading(Teller):
     def _lane(self, reader: Reader) -> Callable[[Any], Any]:
         machine, clock, read, take = self.machine, self.clock, reader.read, self.machine.take
         is_quiet = self._is_quiet
+        bounds = machine.bounds if machine.bounds.any else None
 
         def step(chunk: Any) -> Any:
             text = read(chunk)
             unusual = reader.aside or reader.thoughts or reader.switched or reader.error is not None or self._leaving
-            if is_quiet and not unusual:
+            if is_quiet and not unusual and (bounds is None or (text and reader.alive)):
                 if not text:
                     if reader.reasoned:
                         machine.note_reasoning(clock())
                     return None
-                partial = take(text, clock())
+                now = clock()
+                if bounds is not None:
+                    bounds.arrived(now, alive=True)
+                partial = take(text, now)
                 if machine.fault is None:
                     return partial
                 text = ""

@@ -36,7 +36,8 @@ class Watchdog:
         self._fired = False
         self._deadline = math.inf
         self._planned = math.inf
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._wake: Callable[[], bool] | None = None
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -59,27 +60,21 @@ class Watchdog:
             return TICK
         if bound == math.inf:
             return fn(*args)
-        self._guard(bound, wake)
-        try:
-            return fn(*args)
-        finally:
-            self._release()
-
-    def _guard(self, deadline: float, wake: Callable[[], bool]) -> None:
-        with self._changed:
-            self._deadline, self._wake = deadline, wake
+        with self._lock:  # not through the condition, whose own `__enter__` costs more
+            self._deadline, self._wake = bound, wake
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="instructor_stream_ext watchdog", daemon=True)
                 self._thread.start()
-            elif deadline < self._planned:
+            elif bound < self._planned:
                 self._changed.notify()
-
-    def _release(self) -> None:
-        with self._changed:
-            self._deadline, self._wake = math.inf, None
-            fired, self._fired = self._fired, False
-        if fired:
-            self._expired()
+        try:
+            return fn(*args)
+        finally:
+            with self._lock:
+                self._deadline, self._wake = math.inf, None
+                fired, self._fired = self._fired, False
+            if fired:
+                self._expired()
 
     def stop(self) -> None:
         """End the thread."""
@@ -98,7 +93,7 @@ class Watchdog:
                     self._changed.wait()
                 elif left > 0:
                     self._changed.wait(min(left, _LONGEST) if self._clock is time.monotonic else min(left, GLANCE))
-                else:  # the lock is held, so whoever waits has not come to `_release`
+                else:  # the lock is held, so whoever waits has not come back yet
                     if self._wake is not None and self._wake():
                         self._fired = True
                     self._changed.wait(GLANCE)  # an SDK may try again, or connect only now

@@ -188,7 +188,7 @@ def test_nobody_listens_nothing_is_made() -> None:
     assert machine.stats.deltas == 16
     assert not _machine(deltas=True).is_quiet
     assert not _machine(transitions=True).is_quiet
-    assert not _machine(timeouts=Timeouts(idle=1)).is_quiet
+    assert _machine(timeouts=Timeouts(idle=1)).is_quiet
 
 
 def test_take_is_feed_without_events() -> None:

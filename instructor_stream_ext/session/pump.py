@@ -1,0 +1,131 @@
+"""Reading an async stream in a task of its own, so that whoever consumes it can also wait for an instant.
+
+One task for the whole stream, which is a few chunks ahead: what has come in one packet is handed over without a change
+of tasks. The SDK's own code runs in that task only, as its timeouts (anyio's scopes) must begin and end in one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from instructor_stream_ext.session.effects import END
+from instructor_stream_ext.session.waking import GLANCE
+
+__all__ = ["Pump"]
+
+AHEAD = 32
+"""Chunks that may wait for the consumer; the provider's stream is not read further meanwhile."""
+
+
+class _Raised:
+    """What reading raised."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class Pump:
+    """Reads a stream ahead.
+
+    Args:
+        chunks: The stream.
+        clock: The consumer's clock, in seconds.
+
+    Attributes:
+        ready: What has come and was not taken.
+    """
+
+    def __init__(self, chunks: AsyncIterator[Any], clock: Callable[[], float]) -> None:
+        self._chunks = chunks
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self.ready: deque[Any] = deque()
+        self._deadline = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._planned = math.inf
+        self._waiter: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._task = self._loop.create_task(self._run())
+        self._task.add_done_callback(self._wake)
+
+    async def _run(self) -> None:
+        ready = self.ready
+        try:
+            async for chunk in self._chunks:
+                ready.append(chunk)
+                self._wake()
+                if len(ready) >= AHEAD:
+                    self._room = self._loop.create_future()
+                    await self._room
+        except Exception as error:
+            ready.append(_Raised(error))
+        else:
+            ready.append(END)
+
+    def _wake(self, *_: Any) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def take(self) -> Any:
+        """Take the next of the chunks that are ready, `END` behind the last.
+
+        Raises:
+            Exception: What reading raised.
+        """
+        ready = self.ready
+        chunk = ready.popleft()
+        if not ready and self._room is not None:
+            room, self._room = self._room, None
+            if not room.done():
+                room.set_result(None)
+        if type(chunk) is _Raised:
+            raise chunk.error
+        return chunk
+
+    async def arrives(self, deadline: float) -> bool:
+        """Wait for a chunk; False if the clock comes to the deadline first."""
+        self._deadline = deadline
+        while not self.ready:
+            if self._task.done():
+                self._task.result()  # raises: somebody has cancelled it, as `asyncio.run` cancels all tasks at its end
+            if self._clock() >= deadline:
+                return False
+            self._plan()
+            waiter = self._waiter = self._loop.create_future()
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+        return True
+
+    def _plan(self) -> None:
+        """See that the clock is looked at when the deadline comes; a timer that comes too early is as good."""
+        if self._deadline == math.inf:
+            return
+        if self._timer is not None and self._planned <= self._deadline:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        left = self._deadline - self._clock()
+        self._planned = self._deadline
+        self._timer = self._loop.call_later(left if self._clock is time.monotonic else min(left, GLANCE), self._look)
+
+    def _look(self) -> None:
+        self._timer, self._planned = None, math.inf
+        self._wake()
+
+    async def stop(self) -> None:
+        """End the reading, so that no task is left."""
+        if self._timer is not None:
+            self._timer.cancel()
+        task = self._task
+        task.cancel()
+        await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()  # fetched, so that the loop does not complain that nobody did
