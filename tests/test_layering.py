@@ -77,6 +77,7 @@ ROOMS = {
     # a stream from its first request to its end; only the drivers know a clock, tasks and threads
     "session": Room("core providers session", standard="logging warnings weakref", packages="pydantic tenacity"),
     "session/drive": Room("core session session/waking", standard="asyncio time"),
+    "session/pump": Room("session", standard="asyncio time"),
     "session/waking": Room("session", standard="threading time"),
     # the seam to instructor, and what has to be closed below it
     "_instructor": Room(

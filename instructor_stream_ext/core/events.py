@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Any, Generic, TypeAlias
+from typing import Any, Generic, TypeAlias, get_args, get_origin
 
 from typing_extensions import TypeVar
 
 __all__ = [
+    "EVENTS",
     "Cost",
     "DeltaReceived",
     "EndKind",
@@ -295,3 +296,6 @@ StreamEvent: TypeAlias = (
     | StreamCancelled
     | StreamEnded
 )
+
+EVENTS: frozenset[type[Event]] = frozenset(get_origin(kind) or kind for kind in get_args(StreamEvent))
+"""The types of all events."""

@@ -17,7 +17,6 @@ from typing import (
     TypedDict,
     TypeVar,
     Unpack,
-    assert_never,
     cast,
     runtime_checkable,
 )
@@ -25,6 +24,7 @@ from weakref import WeakValueDictionary
 
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import (
+    EVENTS,
     DeltaReceived,
     Event,
     FieldTransition,
@@ -32,7 +32,6 @@ from instructor_stream_ext.core.events import (
     PartialEmitted,
     Path,
     ReasoningReceived,
-    StreamCancelled,
     StreamCompleted,
     StreamEnded,
     StreamEvent,
@@ -43,7 +42,7 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.session.effects import Call
 
-__all__ = ["HOOK_NAMES", "Dispatch", "HookArguments", "HookErrors", "HookFailures", "Hooks", "Sink"]
+__all__ = ["CALLED", "HOOK_NAMES", "Dispatch", "HookArguments", "HookErrors", "HookFailures", "Hooks", "Sink"]
 
 log = logging.getLogger("instructor_stream_ext")
 
@@ -56,7 +55,10 @@ KEPT_AT_MOST = 256
 
 @runtime_checkable
 class Sink(Protocol):
-    """An `on_event` callback that keeps something per stream: it is asked for a fresh consumer for each."""
+    """An `on_event` callback that keeps something per stream: it is asked for a fresh consumer for each.
+
+    An attribute `takes`, the types of the events that the consumers take, spares streams the making of all others.
+    """
 
     def for_stream(self) -> Callable[[StreamEvent], object]:
         """A consumer of the events of one stream."""
@@ -99,33 +101,19 @@ HOOK_NAMES = (
 )
 
 
-def hook_of(event: StreamEvent) -> tuple[str, tuple[Any, ...]]:  # noqa: C901, PLR0911  one case per event
-    """Which hook an event calls, and with what; no hook is called for `StreamCancelled` but `on_event`."""
-    match event:
-        case PartialEmitted():
-            return "partial", (event.partial,)
-        case DeltaReceived():
-            return "delta", (event.text,)
-        case ReasoningReceived():
-            return "reasoning", (event.text,)
-        case FieldTransition():
-            return "transition", (event,)
-        case ItemCompleted():
-            return "item", (event.item, event.path)
-        case StreamStarted():
-            return "start", (event,)
-        case StreamRestarted():
-            return "restart", (event,)
-        case StreamCompleted():
-            return "final", (event.result,)
-        case StreamFailed():
-            return "error", (event.error,)
-        case StreamEnded():
-            return "end", (event,)
-        case StreamCancelled():
-            return "", ()
-        case _:
-            assert_never(event)
+CALLED: dict[type[Event], tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
+    PartialEmitted: ("partial", lambda event: (event.partial,)),
+    DeltaReceived: ("delta", lambda event: (event.text,)),
+    ReasoningReceived: ("reasoning", lambda event: (event.text,)),
+    FieldTransition: ("transition", lambda event: (event,)),
+    ItemCompleted: ("item", lambda event: (event.item, event.path)),
+    StreamStarted: ("start", lambda event: (event,)),
+    StreamRestarted: ("restart", lambda event: (event,)),
+    StreamCompleted: ("final", lambda event: (event.result,)),
+    StreamFailed: ("error", lambda event: (event.error,)),
+    StreamEnded: ("end", lambda event: (event,)),
+}
+"""Which hook an event calls, and with what; no hook is called for `StreamCancelled` but `on_event`."""
 
 
 class Hooks:
@@ -321,20 +309,24 @@ class Dispatch:
 
     def __init__(self, hooks: Hooks, errors: HookErrors) -> None:
         self.errors = errors.for_stream()
-        everything: list[object] = [*hooks.handlers("event")]
-        self._all = [sink.for_stream() if isinstance(sink, Sink) else cast("Handler", sink) for sink in everything]
-        self._named = {name: hooks.handlers(name) for name in HOOK_NAMES if name in hooks}
-        self.deltas = bool(self._all) or "delta" in hooks
-        self.transitions = bool(self._all) or "transition" in hooks or "item" in hooks
-        self.reasoning = bool(self._all) or "reasoning" in hooks
+        self._of: dict[type[Event], list[tuple[Handler, Callable[[Any], tuple[Any, ...]]]]] = {}
+        for sink in cast("list[object]", hooks.handlers("event")):
+            taker = sink.for_stream() if isinstance(sink, Sink) else cast("Handler", sink)
+            for kind in getattr(sink, "takes", EVENTS):
+                self._of.setdefault(kind, []).append((taker, _itself))
+        for kind, (name, arguments) in CALLED.items():
+            if handlers := hooks.handlers(name):
+                self._of.setdefault(kind, []).extend((handler, arguments) for handler in handlers)
+        self.deltas = DeltaReceived in self._of
+        self.transitions = not self._of.keys().isdisjoint((FieldTransition, ItemCompleted))
+        self.reasoning = ReasoningReceived in self._of
         self.silent = not hooks
 
     def calls(self, event: Event) -> list[Call] | tuple[()]:
         """The callbacks for an event with their arguments, `on_event` first."""
-        if self.silent:
-            return ()
-        calls = [Call(handler, (event,)) for handler in self._all]
-        if self._named:
-            name, arguments = hook_of(cast("StreamEvent", event))
-            calls += [Call(handler, arguments) for handler in self._named.get(name, ())]
-        return calls
+        handlers = self._of.get(type(event))
+        return [Call(handler, arguments(event)) for handler, arguments in handlers] if handlers else ()
+
+
+def _itself(event: Any) -> tuple[Any, ...]:
+    return (event,)

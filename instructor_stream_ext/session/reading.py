@@ -283,7 +283,13 @@ class Reading(Teller):
             partial = event if isinstance(event, PartialEmitted) else None
             calls = self._dispatch.calls(event)
             if calls:
-                yield from self._tell_all(calls)
+                if len(calls) == 1:  # as `_tell_all` would
+                    try:
+                        yield calls[0]
+                    except Exception as error:
+                        self._dispatch.errors.handle(calls[0].fn, error)
+                else:
+                    yield from self._tell_all(calls)
                 if partial is not None:
                     machine.shown(self.clock())
             is_enough = self._items is not None and type(event) is ItemCompleted and self._take(event)

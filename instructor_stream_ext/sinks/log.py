@@ -18,6 +18,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import (
+    EVENTS,
     DeltaReceived,
     FieldState,
     FieldTransition,
@@ -65,6 +66,8 @@ class TransitionLog:
     Raises:
         StreamMisuse: An argument that cannot work.
     """
+
+    takes = EVENTS - {PartialEmitted, StreamCancelled}
 
     def __init__(
         self,

@@ -109,6 +109,8 @@ def telemetry(
 class Telemetry:
     """Makes the consumer of each stream. Made by `telemetry`."""
 
+    takes = frozenset((DeltaReceived, StreamEnded, StreamFailed, StreamRestarted, StreamStarted))
+
     def __init__(self, *, start: Callable[..., Span], histograms: dict[str, Histogram], usage: bool) -> None:
         self.start = start
         self.histograms = histograms
