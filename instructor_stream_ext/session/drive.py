@@ -245,11 +245,11 @@ class _AsyncChunks:
     async def __anext__(self) -> Any:
         machine, pump = self._machine, self._pump
         assert pump is not None  # noqa: S101
-        if not pump.ready:
-            if machine.bounds.any:
-                machine.bounds.waits(self._clock())
-            if not await pump.arrives(machine.deadline()):
-                return TICK
+        if machine.bounds.any:
+            machine.bounds.waits(self._clock())
+        deadline = machine.deadline()
+        if (deadline <= self._clock()) if pump.ready else not await pump.arrives(deadline):
+            return TICK
         chunk = pump.take()
         if chunk is END:
             raise StopAsyncIteration
