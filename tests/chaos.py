@@ -35,7 +35,7 @@ from pydantic import BaseModel, ConfigDict
 from instructor_stream_ext import StreamError, Timeouts
 from tests.playing import Played, arguments_for, client_for, play
 from tests.recordings import Recording, recordings
-from tests.server import Cut, End, Reset, ScriptedServer, Send, Step
+from tests.server import Cut, End, Reset, ScriptedServer, Send, Start, Step
 
 __all__ = ["Case", "Found", "Subject", "cases_of", "run", "sample_of", "subjects"]
 
@@ -252,7 +252,7 @@ async def _run(subject: Subject, cases: Iterator[Case], found: Found) -> None:
         server.add([Send(subject.body)])
         whole = await play(subject.stream(clients[0]))
         for number, case in enumerate(cases):
-            server.add([Send(case.body)] if case.body else [], case.end)
+            server.add([Start(), *([Send(case.body)] if case.body else []), case.end])
             try:
                 played = await play(subject.stream(clients[number % 2]))
                 found.add(case.kind, check(case, played, whole))
