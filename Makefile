@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo web web-react quick test test-newest test-oldest check bench chaos recipes record record-demo dist constraints clean
+.PHONY: help demo web web-react quick test test-newest test-oldest check bench chaos fuzz recipes record record-demo dist constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,17 @@ bench: $(DEV) ## Run the benchmarks
 chaos: $(DEV) ## Damage every recorded answer at every place (CHAOS="--every 60" for one in so many)
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
+.venv-fuzz/.dev: pyproject.toml constraints.txt
+	@$(PYTHON) -m venv --clear .venv-fuzz
+	@.venv-fuzz/bin/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable . atheris
+	@touch $@
+
+FUZZ_SECONDS ?= 600
+fuzz: $(DEV) .venv-fuzz/.dev ## Look for faults with a coverage-guided fuzzer and with 100,000 made cases (FUZZ_SECONDS=600 each)
+	@mkdir -p .fuzz
+	cd .fuzz && for target in scanner readers seam; do ../.venv-fuzz/bin/python ../tools/fuzz.py $$target -max_total_time=$(FUZZ_SECONDS) -max_len=600 -verbosity=0 || exit 1; done
+	CASES=4000 $(BIN)/python -m pytest -m hypothesis tests $(PYTEST_ARGS)
+
 .venv-recipes/.dev: pyproject.toml constraints.txt
 	@echo "installing marimo, Streamlit and Gradio into .venv-recipes, which takes a while ..."
 	@$(PYTHON) -m venv --clear .venv-recipes
@@ -118,5 +129,5 @@ constraints: ## Pin what a fresh install resolves to
 	rm -rf .venv-constraints
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-newest .venv-oldest .venv-recipes .venv-dist .venv-wheel .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-newest .venv-oldest .venv-recipes .venv-dist .venv-wheel .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .fuzz build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

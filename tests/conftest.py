@@ -55,7 +55,12 @@ def _guard(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 # hypothesis builds its tables of Unicode with the first text that it draws, which may take seconds on a busy machine.
-hypothesis.settings.register_profile("busy", suppress_health_check=[hypothesis.HealthCheck.too_slow], deadline=None)
+hypothesis.settings.register_profile(
+    "busy",
+    max_examples=int(os.environ.get("CASES", "100")),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    deadline=None,
+)
 hypothesis.settings.load_profile("busy")
 
 

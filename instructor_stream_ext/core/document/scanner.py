@@ -248,6 +248,7 @@ class Scanner(Enveloped):
                 self._lost = lost
                 if self._events:
                     self._events = []  # of the draft, which is void
+                text, self._half = text + self._half, ""  # it came behind
                 self._pending.insert(0, text)
                 self.pending_chars += len(text)
                 raise Drafted

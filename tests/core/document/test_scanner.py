@@ -410,6 +410,15 @@ def test_where_the_draft_began_is_known_while_another_document_is_looked_for(siz
     assert parser.json_start == len(text)
 
 
+def test_half_a_character_behind_a_draft_stays_behind_it() -> None:
+    parser = PartialParser(compile_plan(list[str]), search=True)
+    parser.feed('So ["a"] or ["b\ud83d')
+    with pytest.raises(Drafted):
+        parser.advance()
+    parser.feed('\ude00"]')
+    assert parser.snapshot() == ["b\U0001f600"]
+
+
 @pytest.mark.parametrize("size", range(12))
 def test_another_document_is_found_behind_a_broken_escape(size: int) -> None:
     broken = '{"answer": "some text \\q"}'
