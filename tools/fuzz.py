@@ -126,8 +126,6 @@ def tokens(given: Any) -> str:
 def made(given: Any, depth: int) -> Any:
     """JSON with the keys and words that providers use."""
     kind = given.PickValueInList(KINDS if depth else KINDS[:5])
-        ["word", "word", "null", "number", "bool", *(["list", "object", "object"] if depth else [])]
-    )
     match kind:
         case "word":
             return given.PickValueInList(WORDS)
