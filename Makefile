@@ -101,17 +101,17 @@ fuzz: $(DEV) .venv-fuzz/.dev ## Look for faults with a coverage-guided fuzzer an
 recipes: .venv-recipes/.dev ## Run the recipes of docs/terminal.md against the real marimo, Streamlit and Gradio
 	@.venv-recipes/bin/python -m pytest -c /dev/null --rootdir . -p no:cacheprovider tools/recipes $(PYTEST_ARGS)
 
-record-demo: ## Record the demo's tape anew, from llama.cpp with a model made on the spot
+record-demo: ## Record the demo's cassette anew, from llama.cpp with a model made on the spot
 	$(PYTHON) -m venv .venv-record
 	.venv-record/bin/python -m pip install --quiet --constraint constraints.txt --editable . xllamacpp gguf numpy
 	.venv-record/bin/python tools/record_demo.py
 
-record: ## Record the tapes of the tests anew, from llama.cpp and from litellm's proxy in front of it
+record: ## Record the cassettes of the tests anew, from llama.cpp and from litellm's proxy in front of it
 	$(PYTHON) -m venv .venv-record
 	.venv-record/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[testing]' xllamacpp gguf numpy
 	$(PYTHON) -m venv .venv-proxy
 	.venv-proxy/bin/python -m pip install --quiet 'litellm[proxy]==1.83.0'
-	.venv-record/bin/python tools/record_tapes.py --proxy .venv-proxy/bin/litellm
+	.venv-record/bin/python tools/record_cassettes.py --proxy .venv-proxy/bin/litellm
 
 dist: ## Build wheel and sdist into dist/, check them, and try the wheel in empty environments
 	@rm -rf dist .venv-dist

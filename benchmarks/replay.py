@@ -1,10 +1,10 @@
-"""What a tape costs: replay beside reading the same bytes from memory, and what recording adds to an arrival.
+"""What a cassette costs: replay beside reading the same bytes from memory, and what recording adds to an arrival.
 
     python benchmarks/replay.py
 
-Both figures come from one run. Replay at speed 0 of a tape that carries a 64 KB object may cost at most 1.1 times what
-the SDK takes to read the same bytes, in the same pieces, from memory. Recording may add at most 5 ms to the arrival of
-any chunk: each chunk of a live server is timed by the client, with and without a recording.
+Both figures come from one run. Replay at speed 0 of a cassette that carries a 64 KB object may cost at most 1.1 times
+what the SDK takes to read the same bytes, in the same pieces, from memory. Recording may add at most 5 ms to the
+arrival of any chunk: each chunk of a live server is timed by the client, with and without a recording.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ sys.path[:0] = [str(ROOT)]
 import httpx2  # noqa: E402 - the path comes first
 import openai  # noqa: E402
 
-from instructor_stream_ext.testing import load_tape, use_tape  # noqa: E402
+from instructor_stream_ext.testing import load_cassette, use_cassette  # noqa: E402
 
-TAPE = ROOT / "tests" / "cassettes" / "recorded" / "llamacpp_list_64k_sync.yaml"
+CASSETTE = ROOT / "tests" / "cassettes" / "recorded" / "llamacpp_list_64k_sync.yaml"
 ROUNDS = 9
 CHUNKS, PAUSE = 400, 0.002
 REQUEST: dict[str, Any] = {"model": "m", "messages": [], "stream": True}
@@ -57,14 +57,14 @@ def timed(read: Callable[[], int]) -> float:
 
 def replay() -> None:
     """Compare a replay with reading from memory."""
-    (take,) = load_tape(TAPE, sidecar=True).takes
-    pieces = [chunk.data for chunk in take.chunks]
+    (interaction,) = load_cassette(CASSETTE, sidecar=True).interactions
+    pieces = [chunk.data for chunk in interaction.chunks]
     headers = {"content-type": "text/event-stream"}
 
     def answer(_: Any) -> Any:
         return httpx2.Response(200, headers=headers, stream=FromMemory(pieces))
 
-    url = take.url.removesuffix("/chat/completions")
+    url = interaction.url.removesuffix("/chat/completions")
     memory = openai.OpenAI(
         api_key="k", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)), max_retries=0
     )
@@ -73,16 +73,16 @@ def replay() -> None:
     def read(client: openai.OpenAI) -> int:
         return sum(1 for _ in client.chat.completions.create(**REQUEST))
 
-    def tape() -> float:
-        with use_tape(TAPE):
+    def cassette() -> float:
+        with use_cassette(CASSETTE):
             return timed(lambda: read(played))
 
     read(memory)
-    tape()
-    rounds = [(timed(lambda: read(memory)), tape()) for _ in range(ROUNDS)]
+    cassette()
+    rounds = [(timed(lambda: read(memory)), cassette()) for _ in range(ROUNDS)]
     base, replayed = (statistics.median(times) for times in zip(*rounds, strict=True))
     ratio = statistics.median(replayed / base for base, replayed in rounds)
-    print(f"{len(take.body)} bytes in {len(pieces)} pieces, a median of {ROUNDS} rounds")
+    print(f"{len(interaction.body)} bytes in {len(pieces)} pieces, a median of {ROUNDS} rounds")
     print(f"from memory {1000 * base:.1f} ms, replayed {1000 * replayed:.1f} ms: {ratio:.3f} times (at most 1.1)")
 
 
@@ -122,7 +122,7 @@ def recording() -> None:
         return found
 
     def recorded(folder: str, number: int) -> list[float]:
-        with use_tape(Path(folder) / f"{number}.yaml", record_mode="all"):
+        with use_cassette(Path(folder) / f"{number}.yaml", record_mode="all"):
             return delays()
 
     with tempfile.TemporaryDirectory() as folder:
@@ -130,18 +130,18 @@ def recording() -> None:
         rounds = [(delays(), recorded(folder, number)) for number in range(ROUNDS)]
     server.shutdown()
     plain = [statistics.median(round_[0]) for round_ in rounds]
-    taped = [statistics.median(round_[1]) for round_ in rounds]
+    recorded = [statistics.median(round_[1]) for round_ in rounds]
     # a busy machine delays single chunks of both; a chunk's own cost is seen where neither was delayed
-    worst = max(min(taped_at) - min(plain_at) for plain_at, taped_at in _by_chunk(rounds))
-    added = statistics.median(taped) - statistics.median(plain)
+    worst = max(min(recorded_at) - min(plain_at) for plain_at, recorded_at in _by_chunk(rounds))
+    added = statistics.median(recorded) - statistics.median(plain)
     print(f"{CHUNKS} chunks, {ROUNDS} rounds: recording adds {1000 * added:.3f} ms to the median arrival,")
     print(f"{1000 * worst:.3f} ms to the chunk it adds most to (at most 5 ms)")
 
 
 def _by_chunk(rounds: list[tuple[list[float], list[float]]]) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
     plain = zip(*(one for one, _ in rounds), strict=True)
-    taped = zip(*(one for _, one in rounds), strict=True)
-    return list(zip(plain, taped, strict=True))
+    recorded = zip(*(one for _, one in rounds), strict=True)
+    return list(zip(plain, recorded, strict=True))
 
 
 if __name__ == "__main__":

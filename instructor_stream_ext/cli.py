@@ -1,7 +1,7 @@
-"""The command `instructor-stream`: look at tapes, play them, check and scrub them, and watch the demo.
+"""The command `instructor-stream`: look at cassettes, play them, check and scrub them, and watch the demo.
 
 Exit codes: 0 all is well; 1 the answer is no (`check` has found something, `replay` did not end in a valid object);
-2 the command was not understood; 3 a tape or a model cannot be used, as the one line on stderr says.
+2 the command was not understood; 3 a cassette or a model cannot be used, as the one line on stderr says.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import typer
 from instructor_stream_ext.client.response_model import shape_of
 from instructor_stream_ext.core.errors import MissingExtra, StreamError
 from instructor_stream_ext.core.text import visible
-from instructor_stream_ext.testing.checks import check_tape, scrub_tape, secrets_on
+from instructor_stream_ext.testing.cassette import Interaction, load_cassette, sidecar_of
+from instructor_stream_ext.testing.checks import check_cassette, scrub_cassette, secrets_on
 from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.payload import pieces
-from instructor_stream_ext.testing.tape import Take, load_tape, sidecar_of
 
 if TYPE_CHECKING:
     from instructor_stream_ext.testing.payload import Piece
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 _CODES = """Exit codes: 0 all is well. 1 the answer is no: `check` found something, `replay` did not end in a valid
-object. 2 the command was not understood. 3 a tape or a model cannot be used; one line on stderr says which, where and
-why."""
+object. 2 the command was not understood. 3 a cassette or a model cannot be used; one line on stderr says which, where
+and why."""
 
 app = typer.Typer(
     help="Look at recorded streams, play them, check and scrub them; or watch the demo.",
@@ -61,7 +61,7 @@ def _options(
     pass
 
 
-TapeArgument = Annotated[Path, typer.Argument(help="A cassette (.yaml); its sidecar is read if it is there.")]
+CassetteArgument = Annotated[Path, typer.Argument(help="A cassette (.yaml); its sidecar is read if it is there.")]
 PathsArgument = Annotated[
     list[Path], typer.Argument(help="Cassettes, or folders that are searched for them.", show_default=False)
 ]
@@ -85,7 +85,7 @@ def _give_up(error: Exception | str, code: int = UNUSABLE) -> NoReturn:
 
 
 def _faults_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """Have a command end with one line and its exit code where a tape cannot be used."""
+    """Have a command end with one line and its exit code where a cassette cannot be used."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -117,21 +117,22 @@ def demo(
 @app.command(epilog=_CODES)
 @_faults_in_one_line
 def replay(
-    tape: TapeArgument,
+    cassette: CassetteArgument,
     model: Annotated[
         str | None, typer.Option(help="A response model as module:Class; without one, the text is shown as it comes.")
     ] = None,
     speed: Annotated[float, typer.Option(help="1 is the original pace, 2 twice as fast, 0 without any pause.")] = 1.0,
-    take: Annotated[int, typer.Option(help="Which interaction of the tape, from 1.", min=1)] = 1,
+    interaction: Annotated[int, typer.Option(help="Which interaction of the cassette, from 1.", min=1)] = 1,
 ) -> None:
-    """Play a tape through this package, at its own pace.
+    """Play a cassette through this package, at its own pace.
 
     With --model, each partial is a line and the last line is the validated object; a stream that does not end in one
-    is told in one line, with exit code 1. The model's text is taken from the tape, so no SDK of the provider is needed.
+    is told in one line, with exit code 1. The model's text is taken from the cassette, so no SDK of the provider is
+    needed.
     """
     if not speed >= 0:  # which "nan" is not
         raise typer.BadParameter("must be 0 or more", param_hint="--speed")
-    chosen = _take(tape, take)
+    chosen = _interaction(cassette, interaction)
     response_model = None if model is None else _model(model)
     try:
         _show(chosen, response_model, speed)
@@ -139,10 +140,10 @@ def replay(
         _give_up(f"{type(error).__name__}: {error}", NO)
 
 
-def _show(take: Take, model: Any, speed: float) -> None:
+def _show(interaction: Interaction, model: Any, speed: float) -> None:
     from instructor_stream_ext.testing.played import played_client
 
-    client = played_client(take, speed)
+    client = played_client(interaction, speed)
     if model is None:
         for text in client.stream_text("replay"):
             typer.echo(visible(text), nl=False)
@@ -174,68 +175,74 @@ def _model(name: str) -> Any:
     return found
 
 
-def _take(tape: Path, number: int) -> Take:
-    loaded = load_tape(tape)
-    if number > len(loaded.takes):
-        _give_up(f"{tape}: has {len(loaded.takes)} interactions, so there is no number {number}")
-    return loaded.takes[number - 1]
+def _interaction(cassette: Path, number: int) -> Interaction:
+    loaded = load_cassette(cassette)
+    if number > len(loaded.interactions):
+        _give_up(f"{cassette}: has {len(loaded.interactions)} interactions, so there is no number {number}")
+    return loaded.interactions[number - 1]
 
 
 @app.command(epilog=_CODES)
 @_faults_in_one_line
-def inspect(tape: TapeArgument) -> None:
-    """Show what a tape holds: requests, answers, how each ended, a timeline of arrivals and of the text.
+def inspect(cassette: CassetteArgument) -> None:
+    """Show what a cassette holds: requests, answers, how each ended, a timeline of arrivals and of the text.
 
     In the chart each row is a span of time: a mark for every chunk that arrived in it, and a bar for how much of the
     model's text was there by then.
     """
-    loaded = load_tape(tape)
-    beside = sidecar_of(tape)
-    typer.echo(f"{tape}: {len(loaded.takes)} interaction(s), {'with' if beside.exists() else 'without'} a sidecar")
-    for number, take in enumerate(loaded.takes, start=1):
+    loaded = load_cassette(cassette)
+    beside = sidecar_of(cassette)
+    typer.echo(
+        f"{cassette}: {len(loaded.interactions)} interaction(s), {'with' if beside.exists() else 'without'} a sidecar"
+    )
+    for number, interaction in enumerate(loaded.interactions, start=1):
         typer.echo()
-        for line in _described(number, take):
+        for line in _described(number, interaction):
             typer.echo(line)
 
 
-def _described(number: int, take: Take) -> Iterator[str]:
-    body = take.body
-    found = pieces(body, take.content_type)
+def _described(number: int, interaction: Interaction) -> Iterator[str]:
+    body = interaction.body
+    found = pieces(body, interaction.content_type)
     text = "".join(piece.text for piece in found)
     words = [piece.end for piece in found if piece.end] or (["[DONE]"] if any(piece.last for piece in found) else [])
     errors = [piece.error for piece in found if piece.error]
-    yield f"{number}  {take.method} {take.url}"
-    yield f"   HTTP {take.status} {take.content_type}".rstrip()
+    yield f"{number}  {interaction.method} {interaction.url}"
+    yield f"   HTTP {interaction.status} {interaction.content_type}".rstrip()
     deltas = sum(bool(piece.text) for piece in found)
     yield f"   {len(body)} bytes, {len(found)} events, {deltas} deltas, {len(text)} chars"
-    ending = f"   end: {take.end}" if take.timed else "   end: unknown, for there is no sidecar"
-    yield ending + (f" ({take.error})" if take.error else "") + (f"; the provider said {words[-1]!r}" if words else "")
+    ending = f"   end: {interaction.end}" if interaction.timed else "   end: unknown, for there is no sidecar"
+    yield (
+        ending
+        + (f" ({interaction.error})" if interaction.error else "")
+        + (f"; the provider said {words[-1]!r}" if words else "")
+    )
     if errors:
         yield f"   error: {errors[0]}"
-    if take.timed and take.chunks:
-        first = take.chunks[0].at
-        gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(take.chunks)]
+    if interaction.timed and interaction.chunks:
+        first = interaction.chunks[0].at
+        gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(interaction.chunks)]
         yield (
-            f"   {len(take.chunks)} chunks from {first:.3f} s to {take.chunks[-1].at:.3f} s, "
+            f"   {len(interaction.chunks)} chunks from {first:.3f} s to {interaction.chunks[-1].at:.3f} s, "
             f"longest gap {max(gaps, default=0.0):.3f} s"
         )
-        yield from _chart(take, found, len(text))
+        yield from _chart(interaction, found, len(text))
     if text:
         shown = text if len(text) <= 2 * WIDTH else f"{text[:WIDTH]} ... {text[-WIDTH:]}"
         yield f"   text: {shown!r}"
 
 
-def _chart(take: Take, found: list[Piece], total: int) -> Iterator[str]:
+def _chart(interaction: Interaction, found: list[Piece], total: int) -> Iterator[str]:
     """Rows of time: when chunks arrived, and how much of the text was there."""
     arrivals = []
     place = reached = 0
     ends = [(piece.stop, len(piece.text)) for piece in found]
-    for chunk in take.chunks:
+    for chunk in interaction.chunks:
         place += len(chunk.data)
         while ends and ends[0][0] <= place:
             reached += ends.pop(0)[1]
         arrivals.append((chunk.at, reached))
-    span = max(take.duration, 1e-9)
+    span = max(interaction.duration, 1e-9)
     rows = min(CHART_ROWS, max(1, len(arrivals)))
     for row in range(rows):
         start, stop = row * span / rows, (row + 1) * span / rows
@@ -249,7 +256,7 @@ def _chart(take: Take, found: list[Piece], total: int) -> Iterator[str]:
 @app.command(epilog=_CODES)
 @_faults_in_one_line
 def view(
-    tape: TapeArgument,
+    cassette: CassetteArgument,
     model: Annotated[
         str | None,
         typer.Option(help="A response model as module:Class; without one, partials are the text's JSON."),
@@ -264,14 +271,15 @@ def view(
     """Look into a recorded stream on one local page: what each chunk did, at any speed.
 
     The page has a time line, the events as they came, the text, the partial as a tree with what just changed,
-    transitions, usage, and why the stream ended. A tape on which `check` finds secrets is refused: `scrub` it first.
+    transitions, usage, and why the stream ended. A cassette on which `check` finds secrets is refused: `scrub` it
+        first.
     """
     from instructor_stream_ext.testing.player import look_into, page_of, serve
 
     response_model = None if model is None else _model(model)
-    loaded = load_tape(tape)
-    if secrets := secrets_on(tape):
-        _give_up(f"{secrets[0]}; take it off with: instructor-stream scrub {tape}", NO)
+    loaded = load_cassette(cassette)
+    if secrets := secrets_on(cassette):
+        _give_up(f"{secrets[0]}; take it off with: instructor-stream scrub {cassette}", NO)
     page = page_of(look_into(loaded, response_model))
     if html is not None:
         html.write_text(page, encoding="utf-8")
@@ -279,7 +287,7 @@ def view(
         return
 
     def ready(address: str, _: object) -> None:
-        typer.echo(f"{tape} is shown at {address} until you press Ctrl-C")
+        typer.echo(f"{cassette} is shown at {address} until you press Ctrl-C")
         if open_it:
             typer.launch(address)
 
@@ -292,19 +300,19 @@ def view(
 @app.command(epilog=_CODES)
 @_faults_in_one_line
 def check(paths: PathsArgument) -> None:
-    """Search tapes for secrets, empty bodies and streams that do not say that they are over.
+    """Search cassettes for secrets, empty bodies and streams that do not say that they are over.
 
     The raw bytes of each cassette and sidecar are searched for keys, tokens, e-mail addresses, ids of organizations and
     projects, and for headers that must not be there. A body that is empty, or that lacks an end signal although its
     sidecar says that it is complete, is found too. Each finding is one line: file, line, what.
     """
-    tapes = list(_tapes(paths))
+    cassettes = list(_cassettes(paths))
     findings = 0
-    for tape in tapes:
-        for path, found in check_tape(tape):
+    for cassette in cassettes:
+        for path, found in check_cassette(cassette):
             findings += 1
             typer.echo(f"{path}:{found.line}: {found}")
-    typer.echo(f"{len(tapes)} tape(s), {findings} finding(s)", err=bool(findings))
+    typer.echo(f"{len(cassettes)} cassette(s), {findings} finding(s)", err=bool(findings))
     if findings:
         raise typer.Exit(NO)
 
@@ -316,24 +324,24 @@ def scrub(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be changed, and change nothing.")] = False,
 ) -> None:
-    """Take secrets off tapes that were recorded without care, in place.
+    """Interaction secrets off cassettes that were recorded without care, in place.
 
     Headers that identify an account are dropped, keys in addresses and whatever looks like a secret in headers and
     bodies is masked by as many characters, so that sidecars stay true. A secret that a model wrote in several pieces
     is masked in each of them.
     """
-    for tape in _tapes(paths):
-        changed = scrub_tape(tape, dry_run=dry_run)
+    for cassette in _cassettes(paths):
+        changed = scrub_cassette(cassette, dry_run=dry_run)
         if changed:
-            typer.echo(f"{tape}: {'would be ' if dry_run else ''}scrubbed")
+            typer.echo(f"{cassette}: {'would be ' if dry_run else ''}scrubbed")
 
 
-def _tapes(paths: list[Path]) -> Iterator[Path]:
+def _cassettes(paths: list[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             found = sorted(path.rglob("*.yaml"))
             if not found:
-                _give_up(f"{path}: there is no tape in this folder")
+                _give_up(f"{path}: there is no cassette in this folder")
             yield from found
         elif path.is_file():
             yield path

@@ -1,4 +1,4 @@
-"""The pytest plugin, loaded by entry point: `stream_cassette`, `replay_server`, marks, and a look at forgotten tapes.
+"""The pytest plugin, loaded by entry point: `stream_cassette`, `replay_server`, marks, and what is never played.
 
 It stands on pytest-recording, whose `@pytest.mark.vcr`, `--record-mode`, `vcr_config` and places of cassettes hold. A
 test that does not ask for one of the fixtures here is not touched. It stands beside the package, and imports it when a
@@ -47,7 +47,7 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Gen
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add what holds for all tapes of a run."""
+    """Add what holds for all cassettes of a run."""
     parser.getgroup("recording").addoption(
         "--strict-cassettes",
         action="store_true",
@@ -58,8 +58,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known."""
     for line in (
-        "stream_tape(speed, clock, deltas, whole, strict, ignore): how stream_cassette and replay_server play a tape.",
-        "stream_faults(*faults): what goes wrong with the tape, in order; faults are in instructor_stream_ext.testing.",
+        "stream_cassette(speed, clock, deltas, whole, strict, ignore): how stream_cassette and replay_server play.",
+        "stream_faults(*faults): what goes wrong, in order; faults are in instructor_stream_ext.testing.",
     ):
         config.addinivalue_line("markers", line)
 
@@ -93,7 +93,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test whose tape was not played as it states."""
+    """Fail a test whose cassette was not played as it states."""
     try:
         result = yield
     except (Exception, pytest.fail.Exception) as error:
@@ -143,7 +143,7 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, objec
 
 @pytest.fixture
 def stream_scrubber() -> Scrubber:
-    """The scrubber of all tapes; override it to return a `Scrubber` of your own."""
+    """The scrubber of all cassettes; override it to return a `Scrubber` of your own."""
     from instructor_stream_ext.testing.scrub import Scrubber
 
     return Scrubber()
@@ -151,7 +151,7 @@ def stream_scrubber() -> Scrubber:
 
 @pytest.fixture
 def stream_cassette(request: pytest.FixtureRequest, stream_scrubber: Scrubber) -> Iterator[StreamCassette]:
-    """The tape of a `@pytest.mark.vcr` test, with its chunks and times; call it with settings."""
+    """The cassette of a `@pytest.mark.vcr` test, with its chunks and times; call it with settings."""
     try:
         vcr = request.getfixturevalue("vcr")
     except pytest.FixtureLookupError:
@@ -173,7 +173,7 @@ def stream_cassette(request: pytest.FixtureRequest, stream_scrubber: Scrubber) -
 
 
 class ReplayServers:
-    """Starts servers that play tapes; its own attributes are those of a server with the test's own cassette.
+    """Starts servers that play cassettes; its own attributes are those of a server with the test's own cassette.
 
     Args:
         folder: Of the test's cassettes.
@@ -189,18 +189,18 @@ class ReplayServers:
         self._started: list[tuple[Path, ReplayServer, bool, int]] = []
         self._own: ReplayServer | None = None
 
-    def __call__(self, tape: Path | str | None = None, **settings: Any) -> ReplayServer:
+    def __call__(self, cassette: Path | str | None = None, **settings: Any) -> ReplayServer:
         """Start a server.
 
         Args:
-            tape: The path of a cassette, relative to the test's cassettes or to the working directory; by default the
-                test's own.
+            cassette: The path of a cassette, relative to the test's cassettes or to the working directory; by default
+                the test's own.
             settings: `speed`, `clock` and `faults` as in `ReplayServer`; `deltas` and `whole` as in `StreamCassette`.
         """
         from instructor_stream_ext.testing.server import ReplayServer
         from instructor_stream_ext.testing.stream_cassette import PLAYED
 
-        path = self._path(tape)
+        path = self._path(cassette)
         chosen = {**self._settings, **settings}
         whole, deltas = chosen.pop("whole", True), chosen.pop("deltas", 0)
         server = ReplayServer(path, **chosen).__enter__()
@@ -209,10 +209,10 @@ class ReplayServers:
         self._started.append((path, server, whole, deltas))
         return server
 
-    def _path(self, tape: Path | str | None) -> Path:
-        path = Path(f"{self._name}.yaml" if tape is None else tape)
+    def _path(self, cassette: Path | str | None) -> Path:
+        path = Path(f"{self._name}.yaml" if cassette is None else cassette)
         beside = self._folder / path
-        return beside if tape is None or beside.is_file() else path
+        return beside if cassette is None or beside.is_file() else path
 
     @property
     def server(self) -> ReplayServer:
@@ -239,9 +239,15 @@ class ReplayServers:
         for path, server, whole, deltas in self._started:
             left = server.unplayed
             if whole and left:
-                found.append(f"{path.name}: {len(left)} of its {len(server.takes)} interactions were never asked for")
-            played = [take for take in server.takes if take not in left]
-            total = sum(bool(piece.text) for take in played for piece in pieces(take.body, take.content_type))
+                found.append(
+                    f"{path.name}: {len(left)} of its {len(server.interactions)} interactions were never asked for"
+                )
+            played = [interaction for interaction in server.interactions if interaction not in left]
+            total = sum(
+                bool(piece.text)
+                for interaction in played
+                for piece in pieces(interaction.body, interaction.content_type)
+            )
             if total < deltas:
                 found.append(f"{path.name}: {total} deltas were played, {deltas} were expected")
             found += [f"{path.name}: {problem}" for problem in server.problems()]
@@ -254,7 +260,7 @@ class ReplayServers:
 
 @pytest.fixture
 def replay_server(request: pytest.FixtureRequest) -> Iterator[ReplayServers]:
-    """Servers on loopback that play tapes to any client."""
+    """Servers on loopback that play cassettes to any client."""
     settings = {name: value for name, value in _settings(request).items() if name not in _OF_REQUESTS}
     allowed: Iterable[str] = ()
     folder, name = request.path.parent / "cassettes" / request.path.stem, request.node.name
@@ -274,7 +280,7 @@ def replay_server(request: pytest.FixtureRequest) -> Iterator[ReplayServers]:
 def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Read the test's marks; the nearest wins, faults are those of the nearest."""
     settings: dict[str, Any] = {}
-    for mark in reversed(list(request.node.iter_markers("stream_tape"))):
+    for mark in reversed(list(request.node.iter_markers("stream_cassette"))):
         settings |= mark.kwargs
     if (faults := request.node.get_closest_marker("stream_faults")) is not None:
         settings["faults"] = list(faults.args)
@@ -307,23 +313,23 @@ def _missing(feature: str) -> Exception:
     return MissingExtra(feature, "testing")
 
 
-# ------------------------------------------------------------------ tapes nobody plays
+# ------------------------------------------------------------------ cassettes nobody plays
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
-    """A run that leaves tests out says nothing of the tapes."""
+    """A run that leaves tests out says nothing of the cassettes."""
     if items:
         items[0].config.stash[_PART] = True
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note where the tapes of the collected tests are."""
+    """Note where the cassettes of the collected tests are."""
     session.config.stash[_FOLDERS] = {item.path.parent / "cassettes" for item in session.items}
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """Note the cassettes that plain `@pytest.mark.vcr` tests play; then see that a tape was played to its end."""
+    """Note the cassettes that plain `@pytest.mark.vcr` tests play; then see that a cassette was played to its end."""
     cassette = getattr(item, "funcargs", {}).get("vcr")
     known = sys.modules.get("vcr.cassette")
     if known is not None and isinstance(cassette, known.Cassette) and cassette.play_count:
@@ -339,18 +345,20 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """After a full run, name the tapes that no test has played."""
+    """After a full run, name the cassettes that no test has played."""
     if not _is_full(config) or hasattr(config, "workerinput"):
         return
-    tapes = {tape.resolve() for folder in config.stash.get(_FOLDERS, set()) for tape in folder.rglob("*.yaml")}
-    if not tapes:
+    cassettes = {
+        cassette.resolve() for folder in config.stash.get(_FOLDERS, set()) for cassette in folder.rglob("*.yaml")
+    }
+    if not cassettes:
         return
     from instructor_stream_ext.testing.stream_cassette import PLAYED
 
-    if forgotten := sorted(tapes - PLAYED):
-        terminalreporter.section("tapes that no test has played", yellow=True)
-        for tape in forgotten:
-            shown = tape.relative_to(config.rootpath) if tape.is_relative_to(config.rootpath) else tape
+    if forgotten := sorted(cassettes - PLAYED):
+        terminalreporter.section("cassettes that no test has played", yellow=True)
+        for cassette in forgotten:
+            shown = cassette.relative_to(config.rootpath) if cassette.is_relative_to(config.rootpath) else cassette
             terminalreporter.line(str(shown))
 
 

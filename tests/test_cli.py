@@ -13,15 +13,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from instructor_stream_ext.cli import app
-from instructor_stream_ext.testing import load_tape, yaml
+from instructor_stream_ext.testing import load_cassette, yaml
+from instructor_stream_ext.testing.cassette import End, Timing, sidecar_of, sidecar_text
 from instructor_stream_ext.testing.payload import text_of
-from instructor_stream_ext.testing.tape import End, Timing, sidecar_of, sidecar_text
 from tests.server.wire_chat import chat_content
 
 BODY = b"".join(chat_content('{"name": "Ada Lovelace", "city": "Zürich"}', size=4)).decode()
-TAPES = Path(__file__).parent / "cassettes"
-CARD = "tests.testing.tape_models:Card"
-OBJECT = TAPES / "recorded" / "llamacpp_object_sync.yaml"
+CASSETTES = Path(__file__).parent / "cassettes"
+CARD = "tests.testing.cassette_models:Card"
+OBJECT = CASSETTES / "recorded" / "llamacpp_object_sync.yaml"
 
 
 def run(*arguments: object) -> Result:
@@ -64,7 +64,7 @@ def test_without_a_command_help_is_shown() -> None:
 # -- inspect ---------------------------------------------------------------------------------------------------------
 
 
-def test_inspect_tells_what_a_tape_holds() -> None:
+def test_inspect_tells_what_a_cassette_holds() -> None:
     shown = run("inspect", OBJECT)
     assert shown.exit_code == 0
     assert "1 interaction(s), with a sidecar" in shown.stdout
@@ -80,21 +80,22 @@ def test_inspect_tells_what_a_tape_holds() -> None:
     assert "text: '{" in shown.stdout
 
 
-def test_inspect_tells_how_tapes_ended(tmp_path: Path) -> None:
-    shown = run("inspect", TAPES / "recorded" / "proxy_killed_async.yaml").stdout
+def test_inspect_tells_how_cassettes_ended(tmp_path: Path) -> None:
+    shown = run("inspect", CASSETTES / "recorded" / "proxy_killed_async.yaml").stdout
     assert "end: cut (RemoteProtocolError: peer closed" in shown
     assert (
-        "end: abandoned (left by the client)" in run("inspect", TAPES / "recorded/llamacpp_left_early_sync.yaml").stdout
+        "end: abandoned (left by the client)"
+        in run("inspect", CASSETTES / "recorded/llamacpp_left_early_sync.yaml").stdout
     )
-    assert "error: " in run("inspect", TAPES / "recorded/llamacpp_bad_request_sync.yaml").stdout
+    assert "error: " in run("inspect", CASSETTES / "recorded/llamacpp_bad_request_sync.yaml").stdout
     bare = run("inspect", write(tmp_path / "bare.yaml")).stdout
     assert "without a sidecar" in bare
     assert "end: unknown, for there is no sidecar" in bare
 
 
-def test_every_tape_of_ours_can_be_inspected() -> None:
-    for tape in TAPES.rglob("*.yaml"):
-        assert run("inspect", tape).exit_code == 0
+def test_every_cassette_of_ours_can_be_inspected() -> None:
+    for cassette_file in CASSETTES.rglob("*.yaml"):
+        assert run("inspect", cassette_file).exit_code == 0
 
 
 # -- replay ----------------------------------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ def test_replay_without_a_model_shows_the_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tape", "said"),
+    ("cassette_file", "said"),
     [
         ("llamacpp_length_sync", "OutputTruncated"),
         ("llamacpp_refusal_sync", "NoOutput"),
@@ -125,15 +126,15 @@ def test_replay_without_a_model_shows_the_text() -> None:
         ("llamacpp_bad_request_sync", "StreamInterrupted|ConnectionError"),
     ],
 )
-def test_replay_of_what_did_not_end_well_says_so_in_one_line(tape: str, said: str) -> None:
-    model = "tests.testing.tape_models:Catalogue" if "refusal" not in tape else CARD
-    shown = run("replay", TAPES / "recorded" / f"{tape}.yaml", "--model", model, "--speed", 0)
+def test_replay_of_what_did_not_end_well_says_so_in_one_line(cassette_file: str, said: str) -> None:
+    model = "tests.testing.cassette_models:Catalogue" if "refusal" not in cassette_file else CARD
+    shown = run("replay", CASSETTES / "recorded" / f"{cassette_file}.yaml", "--model", model, "--speed", 0)
     assert shown.exit_code == 1
     assert re.search(said, one_line(shown.stderr))
 
 
 def test_replay_of_another_model_fails() -> None:
-    shown = run("replay", OBJECT, "--model", "tests.testing.tape_models:Catalogue", "--speed", 0)
+    shown = run("replay", OBJECT, "--model", "tests.testing.cassette_models:Catalogue", "--speed", 0)
     assert shown.exit_code == 1
     assert "RetriesExhausted" in one_line(shown.stderr)
 
@@ -142,9 +143,9 @@ def test_replay_of_another_model_fails() -> None:
     ("arguments", "code", "said"),
     [
         (["--model", "no.such.module:Card"], 3, "No module named"),
-        (["--model", "tests.testing.tape_models:Nobody"], 3, "has no attribute 'Nobody'"),
+        (["--model", "tests.testing.cassette_models:Nobody"], 3, "has no attribute 'Nobody'"),
         (["--model", "Card"], 2, "give it as module:Class"),
-        (["--take", "2"], 3, "has 1 interactions, so there is no number 2"),
+        (["--interaction", "2"], 3, "has 1 interactions, so there is no number 2"),
         (["--speed", "-1"], 2, "must be 0 or more"),
         (["--speed", "nan"], 2, "must be 0 or more"),
     ],
@@ -171,10 +172,10 @@ def test_a_model_whose_module_fails_is_one_line(
 # -- check and scrub -------------------------------------------------------------------------------------------------
 
 
-def test_check_passes_our_own_tapes() -> None:
-    shown = run("check", TAPES)
+def test_check_passes_our_own_cassettes() -> None:
+    shown = run("check", CASSETTES)
     assert shown.exit_code == 0, shown.output
-    assert re.match(r"\d+ tape\(s\), 0 finding\(s\)", shown.stdout)
+    assert re.match(r"\d+ cassette\(s\), 0 finding\(s\)", shown.stdout)
 
 
 KEY = "sk-" + "a1" * 12
@@ -198,7 +199,7 @@ def test_check_finds_what_must_not_be(tmp_path: Path) -> None:
     assert found["empty"] == "the body is empty"
     assert found["endless"].startswith("the stream has no end signal")
     assert found["spread"].startswith("an OpenAI or Anthropic key is in the model's text, spread over several pieces")
-    assert "6 tape(s), 5 finding(s)" in shown.stderr
+    assert "6 cassette(s), 5 finding(s)" in shown.stderr
     line = next(
         number for number, text in enumerate((tmp_path / "secret.yaml").read_text().splitlines(), 1) if KEY in text
     )
@@ -208,13 +209,13 @@ def test_check_finds_what_must_not_be(tmp_path: Path) -> None:
 def test_check_takes_a_declared_end(tmp_path: Path) -> None:
     size = len(ENDLESS.encode())
     for end, code in ((End.CUT, 0), (End.ABANDONED, 0), (End.COMPLETE, 1)):
-        write(tmp_path / "tape.yaml", ENDLESS, timing=Timing(size=size, chunks=((0, 1.0),), end=end))
-        assert run("check", tmp_path / "tape.yaml").exit_code == code
+        write(tmp_path / "cassette.yaml", ENDLESS, timing=Timing(size=size, chunks=((0, 1.0),), end=end))
+        assert run("check", tmp_path / "cassette.yaml").exit_code == code
 
 
-def test_check_reports_a_tape_that_cannot_be_read(tmp_path: Path) -> None:
-    tape = write(tmp_path / "tape.yaml", timing=Timing(size=3, chunks=((0, 1.0),)))
-    shown = run("check", tape)
+def test_check_reports_a_cassette_that_cannot_be_read(tmp_path: Path) -> None:
+    cassette_file = write(tmp_path / "cassette.yaml", timing=Timing(size=3, chunks=((0, 1.0),)))
+    shown = run("check", cassette_file)
     assert shown.exit_code == 1
     assert "its sidecar (line 4) says 3" in shown.stdout
 
@@ -222,29 +223,31 @@ def test_check_reports_a_tape_that_cannot_be_read(tmp_path: Path) -> None:
 def test_scrub_masks_in_place_and_the_sidecar_stays_true(tmp_path: Path) -> None:
     body = BODY.replace("chatcmpl-1", f"{KEY} bob.b@mail.zurich.ch", 1)
     size = len(body.encode())
-    tape = write(
+    cassette_file = write(
         tmp_path / "t.yaml", body, timing=Timing(size=size, chunks=((0, 1.0), (9, 2.0))), uri="http://x.example/?key=k"
     )
-    before = tape.read_text(encoding="utf-8")
-    dry = run("scrub", tape, "--dry-run")
+    before = cassette_file.read_text(encoding="utf-8")
+    dry = run("scrub", cassette_file, "--dry-run")
     assert "would be scrubbed" in dry.stdout
-    assert tape.read_text(encoding="utf-8") == before
-    assert run("scrub", tape).stdout.strip() == f"{tape}: scrubbed"
-    after = tape.read_text(encoding="utf-8")
+    assert cassette_file.read_text(encoding="utf-8") == before
+    assert run("scrub", cassette_file).stdout.strip() == f"{cassette_file}: scrubbed"
+    after = cassette_file.read_text(encoding="utf-8")
     assert KEY not in after
     assert "bob" not in after
     assert "REDACTED" in after
-    assert run("check", tape).exit_code == 0
-    assert run("scrub", tape).stdout == ""
+    assert run("check", cassette_file).exit_code == 0
+    assert run("scrub", cassette_file).stdout == ""
 
 
 def test_scrub_masks_a_key_that_the_model_wrote_in_several_pieces(tmp_path: Path) -> None:
     spread = b"".join(chat_content(f"it is {KEY}", size=5))
-    tape = write(tmp_path / "t.yaml", spread.decode(), timing=Timing(size=len(spread), chunks=((0, 1.0), (9, 2.0))))
-    assert run("check", tape).exit_code == 1
-    assert run("scrub", tape).exit_code == 0
-    assert run("check", tape).exit_code == 0
-    assert text_of(load_tape(tape).takes[0].body) == "it is REDACTED" + "*" * (len(KEY) - 8)
+    cassette_file = write(
+        tmp_path / "t.yaml", spread.decode(), timing=Timing(size=len(spread), chunks=((0, 1.0), (9, 2.0)))
+    )
+    assert run("check", cassette_file).exit_code == 1
+    assert run("scrub", cassette_file).exit_code == 0
+    assert run("check", cassette_file).exit_code == 0
+    assert text_of(load_cassette(cassette_file).interactions[0].body) == "it is REDACTED" + "*" * (len(KEY) - 8)
 
 
 def test_check_leaves_exchanges_with_no_model_alone(tmp_path: Path) -> None:
@@ -262,16 +265,16 @@ def test_scrub_and_check_look_at_the_words_of_the_sidecar(tmp_path: Path) -> Non
     size = len(BODY.encode())
     error = f"ReadError: bad key {KEY}"
     timing = Timing(request=f"POST /{KEY}", size=size, chunks=((0, 1.0),), end=End.CUT, error=error)
-    tape = write(tmp_path / "t.yaml", timing=timing)
-    found = run("check", tape)
+    cassette_file = write(tmp_path / "t.yaml", timing=timing)
+    found = run("check", cassette_file)
     assert found.exit_code == 1
     assert found.stdout.count("t.yaml.timing.json:") == 2
-    assert "would be scrubbed" in run("scrub", tape, "--dry-run").stdout
-    assert KEY in sidecar_of(tape).read_text(encoding="utf-8")
-    assert run("scrub", tape).stdout.strip() == f"{tape}: scrubbed"
-    assert KEY not in sidecar_of(tape).read_text(encoding="utf-8")
-    assert run("check", tape).exit_code == 0
-    assert load_tape(tape).takes[0].end is End.CUT
+    assert "would be scrubbed" in run("scrub", cassette_file, "--dry-run").stdout
+    assert KEY in sidecar_of(cassette_file).read_text(encoding="utf-8")
+    assert run("scrub", cassette_file).stdout.strip() == f"{cassette_file}: scrubbed"
+    assert KEY not in sidecar_of(cassette_file).read_text(encoding="utf-8")
+    assert run("check", cassette_file).exit_code == 0
+    assert load_cassette(cassette_file).interactions[0].end is End.CUT
 
 
 # -- faults ----------------------------------------------------------------------------------------------------------
@@ -286,17 +289,17 @@ def test_what_is_not_there_is_one_line(command: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["check", "scrub"])
-def test_a_folder_without_tapes_is_a_fault(command: str, tmp_path: Path) -> None:
+def test_a_folder_without_cassettes_is_a_fault(command: str, tmp_path: Path) -> None:
     shown = run(command, tmp_path)
     assert shown.exit_code == 3
-    assert "there is no tape in this folder" in one_line(shown.stderr)
+    assert "there is no cassette in this folder" in one_line(shown.stderr)
 
 
-def test_a_broken_tape_is_one_line_with_file_line_and_advice(tmp_path: Path) -> None:
-    tape = tmp_path / "broken.yaml"
-    tape.write_text("interactions:\n- request: {\n", encoding="utf-8")
+def test_a_broken_cassette_is_one_line_with_file_line_and_advice(tmp_path: Path) -> None:
+    cassette_file = tmp_path / "broken.yaml"
+    cassette_file.write_text("interactions:\n- request: {\n", encoding="utf-8")
     for command in ("replay", "inspect", "scrub"):
-        shown = run(command, tape)
+        shown = run(command, cassette_file)
         assert shown.exit_code == 3
         assert re.search(r"broken.yaml:\d+: is no whole YAML.*restore the file", one_line(shown.stderr))
 
@@ -304,9 +307,9 @@ def test_a_broken_tape_is_one_line_with_file_line_and_advice(tmp_path: Path) -> 
 def test_it_runs_as_a_command() -> None:
     def process(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "instructor_stream_ext.cli", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=TAPES.parent.parent)
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=CASSETTES.parent.parent)
 
-    good = process("check", str(TAPES))
+    good = process("check", str(CASSETTES))
     assert (good.returncode, good.stderr) == (0, "")
     bad = process("inspect", "none.yaml")
     assert bad.returncode == 3
@@ -329,8 +332,8 @@ def test_the_demo_is_one_of_its_commands(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_replayed_stream_does_not_drive_the_terminal(tmp_path: Path, options: tuple[str, ...]) -> None:
     hostile = "\x1b]52;c;c3RlYWw=\x07\x9b2J"
     text = json.dumps({"name": hostile, "city": hostile}, ensure_ascii=False) if options else hostile
-    tape = write(tmp_path / "tape.yaml", b"".join(chat_content(text, size=3)).decode())
-    shown = run("replay", tape, "--speed", "0", *options)
+    cassette_file = write(tmp_path / "cassette.yaml", b"".join(chat_content(text, size=3)).decode())
+    shown = run("replay", cassette_file, "--speed", "0", *options)
     assert not re.search("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]", shown.output)
     assert r"\x9b2J" in shown.output
 
@@ -338,7 +341,7 @@ def test_a_replayed_stream_does_not_drive_the_terminal(tmp_path: Path, options: 
 def test_the_version_and_a_model_that_is_none(tmp_path: Path) -> None:
     shown = run("--version")
     assert (shown.exit_code, shown.stdout) == (0, f"instructor-stream {version('instructor-stream-ext')}\n")
-    tape = write(tmp_path / "tape.yaml")
-    none = run("replay", tape, "--model", "tests.testing.tape_models:__all__", "--speed", "0")
+    cassette_file = write(tmp_path / "cassette.yaml")
+    none = run("replay", cassette_file, "--model", "tests.testing.cassette_models:__all__", "--speed", "0")
     assert none.exit_code == 3
     assert "cannot be a response model" in one_line(none.stderr)

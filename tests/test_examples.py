@@ -45,7 +45,7 @@ SHOWN = {
     "conversation": r"It is a long story\. \n.*name='Sagres' country='Portugal'\n.*'interrupted': True.*Sagres",
     "testing_with_fakes": r"passed: test_a_good_order.*passed: test_a_bad.*\(0\.5, None\).*cut off: 'caldo ver'\n"
     r"passed: test_the_token_limit",
-    "testing_with_tapes": r"final: name='.* active=\S+ after \d+ ms.*broken: .*active=None.*"
+    "testing_with_cassettes": r"final: name='.* active=\S+ after \d+ ms.*broken: .*active=None.*"
     r"stalled: idle timeout: no further",
     "many_models": r"gpt-4o\S* StreamStarted\n.*StreamEnded\n.*\{'gpt-4o-mini': Name\(.*\nTrue name='Fernando'",
     "routing": r"openai/gpt-4o-mini +TOOLS +\d\d steps to Lisbon; price \$0\.0000.*groq/\S+ +MD_JSON +\d\d.*"

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from instructor_stream_ext import StreamError, wrap
 from instructor_stream_ext.sinks.telemetry import telemetry
-from instructor_stream_ext.testing import use_tape
+from instructor_stream_ext.testing import use_cassette
 from instructor_stream_ext.web import stream_response
 from tests.playing import play
 from tests.server import Answer, Cut, ScriptedServer, reply
@@ -115,8 +115,8 @@ async def _never() -> Any:
 def test_no_key_is_on_a_cassette(server: ScriptedServer, tmp_path: Path) -> None:
     server.add(reply(DOCUMENT))
     source = SOURCES["openai-tools"]
-    tape = tmp_path / "tape.yaml"
-    with use_tape(tape, record_mode="once"):
+    cassette_file = tmp_path / "cassette.yaml"
+    with use_cassette(cassette_file, record_mode="once"):
         source.client(server, "sync").create_partial(Person, **asking(source)).get_final_response()
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert PROMPT.encode() in kept  # which is what a cassette is for: another request has to differ from it

@@ -1,4 +1,4 @@
-"""Record the demo's tape from a real inference server: llama.cpp on this machine, with a model made on the spot.
+"""Record the demo's cassette from a real inference server: llama.cpp on this machine, with a model made on the spot.
 
     make record-demo
 
@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT)]
 from instructor_stream_ext.demo.model import PROMPT, Trip  # noqa: E402 - the path comes first
 from tools.tiny_model import Size, words_of, write_model  # noqa: E402
 
-TAPE = ROOT / "instructor_stream_ext" / "data" / "demo.json"
+CASSETTE = ROOT / "instructor_stream_ext" / "data" / "demo.json"
 MODEL = "random-weights"
 SIZE = Size(layers=8, width=512, heads=8, hidden=1408)
 
@@ -225,10 +225,10 @@ def content_of(chunks: list[tuple[float, str]]) -> str:
 
 
 def main() -> None:
-    """Make the model, record, check what came and write the tape."""
+    """Make the model, record, check what came and write the cassette."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seed", type=int, default=11)
-    options.add_argument("--out", type=Path, default=TAPE)
+    options.add_argument("--out", type=Path, default=CASSETTE)
     arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.gguf"
@@ -238,7 +238,7 @@ def main() -> None:
         del server
     text = content_of(chunks)
     trip = Trip.model_validate_json(text)
-    tape = {
+    cassette = {
         "format": 1,
         "recorded": {
             "at": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -251,7 +251,7 @@ def main() -> None:
         "response": {"status": 200, "headers": {"content-type": content_type}},
         "chunks": [],
     }
-    head = json.dumps(tape, indent=1, ensure_ascii=False).removesuffix("[]\n}")
+    head = json.dumps(cassette, indent=1, ensure_ascii=False).removesuffix("[]\n}")
     lines = [json.dumps([round(1000 * at), data], ensure_ascii=False) for at, data in chunks]
     arguments.out.write_text(head + "[\n  " + ",\n  ".join(lines) + "\n ]\n}\n", encoding="utf-8")
     first, last = chunks[0][0], chunks[-1][0]

@@ -18,9 +18,9 @@ import instructor
 import openai
 
 from instructor_stream_ext import wrap
+from instructor_stream_ext.demo.cassette import demo_cassette
 from instructor_stream_ext.demo.model import PROMPT, Trip
 from instructor_stream_ext.demo.server import ReplayServer
-from instructor_stream_ext.demo.tape import demo_tape
 from instructor_stream_ext.demo.view import TripView, glimpse, lines
 
 if TYPE_CHECKING:
@@ -52,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @contextmanager
 def _streaming(speed: float) -> Iterator[PartialStream[Trip]]:
     # The environment may name a proxy for the outside world; this server is not there.
-    with ReplayServer(demo_tape(), speed=speed) as server, openai.DefaultHttpxClient(trust_env=False) as http_client:
+    with (
+        ReplayServer(demo_cassette(), speed=speed) as server,
+        openai.DefaultHttpxClient(trust_env=False) as http_client,
+    ):
         bare = openai.OpenAI(base_url=server.base_url, api_key="none-needed", http_client=http_client)
         client = wrap(instructor.from_openai(bare, mode=instructor.Mode.JSON_SCHEMA), debounce=0.03)
         yield client.create_partial(model="recorded", messages=PROMPT, response_model=Trip)

@@ -1,4 +1,4 @@
-"""The answer that the demo's tape holds: a short trip, planned day by day."""
+"""The answer that the demo's cassette holds: a short trip, planned day by day."""
 
 from __future__ import annotations
 

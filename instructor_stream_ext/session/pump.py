@@ -45,6 +45,8 @@ class Pump:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self.ready: deque[Any] = deque()
+        self._ahead = AHEAD if clock is time.monotonic else 0  # a clock of the caller's may move with what is read
+        self._is_wanted = False
         self._deadline = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._planned = math.inf
@@ -54,18 +56,18 @@ class Pump:
         self._task.add_done_callback(self._wake)
 
     async def _run(self) -> None:
-        ready = self.ready
+        ready, chunks, chunk = self.ready, self._chunks, None
         try:
-            async for chunk in self._chunks:
-                ready.append(chunk)
-                self._wake()
-                if len(ready) >= AHEAD:
+            while chunk is not END:
+                if len(ready) >= self._ahead and not self._is_wanted:
                     self._room = self._loop.create_future()
                     await self._room
+                chunk = await anext(chunks, END)
+                ready.append(chunk)
+                self._is_wanted = False
+                self._wake()
         except Exception as error:
             ready.append(_Raised(error))
-        else:
-            ready.append(END)
 
     def _wake(self, *_: Any) -> None:
         waiter = self._waiter
@@ -80,13 +82,16 @@ class Pump:
         """
         ready = self.ready
         chunk = ready.popleft()
-        if not ready and self._room is not None:
-            room, self._room = self._room, None
-            if not room.done():
-                room.set_result(None)
+        if not ready and self._ahead:
+            self._make_room()
         if type(chunk) is _Raised:
             raise chunk.error
         return chunk
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
 
     async def arrives(self, deadline: float) -> bool:
         """Wait for a chunk; False if the clock comes to the deadline first."""
@@ -96,6 +101,8 @@ class Pump:
                 self._task.result()  # raises: somebody has cancelled it, as `asyncio.run` cancels all tasks at its end
             if self._clock() >= deadline:
                 return False
+            self._is_wanted = True
+            self._make_room()
             self._plan()
             waiter = self._waiter = self._loop.create_future()
             try:

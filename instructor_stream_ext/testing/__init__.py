@@ -1,10 +1,11 @@
-"""A testing kit: fakes without HTTP, tapes with their timing and faults, hypothesis strategies, a pytest plugin.
+"""A testing kit: fakes without HTTP, cassettes with their timing and faults, hypothesis strategies, a pytest plugin.
 
 What needs the extra `[testing]` (vcrpy, pytest-recording, hypothesis) imports it when it is used.
 """
 
 from __future__ import annotations
 
+from instructor_stream_ext.testing.cassette import Cassette, End, Interaction, load_cassette
 from instructor_stream_ext.testing.clock import FakeClock
 from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.fakes import FakeAnswer, fake_client, record_events
@@ -29,10 +30,10 @@ from instructor_stream_ext.testing.scrub import Scrubber
 from instructor_stream_ext.testing.server import ReplayServer
 from instructor_stream_ext.testing.staleness import StaleCassette
 from instructor_stream_ext.testing.strategies import GeneratedStream, splits, streams
-from instructor_stream_ext.testing.stream_cassette import use_tape
-from instructor_stream_ext.testing.tape import End, Take, Tape, load_tape
+from instructor_stream_ext.testing.stream_cassette import use_cassette
 
 __all__ = [
+    "Cassette",
     "CassetteError",
     "CutOff",
     "Drop",
@@ -47,6 +48,7 @@ __all__ = [
     "FirstTokenAfter",
     "Garbage",
     "GeneratedStream",
+    "Interaction",
     "Jitter",
     "ReplayServer",
     "Resplit",
@@ -54,14 +56,12 @@ __all__ = [
     "Scrubber",
     "StaleCassette",
     "Stall",
-    "Take",
-    "Tape",
     "TokensPerSecond",
     "Trickle",
     "fake_client",
-    "load_tape",
+    "load_cassette",
     "record_events",
     "splits",
     "streams",
-    "use_tape",
+    "use_cassette",
 ]

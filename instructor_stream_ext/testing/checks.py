@@ -1,4 +1,4 @@
-"""Looking over tapes that are already there: what must not be on them, and taking it off."""
+"""Looking over cassettes that are already there: what must not be on them, and taking it off."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from instructor_stream_ext.testing import yaml as tape_yaml
+from instructor_stream_ext.testing import yaml as cassette_yaml
+from instructor_stream_ext.testing.cassette import End, Interaction, body_of, load_cassette, sidecar_of
 from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.payload import has_end_signal, is_stream
 from instructor_stream_ext.testing.scrub import Finding, Scrubber
-from instructor_stream_ext.testing.tape import End, Take, body_of, load_tape, sidecar_of
 
-__all__ = ["check_tape", "scrub_tape", "secrets_on"]
+__all__ = ["check_cassette", "scrub_cassette", "secrets_on"]
 
 _NO_BODY = frozenset({204, 304})
 _ENDPOINTS = re.compile(
@@ -33,13 +33,13 @@ _ENDLESS = "the stream has no end signal, and no sidecar declares it abandoned o
 
 
 def secrets_on(path: Path) -> list[str]:
-    """The findings of `check_tape` that must not be shown to anybody, a line each."""
-    found = check_tape(path)
+    """The findings of `check_cassette` that must not be shown to anybody, a line each."""
+    found = check_cassette(path)
     return [f"{file}:{one.line}: {one}" for file, one in found if one.what not in (_EMPTY, _ENDLESS)]
 
 
-def check_tape(path: Path, scrubber: Scrubber | None = None) -> Iterator[tuple[Path, Finding]]:
-    """Find what is wrong with a tape: secrets, empty bodies, ends that are missing and not declared.
+def check_cassette(path: Path, scrubber: Scrubber | None = None) -> Iterator[tuple[Path, Finding]]:
+    """Find what is wrong with a cassette: secrets, empty bodies, ends that are missing and not declared.
 
     Args:
         path: Of the cassette.
@@ -54,48 +54,56 @@ def check_tape(path: Path, scrubber: Scrubber | None = None) -> Iterator[tuple[P
             for finding in scrubber.search(file.read_bytes()):
                 yield file, finding
     try:
-        tape = load_tape(path)
-        lines = [one["line"] for one in tape_yaml.read_cassette(path, path.read_text(encoding="utf-8"))]
+        cassette = load_cassette(path)
+        lines = [one["line"] for one in cassette_yaml.read_cassette(path, path.read_text(encoding="utf-8"))]
     except CassetteError as error:
         yield error.path, Finding(error.line, f"{error.problem}; {error.advice}")
         return
-    for take, line in zip(tape.takes, lines, strict=True):
-        for what in _faults_of(take, scrubber):
+    for interaction, line in zip(cassette.interactions, lines, strict=True):
+        for what in _faults_of(interaction, scrubber):
             yield path, Finding(line, what)
 
 
-def _faults_of(take: Take, scrubber: Scrubber) -> Iterator[str]:
-    for side, names in (("request", take.request_headers), ("response", [name for name, _ in take.headers])):
+def _faults_of(interaction: Interaction, scrubber: Scrubber) -> Iterator[str]:
+    for side, names in (
+        ("request", interaction.request_headers),
+        ("response", [name for name, _ in interaction.headers]),
+    ):
         for name in scrubber.headers(names, sent=side == "request"):
-            yield f"the {side} header {name!r} must not be on a tape"
-    if scrubber.url(take.url) != take.url:
+            yield f"the {side} header {name!r} must not be on a cassette"
+    if scrubber.url(interaction.url) != interaction.url:
         yield "a key is in the address"
-    body, kind = take.body, take.content_type
-    if not body and take.status not in _NO_BODY and is_llm(take):
-        if take.end in (End.COMPLETE, End.ERROR) and "Timeout" not in take.error:
+    body, kind = interaction.body, interaction.content_type
+    if not body and interaction.status not in _NO_BODY and is_llm(interaction):
+        if interaction.end in (End.COMPLETE, End.ERROR) and "Timeout" not in interaction.error:
             yield _EMPTY
         return
     for what in scrubber.hidden(body):
         yield f"{what} is in the model's text, spread over several pieces; mask it with instructor-stream scrub"
-    if is_llm(take) and take.end is End.COMPLETE and is_stream(body, kind) and not has_end_signal(body, kind):
+    if (
+        is_llm(interaction)
+        and interaction.end is End.COMPLETE
+        and is_stream(body, kind)
+        and not has_end_signal(body, kind)
+    ):
         yield _ENDLESS
 
 
-def is_llm(take: Take) -> bool:
+def is_llm(interaction: Interaction) -> bool:
     """Return whether a model was asked: by the address, or by what was sent."""
-    if take.method != "POST" or 300 <= take.status < 400:  # noqa: PLR2004 - sent elsewhere
+    if interaction.method != "POST" or 300 <= interaction.status < 400:  # noqa: PLR2004 - sent elsewhere
         return False
-    if _ENDPOINTS.search(urlsplit(take.url).path):
+    if _ENDPOINTS.search(urlsplit(interaction.url).path):
         return True
     try:
-        sent = json.loads(take.request_body)
+        sent = json.loads(interaction.request_body)
     except ValueError:
         return False
     return isinstance(sent, dict) and not _PROMPTS.isdisjoint(sent)
 
 
-def scrub_tape(path: Path, scrubber: Scrubber | None = None, *, dry_run: bool = False) -> bool:
-    """Take secrets off a tape, in place; its sidecar stays true, for masks are as long as what they hide.
+def scrub_cassette(path: Path, scrubber: Scrubber | None = None, *, dry_run: bool = False) -> bool:
+    """Interaction secrets off a cassette, in place; its sidecar stays true, for masks are as long as what they hide.
 
     Args:
         path: Of the cassette.
@@ -106,12 +114,12 @@ def scrub_tape(path: Path, scrubber: Scrubber | None = None, *, dry_run: bool = 
         Whether anything was, or would be, changed.
 
     Raises:
-        CassetteError: The tape cannot be read.
+        CassetteError: The cassette cannot be read.
     """
     scrubber = scrubber or Scrubber()
-    load_tape(path)
+    load_cassette(path)
     text = path.read_text(encoding="utf-8")
-    content = tape_yaml.deserialize(text)
+    content = cassette_yaml.deserialize(text)
     changed = False
     for interaction in content["interactions"]:
         request, response = interaction["request"], interaction["response"]
@@ -126,7 +134,7 @@ def scrub_tape(path: Path, scrubber: Scrubber | None = None, *, dry_run: bool = 
         scrubber.response(response)
         changed = changed or (dict(request), _frozen(response)) != before
     if changed and not dry_run:
-        path.write_text(tape_yaml.serialize(content), encoding="utf-8", newline="\n")
+        path.write_text(cassette_yaml.serialize(content), encoding="utf-8", newline="\n")
     return _scrub_sidecar(sidecar_of(path), scrubber, dry_run=dry_run) or changed
 
 

@@ -1,4 +1,4 @@
-"""Time as an argument: a clock that a test moves, and the pace at which a tape is played."""
+"""Time as an argument: a clock that a test moves, and the pace at which a cassette is played."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FakeClock:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a tape is played.
+    """How fast a cassette is played.
 
     Args:
         speed: 1 is the original pace, 2 twice as fast, 0 (or infinity) without any pause.
@@ -68,7 +68,7 @@ class Pace:
         return 0 < self.speed < math.inf
 
     def start(self) -> Callable[[float], float]:
-        """Begin to play now; gives a function from an instant of the tape to the seconds that are left until then."""
+        """Begin to play now; gives a function from an instant of the cassette to the seconds left until then."""
         if not self.pauses:
             return lambda _: 0.0
         now: Callable[[], float] = time.monotonic if self.clock is None else self.clock

@@ -1,4 +1,4 @@
-"""Undoing content encodings: what stands on a tape is read by people and searched for secrets."""
+"""Undoing content encodings: what stands on a cassette is read by people and searched for secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors that say what is wrong with a tape, and what to do about it."""
+"""Errors that say what is wrong with a cassette, and what to do about it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 __all__ = ["RECORD", "RESTORE", "CassetteError"]
 
-RECORD = "record the tape again with --record-mode=rewrite"
+RECORD = "record the cassette again with --record-mode=rewrite"
 RESTORE = f"restore the file from version control, or {RECORD}"
 """Advice."""
 
 
 class CassetteError(Exception):
-    """A tape cannot be used.
+    """A cassette cannot be used.
 
     Args:
         path: Of the file at fault.

@@ -1,9 +1,10 @@
 """Faults: what can go wrong with a stream, and how fast one comes, as values that are put together with `|`.
 
-A fault makes another take of a take: `Trickle(7) | CutOff(after=3)` first cuts the body into pieces of seven bytes and
+A fault makes another interaction of an interaction: `Trickle(7) | CutOff(after=3)` first cuts the body into pieces of
+    seven bytes and
 then breaks the connection after the third event. Events are those of the stream's format (server-sent events, JSON
-lines, AWS's binary messages), counted from 0. Instants are those of the tape, in seconds: a `Stall` takes no time where
-the tape is played at speed 0.
+lines, AWS's binary messages), counted from 0. Instants are those of the cassette, in seconds: a `Stall` takes no time
+where the cassette is played at speed 0.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from instructor_stream_ext.testing.cassette import Chunk, End, Interaction
 from instructor_stream_ext.testing.payload import pieces
 from instructor_stream_ext.testing.retaking import (
     arriving,
@@ -26,7 +28,6 @@ from instructor_stream_ext.testing.retaking import (
     recut,
     starts_of,
 )
-from instructor_stream_ext.testing.tape import Chunk, End, Take
 
 __all__ = [
     "Chain",
@@ -67,7 +68,7 @@ _FRACTIONS = frozenset({"every", "rate", "seconds"})
 
 
 class Fault:
-    """From a take to another. Faults are values: they compare, and `a | b` is first a, then b.
+    """From an interaction to another. Faults are values: they compare, and `a | b` is first a, then b.
 
     Raises:
         ValueError: A number is out of range; a fault that does nothing would have a test pass that tests nothing.
@@ -83,16 +84,16 @@ class Fault:
             if value is not None and (not isinstance(value, kinds) or not value >= least):
                 raise ValueError(f"{type(self).__name__}({name}={value!r}): must be a number from {least}")
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        return take
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        return interaction
 
-    def happens(self, take: Take) -> bool:
-        """Return whether the take has the place that this fault is about, such as an event of its number."""
-        return bool(take.chunks)
+    def happens(self, interaction: Interaction) -> bool:
+        """Return whether the interaction has the place that this fault is about, such as an event of its number."""
+        return bool(interaction.chunks)
 
-    def refuse(self, request: int) -> Take | None:
-        """An answer in place of the tape's, for the request of this number (from 0); None to play the tape."""
+    def refuse(self, request: int) -> Interaction | None:
+        """An answer in place of the cassette's, for the request of this number (from 0); None to play the cassette."""
         del request
         return None
 
@@ -106,15 +107,15 @@ class Chain(Fault):
 
     faults: tuple[Fault, ...] = ()
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
         for fault in self.faults:
-            take = fault(take)
-        return take
+            interaction = fault(interaction)
+        return interaction
 
-    def refuse(self, request: int) -> Take | None:
+    def refuse(self, request: int) -> Interaction | None:
         """As in `Fault`."""
-        return next((take for fault in self.faults if (take := fault.refuse(request)) is not None), None)
+        return next((interaction for fault in self.faults if (interaction := fault.refuse(request)) is not None), None)
 
 
 def chained(faults: Fault | Iterable[Fault]) -> Chain:
@@ -141,20 +142,20 @@ class FaultsInUse:
         self._faults = chained(faults).faults
         self._happened: set[int] = set()
 
-    def __call__(self, take: Take) -> Take:
-        """The take with these faults."""
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with these faults."""
         for number, fault in enumerate(self._faults):
-            if fault.happens(take):
+            if fault.happens(interaction):
                 self._happened.add(number)
-            take = fault(take)
-        return take
+            interaction = fault(interaction)
+        return interaction
 
-    def refuse(self, request: int) -> Take | None:
+    def refuse(self, request: int) -> Interaction | None:
         """As in `Fault`."""
         for number, fault in enumerate(self._faults):
-            if (take := fault.refuse(request)) is not None:
+            if (interaction := fault.refuse(request)) is not None:
                 self._happened.add(number)
-                return take
+                return interaction
         return None
 
     def problems(self) -> list[str]:
@@ -183,18 +184,18 @@ class Resplit(Fault):
     count: int = 0
     seed: int = 0
 
-    def happens(self, take: Take) -> bool:
+    def happens(self, interaction: Interaction) -> bool:
         """As in `Fault`."""
-        size = len(take.body)
+        size = len(interaction.body)
         return any(0 < place < size for place in self.at) if self.at else size > 0
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        size = len(take.body)
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        size = len(interaction.body)
         chosen = self.at
         if self.count and size > 1:
             chosen = tuple(random.Random(self.seed).sample(range(1, size), min(self.count, size - 1)))  # noqa: S311
-        return recut(take, chosen)
+        return recut(interaction, chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +204,9 @@ class ResplitAtEvents(Fault):
 
     events: int = 1
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        return recut(take, ends_of(take)[self.events - 1 :: self.events])
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        return recut(interaction, ends_of(interaction)[self.events - 1 :: self.events])
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +221,13 @@ class Trickle(Fault):
     size: int = 1
     every: float | None = None
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        take = recut(take, range(self.size, len(take.body), self.size))
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        interaction = recut(interaction, range(self.size, len(interaction.body), self.size))
         if self.every is None:
-            return take
-        first = take.chunks[0].at if take.chunks else 0.0
-        return arriving(take, [first + number * self.every for number in range(len(take.chunks))])
+            return interaction
+        first = interaction.chunks[0].at if interaction.chunks else 0.0
+        return arriving(interaction, [first + number * self.every for number in range(len(interaction.chunks))])
 
 
 # ------------------------------------------------------------------ how it ends
@@ -249,13 +250,13 @@ class CutOff(Fault):
         Fault.__post_init__(self)
         _one_place(self)
 
-    def happens(self, take: Take) -> bool:
+    def happens(self, interaction: Interaction) -> bool:
         """As in `Fault`."""
-        return _place(take, self) <= len(take.body)
+        return _place(interaction, self) <= len(interaction.body)
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        return ended(take, self.after, self.at_byte, End.CUT, "ReadError: connection reset by peer")
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        return ended(interaction, self.after, self.at_byte, End.CUT, "ReadError: connection reset by peer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,21 +271,21 @@ class EndEarly(Fault):
         Fault.__post_init__(self)
         _one_place(self)
 
-    def happens(self, take: Take) -> bool:
+    def happens(self, interaction: Interaction) -> bool:
         """As in `Fault`; at the very end nothing is too soon."""
-        return _place(take, self) < len(take.body)
+        return _place(interaction, self) < len(interaction.body)
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        return ended(take, self.after, self.at_byte, End.COMPLETE, "")
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        return ended(interaction, self.after, self.at_byte, End.COMPLETE, "")
 
 
-def _place(take: Take, fault: CutOff | EndEarly) -> int:
-    """The byte at which the take is to end; beyond it where there are not so many events."""
+def _place(interaction: Interaction, fault: CutOff | EndEarly) -> int:
+    """The byte at which the interaction is to end; beyond it where there are not so many events."""
     if fault.after is None:
         return fault.at_byte or 0
-    ends = [0, *ends_of(take)]
-    return ends[fault.after] if fault.after < len(ends) else len(take.body) + 1
+    ends = [0, *ends_of(interaction)]
+    return ends[fault.after] if fault.after < len(ends) else len(interaction.body) + 1
 
 
 def _one_place(fault: CutOff | EndEarly) -> None:
@@ -294,7 +295,7 @@ def _one_place(fault: CutOff | EndEarly) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FailFirst(Fault):
-    """The first requests are refused, then the tape is played.
+    """The first requests are refused, then the cassette is played.
 
     Args:
         status: Such as 429 or 500.
@@ -308,17 +309,17 @@ class FailFirst(Fault):
     message: str = "try again"
     headers: tuple[tuple[str, str], ...] = ()
 
-    def happens(self, take: Take) -> bool:
-        """It befalls requests, and no take."""
-        del take
+    def happens(self, interaction: Interaction) -> bool:
+        """It befalls requests, and no interaction."""
+        del interaction
         return False
 
-    def refuse(self, request: int) -> Take | None:
+    def refuse(self, request: int) -> Interaction | None:
         """As in `Fault`."""
         if request >= self.times:
             return None
         error = {"type": "error", "error": {"type": "refused", "message": self.message, "code": self.status}}
-        return Take(
+        return Interaction(
             status=self.status,
             headers=(("content-type", "application/json"), *self.headers),
             chunks=(Chunk(0.0, json.dumps(error).encode()),),
@@ -335,20 +336,24 @@ class Stall(Fault):
     seconds: float
     before: int = 0
 
-    def happens(self, take: Take) -> bool:
+    def happens(self, interaction: Interaction) -> bool:
         """As in `Fault`; before the end is a place, too."""
-        return self.before <= len(ends_of(take))
+        return self.before <= len(ends_of(interaction))
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        edge = ([0, *ends_of(take)])[self.before] if self.before <= len(ends_of(take)) else len(take.body)
-        take = recut(take, [edge], keep=True)
-        starts = starts_of(take)
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        edge = (
+            ([0, *ends_of(interaction)])[self.before]
+            if self.before <= len(ends_of(interaction))
+            else len(interaction.body)
+        )
+        interaction = recut(interaction, [edge], keep=True)
+        starts = starts_of(interaction)
         moved = [
             chunk.at + (self.seconds if start >= edge else 0.0)
-            for chunk, start in zip(take.chunks, starts, strict=True)
+            for chunk, start in zip(interaction.chunks, starts, strict=True)
         ]
-        return replace(arriving(take, moved), ended_at=take.ended_at + self.seconds)
+        return replace(arriving(interaction, moved), ended_at=interaction.ended_at + self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,22 +362,22 @@ class FirstTokenAfter(Fault):
 
     seconds: float
 
-    def happens(self, take: Take) -> bool:
+    def happens(self, interaction: Interaction) -> bool:
         """As in `Fault`."""
-        return first_text(take) is not None
+        return first_text(interaction) is not None
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        take = by_events(take)
-        first = first_text(take)
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        interaction = by_events(interaction)
+        first = first_text(interaction)
         if first is None:
-            return take
-        shift = self.seconds - take.chunks[first].at
+            return interaction
+        shift = self.seconds - interaction.chunks[first].at
         moved = [
             max(0.0, chunk.at + shift) if n >= first else min(chunk.at, self.seconds)
-            for n, chunk in enumerate(take.chunks)
+            for n, chunk in enumerate(interaction.chunks)
         ]
-        return arriving(take, moved)
+        return arriving(interaction, moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,21 +391,23 @@ class TokensPerSecond(Fault):
         if not self.rate > 0:
             raise ValueError(f"TokensPerSecond(rate={self.rate!r}): must be more than 0")
 
-    def happens(self, take: Take) -> bool:
+    def happens(self, interaction: Interaction) -> bool:
         """As in `Fault`."""
-        return first_text(take) is not None
+        return first_text(interaction) is not None
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        take = by_events(take)
-        first = first_text(take)
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        interaction = by_events(interaction)
+        first = first_text(interaction)
         if first is None:
-            return take
-        begun, told, moved = take.chunks[first].at, -1, []
-        for number, (chunk, piece) in enumerate(zip(take.chunks, pieces(take.body, take.content_type), strict=True)):
+            return interaction
+        begun, told, moved = interaction.chunks[first].at, -1, []
+        for number, (chunk, piece) in enumerate(
+            zip(interaction.chunks, pieces(interaction.body, interaction.content_type), strict=True)
+        ):
             told += bool(piece.text)
             moved.append(chunk.at if number < first else begun + told / self.rate)
-        return arriving(take, moved)
+        return arriving(interaction, moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,11 +417,11 @@ class Jitter(Fault):
     seconds: float
     seed: int = 0
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
         chance = random.Random(self.seed)  # noqa: S311
-        moved = [chunk.at + chance.uniform(0.0, self.seconds) for chunk in take.chunks]
-        return arriving(take, list(itertools.accumulate(moved, max)))
+        moved = [chunk.at + chance.uniform(0.0, self.seconds) for chunk in interaction.chunks]
+        return arriving(interaction, list(itertools.accumulate(moved, max)))
 
 
 # ------------------------------------------------------------------ what comes
@@ -426,13 +433,13 @@ class Drop(Fault):
 
     event: int
 
-    def happens(self, take: Take) -> bool:
+    def happens(self, interaction: Interaction) -> bool:
         """As in `Fault`."""
-        return self.event < len(ends_of(take))
+        return self.event < len(ends_of(interaction))
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        return edited(take, lambda events: [*events[: self.event], *events[self.event + 1 :]])
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        return edited(interaction, lambda events: [*events[: self.event], *events[self.event + 1 :]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,13 +448,13 @@ class Duplicate(Fault):
 
     event: int
 
-    def happens(self, take: Take) -> bool:
+    def happens(self, interaction: Interaction) -> bool:
         """As in `Fault`."""
-        return self.event < len(ends_of(take))
+        return self.event < len(ends_of(interaction))
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        return edited(take, lambda events: [*events[: self.event + 1], *events[self.event :]])
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        return edited(interaction, lambda events: [*events[: self.event + 1], *events[self.event :]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,13 +464,13 @@ class Garbage(Fault):
     data: bytes = b": keep-alive\n\n"
     before: int = 1
 
-    def happens(self, take: Take) -> bool:
+    def happens(self, interaction: Interaction) -> bool:
         """As in `Fault`."""
-        return self.before <= len(ends_of(take))
+        return self.before <= len(ends_of(interaction))
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
-        return inserted(take, self.before, self.data)
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
+        return inserted(interaction, self.before, self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,12 +481,12 @@ class ErrorEvent(Fault):
     message: str = "overloaded"
     kind: str = "server_error"
 
-    def happens(self, take: Take) -> bool:
+    def happens(self, interaction: Interaction) -> bool:
         """As in `Fault`."""
-        return self.after <= len(ends_of(take))
+        return self.after <= len(ends_of(interaction))
 
-    def __call__(self, take: Take) -> Take:
-        """The take with this fault."""
+    def __call__(self, interaction: Interaction) -> Interaction:
+        """The interaction with this fault."""
         error = {"type": "error", "error": {"type": self.kind, "message": self.message}}
         event = b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n"
-        return inserted(EndEarly(after=self.after)(take), self.after, event)
+        return inserted(EndEarly(after=self.after)(interaction), self.after, event)

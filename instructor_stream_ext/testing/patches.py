@@ -1,4 +1,4 @@
-"""Patches that take vcrpy's place in each HTTP library, so that bodies pass piece by piece.
+"""Patches that interaction vcrpy's place in each HTTP library, so that bodies pass piece by piece.
 
 vcrpy takes the place of each library's transport. For as long as a stream cassette is open these patches take vcrpy's
 place there: requests are matched, filtered and stored by vcrpy's own cassette as before.
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 from unittest import mock
 
+from instructor_stream_ext.testing.cassette import End, Interaction
 from instructor_stream_ext.testing.clock import Pace
 from instructor_stream_ext.testing.recording import Recorder, recorded_aiohttp, recorded_stream
 from instructor_stream_ext.testing.replay import Performance, httpx_response, played_aiohttp
-from instructor_stream_ext.testing.tape import End, Take
 
 __all__ = ["Patches"]
 
@@ -42,7 +42,7 @@ class Played(Protocol):
     def pace(self) -> Pace:
         """How fast it is played."""
 
-    def refusal(self) -> Take | None:
+    def refusal(self) -> Interaction | None:
         """Count a request; return what refuses it, if a fault does."""
 
     def perform(self, request: Any, response: dict[str, Any]) -> Performance:
@@ -184,7 +184,7 @@ class Patches:
             for redirect in history:
                 redirect.content.passed_over()
             performance = played.perform(request, response)
-            built = build(request, {**response, **_vcr_response(performance.take)}, history)
+            built = build(request, {**response, **_vcr_response(performance.interaction)}, history)
             played_aiohttp(built, performance)
             return built
 
@@ -232,12 +232,12 @@ def _under_record(httpx: Any, response: Any, recorder: Recorder, *, is_async: bo
     return response
 
 
-def _vcr_response(take: Take) -> dict[str, Any]:
+def _vcr_response(interaction: Interaction) -> dict[str, Any]:
     headers: dict[str, list[str]] = {}
-    for name, value in take.headers:
+    for name, value in interaction.headers:
         headers.setdefault(name, []).append(value)
     return {
-        "status": {"code": take.status, "message": take.reason or None},
+        "status": {"code": interaction.status, "message": interaction.reason or None},
         "headers": headers,
-        "body": {"string": take.body},
+        "body": {"string": interaction.body},
     }

@@ -1,6 +1,6 @@
 """Recorded bodies: their events, the model's text in them, and whether they came to an end.
 
-The SDKs decode for the tests; this is for tools that look at any tape without one: where events begin and end, the
+The SDKs decode for the tests; this is for tools that look at any cassette without one: where events begin and end, the
 text that each brings in the formats of the known providers, and the signals that an answer is over.
 """
 

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from instructor_stream_ext.testing.scrub import Scrubber
-from instructor_stream_ext.testing.tape import (
+from instructor_stream_ext.testing.cassette import (
     TIMING,
     Timing,
     body_of,
-    load_tape,
+    load_cassette,
     read_sidecar,
     sidecar_of,
     sidecar_text,
 )
+from instructor_stream_ext.testing.scrub import Scrubber
 
 __all__ = ["CassettePersister", "content_of", "copied"]
 
@@ -48,7 +48,7 @@ class CassettePersister:
         for path in dict.fromkeys(map(str, (cassette_path, *self.extra_paths))):
             if not Path(path).is_file() or not Path(path).stat().st_size:
                 continue
-            load_tape(path)  # says what is wrong, if something is
+            load_cassette(path)  # says what is wrong, if something is
             found = deserialize(Path(path).read_text(encoding="utf-8"), serializer)
             bodies = [(body_of(response), 1) for response in found[1]]
             for request, response, timing in zip(
@@ -84,7 +84,7 @@ class CassettePersister:
 
 
 def _that_fits(request: Any, response: dict[str, Any]) -> Timing | None:
-    """A response's timing, which names the request as it stands on the tape, with all that was taken off it.
+    """A response's timing, which names the request as it stands on the cassette, with all that was taken off it.
 
     A filter of the caller's may have changed the body's length: then boundaries are lost.
     """

@@ -1,4 +1,4 @@
-"""A wrapped client that answers with the text of a take, without the provider's SDK."""
+"""A wrapped client that answers with the text of an interaction, without the provider's SDK."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from typing import Any
 from instructor_stream_ext._instructor.facts import Mode, instructor_over
 from instructor_stream_ext.client.sync import StreamClient
 from instructor_stream_ext.client.wrap import wrap
+from instructor_stream_ext.testing.cassette import End, Interaction
 from instructor_stream_ext.testing.clock import Pace
 from instructor_stream_ext.testing.fakes import chat_chunk
 from instructor_stream_ext.testing.payload import Piece, pieces
-from instructor_stream_ext.testing.tape import End, Take
 
 __all__ = ["arrivals", "played_client"]
 
 _CUT_SHORT = frozenset({"length", "max_tokens", "max_output_tokens", "response.incomplete"})
 
 
-def played_client(take: Take, speed: float) -> StreamClient:
-    """A client whose every answer is the text of a take, when it came and as it ended.
+def played_client(interaction: Interaction, speed: float) -> StreamClient:
+    """A client whose every answer is the text of an interaction, when it came and as it ended.
 
     Args:
-        take: What to play.
+        interaction: What to play.
         speed: As in `Pace`.
     """
 
     def create(**_: Any) -> Iterator[Any]:
-        return _chunks(take, Pace(speed))
+        return _chunks(interaction, Pace(speed))
 
     return wrap(instructor_over(create, Mode.JSON_SCHEMA))
 
 
-def _chunks(take: Take, pace: Pace) -> Iterator[Any]:
+def _chunks(interaction: Interaction, pace: Pace) -> Iterator[Any]:
     left = pace.start()
     word = None
-    for at, piece in arrivals(take):
+    for at, piece in arrivals(interaction):
         pace.wait(left(at))
         if piece.error:
             raise ConnectionError(f"the provider reported an error: {piece.error}")
         word = _finish(piece.end) or word
         if piece.text:
             yield chat_chunk([{"index": 0, "delta": {"content": piece.text}}])
-    pace.wait(left(take.ended_at))
-    if take.end is End.CUT:
-        raise ConnectionError(f"the recorded connection broke: {take.error or 'no reason was kept'}")
-    if take.end is End.ERROR:
-        raise ConnectionError(f"the recorded request failed: {take.error}")
+    pace.wait(left(interaction.ended_at))
+    if interaction.end is End.CUT:
+        raise ConnectionError(f"the recorded connection broke: {interaction.error or 'no reason was kept'}")
+    if interaction.end is End.ERROR:
+        raise ConnectionError(f"the recorded request failed: {interaction.error}")
     if word is not None:
         yield chat_chunk([{"index": 0, "delta": {}, "finish_reason": word}])
     yield chat_chunk([])
@@ -62,11 +62,11 @@ def _finish(word: str | None) -> str | None:
     return "content_filter" if lowered in ("content_filter", "safety", "refusal") else "stop"
 
 
-def arrivals(take: Take) -> Iterator[tuple[float, Piece]]:
-    """Each event of a take and the instant at which it was whole."""
-    found = iter(pieces(take.body, take.content_type))
+def arrivals(interaction: Interaction) -> Iterator[tuple[float, Piece]]:
+    """Each event of an interaction and the instant at which it was whole."""
+    found = iter(pieces(interaction.body, interaction.content_type))
     piece, place = next(found, None), 0
-    for chunk in take.chunks:
+    for chunk in interaction.chunks:
         place += len(chunk.data)
         while piece is not None and piece.stop <= place:
             yield chunk.at, piece

@@ -1,7 +1,7 @@
 """Recording a stream while it is read: nothing is held back, and how it ended is kept as it was.
 
 What stands between the client and the network is one thin layer that notes each piece and its instant as it passes. It
-says nothing to the provider and reads nothing by itself: what the client does not read is not on the tape.
+says nothing to the provider and reads nothing by itself: what the client does not read is not on the cassette.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from instructor_stream_ext.testing.cassette import End, Timing
 from instructor_stream_ext.testing.encoding import decoded
 from instructor_stream_ext.testing.payload import finished, has_end_signal, pieces
-from instructor_stream_ext.testing.tape import End, Timing
 
 __all__ = ["Recorder", "recorded_aiohttp", "recorded_stream"]
 
@@ -27,7 +27,7 @@ class Recorder:
     Args:
         request: vcrpy's request.
         clock: Gives seconds.
-        timed: Whether what was measured belongs on the tape.
+        timed: Whether what was measured belongs on the cassette.
     """
 
     def __init__(self, request: Any, clock: Callable[[], float] = time.perf_counter, *, timed: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Playing a take to an SDK through the SDK's own transport, at any pace, to the end it had."""
+"""Playing an interaction to an SDK through the SDK's own transport, at any pace, to the end it had."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+from instructor_stream_ext.testing.cassette import End, Interaction
 from instructor_stream_ext.testing.clock import Pace
 from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.payload import has_end_signal, pieces
-from instructor_stream_ext.testing.tape import End, Take
 
 __all__ = ["Performance", "httpx_response", "played_aiohttp"]
 
 
 class Performance:
-    """One playing of a take.
+    """One playing of an interaction.
 
     Args:
-        take: What to play.
+        interaction: What to play.
         pace: How fast.
-        source: The tape, for messages.
+        source: The cassette, for messages.
     """
 
-    def __init__(self, take: Take, pace: Pace, source: str) -> None:
-        self.take = take
+    def __init__(self, interaction: Interaction, pace: Pace, source: str) -> None:
+        self.interaction = interaction
         self.pace = pace
         self.source = source
         self.played = 0
@@ -39,56 +39,56 @@ class Performance:
         Some clients stop at the end signal, and leave `[DONE]` or the usage unread. Nobody need read an error's body,
         nor what was recorded without its times.
         """
-        take = self.take
-        if self.over or take.end is End.ABANDONED or take.status >= 400 or not take.timed:  # noqa: PLR2004 - errors
+        interaction = self.interaction
+        if self.over or interaction.end is End.ABANDONED or interaction.status >= 400 or not interaction.timed:  # noqa: PLR2004 - errors
             return False
-        if self.played == len(take.chunks) and not self._breaks:
+        if self.played == len(interaction.chunks) and not self._breaks:
             return False
-        read = b"".join(chunk.data for chunk in take.chunks[: self.played])
-        if not has_end_signal(read, take.content_type):
+        read = b"".join(chunk.data for chunk in interaction.chunks[: self.played])
+        if not has_end_signal(read, interaction.content_type):
             return True
-        return any(piece.text for piece in pieces(take.body, take.content_type) if piece.stop > len(read))
+        return any(piece.text for piece in pieces(interaction.body, interaction.content_type) if piece.stop > len(read))
 
     @property
     def deltas(self) -> int:
         """Pieces of the model's text that the client was given."""
-        body = b"".join(chunk.data for chunk in self.take.chunks[: self.played])
-        return sum(1 for piece in pieces(body, self.take.content_type) if piece.text)
+        body = b"".join(chunk.data for chunk in self.interaction.chunks[: self.played])
+        return sum(1 for piece in pieces(body, self.interaction.content_type) if piece.text)
 
     @property
     def _breaks(self) -> bool:
-        """True if the transport fails where the take ends."""
-        take = self.take
-        cut = take.end is End.CUT and not take.error.startswith("the body ended properly")
-        return cut or "Timeout" in take.error.partition(": ")[0]
+        """True if the transport fails where the interaction ends."""
+        interaction = self.interaction
+        cut = interaction.end is End.CUT and not interaction.error.startswith("the body ended properly")
+        return cut or "Timeout" in interaction.error.partition(": ")[0]
 
     @property
     def is_empty(self) -> bool:
         """True if there is nothing to read, as in an answer to HEAD."""
-        return not self.take.chunks and self.take.end is not End.ABANDONED and not self._breaks
+        return not self.interaction.chunks and self.interaction.end is not End.ABANDONED and not self._breaks
 
     def end(self, error: Callable[[str, str], Exception]) -> None:
-        """The last piece was read: end as the take did.
+        """The last piece was read: end as the interaction did.
 
         Args:
             error: Makes the transport's exception of the recorded one's name and message.
 
         Raises:
             CassetteError: The client reads on where the recorded one had left.
-            Exception: The transport's, for a take that was cut or timed out.
+            Exception: The transport's, for an interaction that was cut or timed out.
         """
-        take = self.take
+        interaction = self.interaction
         self.over = True
-        if take.end is End.ABANDONED:
+        if interaction.end is End.ABANDONED:
             self.failure = CassetteError(
                 self.source,
                 1,
                 "the recorded client left here, so nobody knows how the answer went on",
-                "leave the stream at the same place, or record the tape again with --record-mode=rewrite",
+                "leave the stream at the same place, or record the cassette again with --record-mode=rewrite",
             )
             raise self.failure
         if self._breaks:
-            name, _, said = take.error.partition(": ")
+            name, _, said = interaction.error.partition(": ")
             raise error(name, said)
 
 
@@ -96,17 +96,19 @@ class Performance:
 
 
 def httpx_response(httpx: Any, performance: Performance, *, is_async: bool) -> Any:
-    """A response that plays a take.
+    """A response that plays an interaction.
 
     Args:
         httpx: `httpx` or `httpx2`.
         performance: What to play.
         is_async: For which kind of client.
     """
-    take = performance.take
+    interaction = performance.interaction
     kind = _async_stream(httpx) if is_async else _sync_stream(httpx)
-    extensions = {"reason_phrase": take.reason.encode("ascii", "replace")} if take.reason else None
-    return httpx.Response(take.status, headers=list(take.headers), stream=kind(performance), extensions=extensions)
+    extensions = {"reason_phrase": interaction.reason.encode("ascii", "replace")} if interaction.reason else None
+    return httpx.Response(
+        interaction.status, headers=list(interaction.headers), stream=kind(performance), extensions=extensions
+    )
 
 
 def _httpx_error(httpx: Any) -> Callable[[str, str], Exception]:
@@ -126,14 +128,14 @@ def _sync_stream(httpx: Any) -> Any:
 
         def __iter__(self) -> Iterator[bytes]:
             performance = self._performance
-            take, pace = performance.take, performance.pace
+            interaction, pace = performance.interaction, performance.pace
             left, pauses = pace.start(), pace.pauses
-            for number, chunk in enumerate(take.chunks, start=1):
+            for number, chunk in enumerate(interaction.chunks, start=1):
                 if pauses:
                     pace.wait(left(chunk.at))
                 performance.played = number
                 yield chunk.data
-            pace.wait(left(take.ended_at))
+            pace.wait(left(interaction.ended_at))
             performance.end(_httpx_error(httpx))
 
     return PlayedStream
@@ -146,15 +148,15 @@ def _async_stream(httpx: Any) -> Any:
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
             performance = self._performance
-            take, pace = performance.take, performance.pace
+            interaction, pace = performance.interaction, performance.pace
             left, pauses = pace.start(), pace.pauses
-            for number, chunk in enumerate(take.chunks, start=1):
+            for number, chunk in enumerate(interaction.chunks, start=1):
                 if pauses:
                     await pace.await_(left(chunk.at))
                 performance.played = number
                 yield chunk.data
             if pauses:
-                await pace.await_(left(take.ended_at))
+                await pace.await_(left(interaction.ended_at))
             performance.end(_httpx_error(httpx))
 
     return PlayedStream
@@ -164,7 +166,7 @@ def _async_stream(httpx: Any) -> Any:
 
 
 def played_aiohttp(response: Any, performance: Performance) -> None:
-    """Have vcrpy's aiohttp response play a take in place of its body, through all ways of reading it.
+    """Have vcrpy's aiohttp response play an interaction in place of its body, through all ways of reading it.
 
     Args:
         response: As vcrpy's stub made it.
@@ -207,7 +209,7 @@ def _reader_class() -> Any:  # noqa: C901 - one class, made when aiohttp is ther
         """aiohttp's own reader, fed with the next piece whenever somebody waits for one."""
 
         def __init__(self, performance: Performance) -> None:
-            limit = max(1 << 16, len(performance.take.body))  # no line of the body is too long
+            limit = max(1 << 16, len(performance.interaction.body))  # no line of the body is too long
             super().__init__(_NoConnection(), limit, loop=asyncio.get_running_loop())
             self._performance = performance
             self._left: Callable[[float], float] | None = None
@@ -222,18 +224,20 @@ def _reader_class() -> Any:  # noqa: C901 - one class, made when aiohttp is ther
         async def _wait(self, func_name: str) -> None:
             del func_name
             performance = self._performance
-            take, pace = performance.take, performance.pace
+            interaction, pace = performance.interaction, performance.pace
             self._left = self._left or pace.start()
             if pace.pauses:
-                last = performance.played == len(take.chunks)
-                await pace.await_(self._left(take.ended_at if last else take.chunks[performance.played].at))
+                last = performance.played == len(interaction.chunks)
+                await pace.await_(
+                    self._left(interaction.ended_at if last else interaction.chunks[performance.played].at)
+                )
             self._feed()
 
         def _feed(self) -> None:
             performance = self._performance
-            if performance.played < len(performance.take.chunks):
+            if performance.played < len(performance.interaction.chunks):
                 performance.played += 1
-                self.feed_data(performance.take.chunks[performance.played - 1].data)
+                self.feed_data(performance.interaction.chunks[performance.played - 1].data)
                 return
             try:
                 performance.end(_aiohttp_error)

@@ -1,4 +1,4 @@
-"""No secret reaches a tape: what is dropped and masked, and the search for what slipped through.
+"""No secret reaches a cassette: what is dropped and masked, and the search for what slipped through.
 
 Headers that identify an account are dropped, query keys and whatever looks like a secret are masked. A mask is as long
 as what it hides, so that the offsets of a stream's chunks, and `content-length`, stay true.
@@ -71,7 +71,7 @@ MASK = re.compile(_WORD.decode() + r"\**")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something on a tape that must not be there.
+    """Something on a cassette that must not be there.
 
     Attributes:
         line: Of the file, from 1.
@@ -94,7 +94,7 @@ def masked(found: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scrubber:
-    """Masks what must not be on a tape; return your own from a fixture `stream_scrubber`.
+    """Masks what must not be on a cassette; return your own from a fixture `stream_scrubber`.
 
     Args:
         request_headers: Names that are dropped, in any case.
@@ -201,7 +201,7 @@ class Scrubber:
                 yield Finding(content.count(b"\n", 0, found.start()) + 1, what, found[0][:6].decode(errors="replace"))
 
     def headers(self, names: Iterable[str], *, sent: bool) -> list[str]:
-        """Which of these names must not be on a tape."""
+        """Which of these names must not be on a cassette."""
         forbidden = self.request_headers if sent else self.response_headers
         return [name for name in names if name.lower() in forbidden]
 

@@ -1,4 +1,4 @@
-"""A small HTTP server on this machine that plays tapes to whoever asks, in any language, at their original pace."""
+"""A small HTTP server on this machine that plays cassettes to whoever asks, in any language, at their original pace."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from instructor_stream_ext.testing.cassette import Cassette, End, Interaction, load_cassette
 from instructor_stream_ext.testing.clock import FakeClock, Pace
 from instructor_stream_ext.testing.environment import OPENAI_PATHS
 from instructor_stream_ext.testing.faults import Fault, FaultsInUse
-from instructor_stream_ext.testing.tape import End, Take, Tape, load_tape
 
 __all__ = ["ReplayServer"]
 
@@ -26,12 +26,13 @@ _FRAMING = frozenset({"connection", "content-length", "date", "keep-alive", "ser
 
 
 class ReplayServer:
-    """Serves a tape on a free port of 127.0.0.1, in a thread of its own; use it as a context manager.
+    """Serves a cassette on a free port of 127.0.0.1, in a thread of its own; use it as a context manager.
 
-    A request gets the first take of its method and path that was not played yet; when all were, the last once more.
+    A request gets the first interaction of its method and path that was not played yet; when all were, the last once
+    more.
 
     Args:
-        tape: A tape, the path of one, or takes.
+        cassette: A cassette, the path of one, or interactions.
         speed: 1 is the original pace, 2 twice as fast, 0 without any pause.
         clock: A fake clock that is moved in place of waiting.
         faults: What goes wrong, in order.
@@ -42,17 +43,17 @@ class ReplayServer:
 
     def __init__(
         self,
-        tape: Tape | Path | str | Sequence[Take],
+        cassette: Cassette | Path | str | Sequence[Interaction],
         *,
         speed: float | FakeClock | None = None,
         clock: FakeClock | None = None,
         faults: Fault | Iterable[Fault] = (),
     ) -> None:
-        loaded = load_tape(tape) if isinstance(tape, str | Path) else tape
-        self.takes = loaded.takes if isinstance(loaded, Tape) else tuple(loaded)
+        loaded = load_cassette(cassette) if isinstance(cassette, str | Path) else cassette
+        self.interactions = loaded.interactions if isinstance(loaded, Cassette) else tuple(loaded)
         pace, chosen = Pace.of(speed, clock), FaultsInUse(faults)
         self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.takes, self._server.pace, self._server.faults = self.takes, pace, chosen
+        self._server.interactions, self._server.pace, self._server.faults = self.interactions, pace, chosen
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="replay", daemon=True)
 
     @property
@@ -63,17 +64,19 @@ class ReplayServer:
     @property
     def base_url(self) -> str:
         """The address with the path before the method's, as OpenAI's client takes its `base_url`."""
-        path = urlsplit(self.takes[0].url).path if self.takes else ""
+        path = urlsplit(self.interactions[0].url).path if self.interactions else ""
         for tail in OPENAI_PATHS:
             if path.endswith(tail):
                 return self.url + path.removesuffix(tail)
         return f"{self.url}/v1"
 
     @property
-    def unplayed(self) -> list[Take]:
-        """The takes that nobody has asked for."""
+    def unplayed(self) -> list[Interaction]:
+        """The interactions that nobody has asked for."""
         with self._server.lock:
-            return [take for number, take in enumerate(self.takes) if not self._server.plays[number]]
+            return [
+                interaction for number, interaction in enumerate(self.interactions) if not self._server.plays[number]
+            ]
 
     @property
     def requests(self) -> int:
@@ -106,7 +109,7 @@ class ReplayServer:
 
 
 class _Server(ThreadingHTTPServer):
-    takes: tuple[Take, ...]
+    interactions: tuple[Interaction, ...]
     pace: Pace
     faults: FaultsInUse
     daemon_threads = True
@@ -118,22 +121,22 @@ class _Server(ThreadingHTTPServer):
         self.plays: Counter[int] = Counter()
         self.requests = 0
 
-    def choose(self, method: str, target: str) -> Take | None:
-        """Choose the take to play to a request; None if none is for its path."""
+    def choose(self, method: str, target: str) -> Interaction | None:
+        """Choose the interaction to play to a request; None if none is for its path."""
         with self.lock:
             number, self.requests = self.requests, self.requests + 1
             if (refusal := self.faults.refuse(number)) is not None:
                 return refusal
             fitting = [
                 place
-                for place, take in enumerate(self.takes)
-                if take.method == method and urlsplit(take.url).path == urlsplit(target).path
+                for place, interaction in enumerate(self.interactions)
+                if interaction.method == method and urlsplit(interaction.url).path == urlsplit(target).path
             ]
             if not fitting:
                 return None
             place = next((one for one in fitting if not self.plays[one]), fitting[-1])
             self.plays[place] += 1
-            return self.faults(self.takes[place])
+            return self.faults(self.interactions[place])
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -154,12 +157,12 @@ class _Handler(BaseHTTPRequestHandler):
         left = self.server.pace.start()
         self._read_request()
         self.close_connection = True
-        take = self.server.choose(method, self.path)
-        if take is None:
+        interaction = self.server.choose(method, self.path)
+        if interaction is None:
             self._refuse(method)
             return
         try:
-            self._send(take, left)
+            self._send(interaction, left)
         except ConnectionError:
             return  # the client has seen enough
 
@@ -171,27 +174,29 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.rfile.read(int(self.headers.get("content-length", "0")))
 
-    def _send(self, take: Take, left: Any) -> None:
-        if not self._wait(left(take.headers_at)):
+    def _send(self, interaction: Interaction, left: Any) -> None:
+        if not self._wait(left(interaction.headers_at)):
             return
-        self.send_response(take.status, take.reason or None)
-        for name, value in take.headers:
+        self.send_response(interaction.status, interaction.reason or None)
+        for name, value in interaction.headers:
             if name.lower() not in _FRAMING:
                 self.send_header(name, value)
         self.send_header("transfer-encoding", "chunked")
         self.send_header("connection", "close")
         self.end_headers()
-        for chunk in take.chunks:
+        for chunk in interaction.chunks:
             if not self._wait(left(chunk.at)):
                 return
             self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk.data), chunk.data))
-        if not self._wait(left(take.ended_at)):
+        if not self._wait(left(interaction.ended_at)):
             return
-        if (take.end in (End.COMPLETE, End.ERROR) and "Timeout" not in take.error) or "ended properly" in take.error:
+        if (
+            interaction.end in (End.COMPLETE, End.ERROR) and "Timeout" not in interaction.error
+        ) or "ended properly" in interaction.error:
             self.wfile.write(b"0\r\n\r\n")
-        elif "reset" in take.error.lower():
+        elif "reset" in interaction.error.lower():
             self._reset()
-        elif "Timeout" in take.error:
+        elif "Timeout" in interaction.error:
             self.server.stopping.wait()  # the recorded client had waited in vain
 
     def _wait(self, seconds: float) -> bool:
@@ -208,8 +213,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def _refuse(self, method: str) -> None:
-        paths = sorted({f"{take.method} {urlsplit(take.url).path}" for take in self.server.takes})
-        holds = f"plays one tape, at {paths[0]}" if len(paths) == 1 else f"plays {', '.join(paths) or 'nothing'}"
+        paths = sorted(
+            {f"{interaction.method} {urlsplit(interaction.url).path}" for interaction in self.server.interactions}
+        )
+        holds = f"plays one cassette, at {paths[0]}" if len(paths) == 1 else f"plays {', '.join(paths) or 'nothing'}"
         message = f"this server {holds}, not {method} {urlsplit(self.path).path}"
         body = json.dumps({"error": {"message": message, "type": "not_found"}}).encode()
         self.send_response(HTTPStatus.NOT_FOUND)

@@ -13,7 +13,14 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from instructor_stream_ext.core.errors import MissingExtra
-from instructor_stream_ext.testing import yaml as tape_yaml
+from instructor_stream_ext.testing import yaml as cassette_yaml
+from instructor_stream_ext.testing.cassette import (
+    TIMING,
+    End,
+    Interaction,
+    interaction_of,
+    load_cassette,
+)
 from instructor_stream_ext.testing.clock import FakeClock, Pace
 from instructor_stream_ext.testing.environment import playing
 from instructor_stream_ext.testing.errors import CassetteError
@@ -24,15 +31,8 @@ from instructor_stream_ext.testing.recording import Recorder
 from instructor_stream_ext.testing.replay import Performance
 from instructor_stream_ext.testing.scrub import Scrubber
 from instructor_stream_ext.testing.staleness import StaleCassette, changes
-from instructor_stream_ext.testing.tape import (
-    TIMING,
-    End,
-    Take,
-    load_tape,
-    take_of,
-)
 
-__all__ = ["PLAYED", "StreamCassette", "use_tape"]
+__all__ = ["PLAYED", "StreamCassette", "use_cassette"]
 
 _NAMED = 5
 """Places of a changed request that a message names."""
@@ -42,7 +42,7 @@ _BODIES = frozenset({"body", "raw_body"})
 _ON_PURPOSE = "if that is on purpose, say whole=False"
 
 PLAYED: set[Path] = set()
-"""The tapes that were played by this process."""
+"""The cassettes that were played by this process."""
 
 
 class StreamCassette:
@@ -52,7 +52,7 @@ class StreamCassette:
 
     Args:
         cassette: vcrpy's, in use.
-        scrubber: What to keep off the tape.
+        scrubber: What to keep off the cassette.
     """
 
     def __init__(self, cassette: Any, scrubber: Scrubber | None = None) -> None:
@@ -87,7 +87,7 @@ class StreamCassette:
         strict: bool | None = None,
         ignore: Iterable[str] | None = None,
     ) -> Self:
-        """Set how the tape is played.
+        """Set how the cassette is played.
 
         Args:
             speed: 1 is the original pace, 2 twice as fast, 0 (the default) without any pause; a fake clock in its place
@@ -95,7 +95,7 @@ class StreamCassette:
             clock: The fake clock, beside a speed.
             faults: What goes wrong, in order.
             deltas: At least so many pieces of the model's text have to be played.
-            whole: False if the test leaves a stream, or requests, of the tape aside on purpose.
+            whole: False if the test leaves a stream, or requests, of the cassette aside on purpose.
             strict: Whether a request whose JSON is not the recorded one fails the test; else it is a warning.
             ignore: Paths in that JSON that may differ, such as "messages[0].content"; `[*]` is any index.
         """
@@ -118,13 +118,13 @@ class StreamCassette:
 
     @property
     def records(self) -> bool:
-        """True if requests that are not on the tape go to the network."""
+        """True if requests that are not on the cassette go to the network."""
         return not self.cassette.write_protected
 
     @property
-    def takes(self) -> list[Take]:
-        """The takes on the tape so far."""
-        return [_take(request, response) for request, response in self.cassette.data]
+    def interactions(self) -> list[Interaction]:
+        """The interactions on the cassette so far."""
+        return [_interaction(request, response) for request, response in self.cassette.data]
 
     # ------------------------------------------------------------------ open and closed
 
@@ -152,7 +152,7 @@ class StreamCassette:
         cassette = self.cassette
         cassette._persister = CassettePersister(getattr(cassette._persister, "extra_paths", ()))  # noqa: SLF001
         if cassette._serializer is yamlserializer:  # noqa: SLF001
-            cassette._serializer = tape_yaml  # noqa: SLF001
+            cassette._serializer = cassette_yaml  # noqa: SLF001
         again = copy.copy(cassette)
         again.data, again._old_interactions = [], []  # noqa: SLF001
         again._load()  # noqa: SLF001
@@ -160,18 +160,18 @@ class StreamCassette:
         cassette._old_interactions = again._old_interactions  # noqa: SLF001
 
     def _check(self) -> None:
-        """Note which tapes are played, and see that nothing of them is missing.
+        """Note which cassettes are played, and see that nothing of them is missing.
 
         Raises:
-            CassetteError: A tape is empty, or has lost its sidecar.
+            CassetteError: A cassette is empty, or has lost its sidecar.
         """
         further = getattr(self.cassette._persister, "extra_paths", ())  # noqa: SLF001
         files = [path for path in (self.path, *map(Path, further)) if path.is_file()]
         PLAYED.update(path.resolve() for path in files)
-        takes = self.cassette.data
-        if not takes or any(response.get(TIMING) is None for _, response in takes):
+        interactions = self.cassette.data
+        if not interactions or any(response.get(TIMING) is None for _, response in interactions):
             for path in files:
-                load_tape(path, sidecar=bool(takes))
+                load_cassette(path, sidecar=bool(interactions))
 
     def _scrub(self) -> None:
         """Put the scrubber before the cassette's own filters, for what is recorded and for what is compared."""
@@ -204,7 +204,7 @@ class StreamCassette:
         self._late = True
 
     def problems(self, *, over: bool = True) -> list[str]:
-        """List what a replay lacked: requests that are not on the tape, interactions not asked for, streams not played.
+        """List what a replay lacked: requests that were not recorded, interactions not asked for, streams not played.
 
         Args:
             over: Whether no request can follow. If some can, as when fixtures are torn down, interactions without times
@@ -231,33 +231,38 @@ class StreamCassette:
         if unasked:
             yield f"{unasked} of its {len(self.cassette)} interactions were never asked for; {_ON_PURPOSE}"
         for one in self.performances:
-            take = one.take
+            interaction = one.interaction
             if one.left_early:
-                played = sum(len(chunk.data) for chunk in take.chunks[: one.played])
-                yield f"{take.method} {take.url} was left at byte {played} of {len(take.body)}; {_ON_PURPOSE}"
-            elif take.deltas is not None and take.end is not End.ABANDONED and one.deltas < take.deltas:
-                yield f"{one.deltas} deltas were played, the tape states {take.deltas}"
+                played = sum(len(chunk.data) for chunk in interaction.chunks[: one.played])
+                asked, size = f"{interaction.method} {interaction.url}", len(interaction.body)
+                yield f"{asked} was left at byte {played} of {size}; {_ON_PURPOSE}"
+            elif (
+                interaction.deltas is not None
+                and interaction.end is not End.ABANDONED
+                and one.deltas < interaction.deltas
+            ):
+                yield f"{one.deltas} deltas were played, the cassette states {interaction.deltas}"
 
     def verify(self) -> None:
-        """Raise `AssertionError` if a replay was not what the tape and the test say."""
+        """Raise `AssertionError` if a replay was not what the cassette and the test say."""
         if found := self.problems():
             raise AssertionError("; ".join(found))
 
     # ------------------------------------------------------------------ one request
 
-    def refusal(self) -> Take | None:
+    def refusal(self) -> Interaction | None:
         """Count a request; return what refuses it in place of the cassette's answer, if a fault does."""
         number, self._requests = self._requests, self._requests + 1
         return self._faults[-1].refuse(number)
 
     def perform(self, request: Any, response: dict[str, Any]) -> Performance:
         """Begin to play an answer of the cassette, with the faults that are in use."""
-        recorded = _take(request, response)
-        take = self._faults[-1](recorded)
-        if len(take.body) != len(recorded.body):
-            headers = tuple(header for header in take.headers if header[0].lower() != "content-length")
-            take = replace(take, headers=headers)
-        performance = Performance(take, self.pace, str(self.path))
+        recorded = _interaction(request, response)
+        interaction = self._faults[-1](recorded)
+        if len(interaction.body) != len(recorded.body):
+            headers = tuple(header for header in interaction.headers if header[0].lower() != "content-length")
+            interaction = replace(interaction, headers=headers)
+        performance = Performance(interaction, self.pace, str(self.path))
         self.performances.append(performance)
         return performance
 
@@ -277,14 +282,14 @@ class StreamCassette:
         asked = f"{request.method} {self._scrubber.url(request.uri)}"
         nearest = self.cassette.find_requests_with_most_matches(request)
         if not nearest:
-            return f"{asked} is not on the tape, which holds nothing like it"
+            return f"{asked} is not on the cassette, which holds nothing like it"
         if not (differing := [name for name, _ in nearest[0][2]]):
             times = "once" if len(nearest) == 1 else f"{len(nearest)} times"
-            return f"{asked} was played already: the tape holds it {times}"
+            return f"{asked} was played already: the cassette holds it {times}"
         closest = nearest[0][0]
         places = self._changes(closest, request) if _BODIES & set(differing) else ""
         return (
-            f"{asked} is not on the tape; the nearest there is {closest.method} {self._scrubber.url(closest.uri)}, "
+            f"{asked} is not on the cassette; the nearest there is {closest.method} {self._scrubber.url(closest.uri)}, "
             f"which differs in {' and '.join(differing)}{places and f' ({places})'}"
         )
 
@@ -310,7 +315,7 @@ class StreamCassette:
             )
 
     def _changes(self, recorded: Any, request: Any) -> str:
-        """Where the bodies differ, in words, with all that is kept off tapes masked; nothing for forms with files."""
+        """Where the bodies differ, in words, what is kept off cassettes masked; nothing for forms with files."""
         sent = self.cassette.filter_request(request)
         if not sent or "multipart/" in str(sent.headers.get("content-type", "")):
             return ""
@@ -329,9 +334,9 @@ class StreamCassette:
         return recorder
 
 
-def _take(request: Any, response: dict[str, Any]) -> Take:
+def _interaction(request: Any, response: dict[str, Any]) -> Interaction:
     sent = {"method": request.method, "uri": request.uri, "body": request.body, "headers": dict(request.headers)}
-    return take_of(sent, response, response.get(TIMING))
+    return interaction_of(sent, response, response.get(TIMING))
 
 
 def _then(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -340,7 +345,7 @@ def _then(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 @contextlib.contextmanager
-def use_tape(
+def use_cassette(
     path: Path | str,
     *,
     record_mode: str = "none",
@@ -354,12 +359,12 @@ def use_tape(
     ignore: Iterable[str] = (),
     match_on: Iterable[str] = ("method", "scheme", "host", "port", "path", "query"),
 ) -> Iterator[StreamCassette]:
-    """Record or play a tape without pytest: within this, requests of httpx, httpx2 and aiohttp go to the tape.
+    """Record or play a cassette without pytest: within this, requests of httpx, httpx2 and aiohttp go to the cassette.
 
     Args:
         path: Of the cassette.
-        record_mode: As in vcrpy: "none" plays, "once" records a tape that is not there, "all" records anew.
-        scrubber: What to keep off the tape.
+        record_mode: As in vcrpy: "none" plays, "once" records a cassette that is not there, "all" records anew.
+        scrubber: What to keep off the cassette.
         speed: As in `StreamCassette`; so are `clock`, `faults`, `deltas` and `whole`.
         clock: The fake clock.
         faults: What goes wrong.
@@ -373,18 +378,20 @@ def use_tape(
         The stream cassette.
 
     Raises:
-        AssertionError: The tape was not played to its end, unless the body has raised.
-        CassetteError: The tape cannot be used.
+        AssertionError: The cassette was not played to its end, unless the body has raised.
+        CassetteError: The cassette cannot be used.
         MissingExtra: vcrpy is not installed.
     """
     try:
         import vcr
     except ImportError as error:
-        raise MissingExtra("use_tape", "testing") from error
+        raise MissingExtra("use_cassette", "testing") from error
     if record_mode == "none" and not Path(path).is_file():
-        raise CassetteError(path, 1, "there is no such tape", 'check the path, or record it with record_mode="once"')
+        raise CassetteError(
+            path, 1, "there is no such cassette", 'check the path, or record it with record_mode="once"'
+        )
     recorder = vcr.VCR(record_mode=vcr.mode(record_mode), match_on=tuple(match_on))
-    recorder.register_serializer("yaml", tape_yaml)
+    recorder.register_serializer("yaml", cassette_yaml)
     recorder.register_persister(CassettePersister())
     with recorder.use_cassette(str(path)) as cassette, StreamCassette(cassette, scrubber) as played:
         played(speed=speed, clock=clock, faults=faults, deltas=deltas, whole=whole, strict=strict, ignore=ignore)

@@ -30,7 +30,7 @@ def _yaml() -> Any:
     try:
         import yaml
     except ImportError as error:
-        raise MissingExtra("reading a tape", "testing") from error
+        raise MissingExtra("reading a cassette", "testing") from error
     return yaml
 
 
@@ -208,7 +208,7 @@ def read_cassette(path: Path, text: str) -> list[dict[str, Any]]:
     if content["version"] != VERSION:
         line = next((number for number, row in enumerate(text.splitlines(), 1) if row.startswith("version:")), 1)
         problem = f"is of version {content['version']!r}, and only version {VERSION} is known"
-        raise CassetteError(path, line, problem, "record the tape again, or upgrade instructor_stream_ext")
+        raise CassetteError(path, line, problem, "record the cassette again, or upgrade instructor_stream_ext")
     lines = _lines(text, len(content["interactions"]))
     found = []
     for interaction, line in zip(content["interactions"], lines, strict=True):

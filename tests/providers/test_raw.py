@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.raw import read_as_json
 from instructor_stream_ext.providers.reader import Reader
-from instructor_stream_ext.testing import load_tape
+from instructor_stream_ext.testing import load_cassette
 from tests.providers.chunks import raw
 from tests.recordings import Recording, recordings
-from tests.testing.test_corpus import TAPES
+from tests.testing.test_corpus import CASSETTES
 
 CHUNK = b'data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}\n\n'
 DONE = b"data: [DONE]\n\n"
@@ -95,11 +95,11 @@ def test_a_recording_says_the_same_either_way(recording: Recording) -> None:
     _check_that_both_agree(recording.api, recording.sse, frozenset(name for name, _ in recording.calls))
 
 
-@pytest.mark.parametrize("tape", TAPES, ids=lambda tape: tape.stem)
-def test_a_tape_says_the_same_either_way(tape: Any) -> None:
-    (take,) = load_tape(tape, sidecar=True).takes
-    tools = frozenset({"Card", "Catalogue"}) if b'"tools"' in take.request_body else frozenset[str]()
-    _check_that_both_agree("chat", take.body, tools)
+@pytest.mark.parametrize("cassette_file", CASSETTES, ids=lambda cassette_file: cassette_file.stem)
+def test_a_cassette_says_the_same_either_way(cassette_file: Any) -> None:
+    (interaction,) = load_cassette(cassette_file, sidecar=True).interactions
+    tools = frozenset({"Card", "Catalogue"}) if b'"tools"' in interaction.request_body else frozenset[str]()
+    _check_that_both_agree("chat", interaction.body, tools)
 
 
 TEXTS = ('{"na', 'me": "A', 'da"}')

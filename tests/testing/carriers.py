@@ -1,4 +1,4 @@
-"""Bare HTTP clients of every library that tapes are for, read in one way."""
+"""Bare HTTP clients of every library that cassettes are for, read in one way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every tape there is: played whole, event by event and cut anywhere, it gives what stands beside it."""
+"""Every cassette there is: played whole, event by event and cut anywhere, it gives what stands beside it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,25 @@ import pytest
 from instructor import Mode
 
 from instructor_stream_ext import AsyncStreamClient, FinalOnly, OutputTruncated, StreamClient, StreamError, wrap
-from instructor_stream_ext.testing import End, Fault, Resplit, ResplitAtEvents, Take, load_tape, record_events, use_tape
-from instructor_stream_ext.testing.checks import check_tape
+from instructor_stream_ext.testing import (
+    End,
+    Fault,
+    Interaction,
+    Resplit,
+    ResplitAtEvents,
+    load_cassette,
+    record_events,
+    use_cassette,
+)
+from instructor_stream_ext.testing.cassette import Chunk
+from instructor_stream_ext.testing.checks import check_cassette
 from instructor_stream_ext.testing.clock import Pace
 from instructor_stream_ext.testing.payload import has_end_signal, text_of
 from instructor_stream_ext.testing.replay import Performance, httpx_response
-from instructor_stream_ext.testing.tape import Chunk
 from tests import test_recordings as known
 from tests.playing import Played, arguments_for, play, still
 from tests.recordings import Recording, kind_for, list_of, model_for, recordings
-from tests.testing.tape_models import Card, Catalogue
+from tests.testing.cassette_models import Card, Catalogue
 
 OTHERWISE_ASKED = (
     *("grammar", "max_tokens", "messages", "model", "response_format", "seed"),
@@ -33,7 +42,7 @@ OTHERWISE_ASKED = (
 PLANS = 50
 LONG, HUGE = 20_000, 200_000
 HERE = Path(__file__).parent.parent / "cassettes"
-TAPES = sorted(HERE.rglob("*.yaml"))
+CASSETTES = sorted(HERE.rglob("*.yaml"))
 MODELS = {"Card": Card, "Catalogue": Catalogue}
 
 
@@ -41,7 +50,8 @@ WAYS: list[Fault] = [Resplit(), ResplitAtEvents(), *(Resplit(count=12, seed=seed
 """Whole, event by event, and cut at random 50 times."""
 
 
-# -- the project's own tapes -----------------------------------------------------------------------------------------
+# -- the project's own cassettes
+# -----------------------------------------------------------------------------------------
 
 
 def openai_client(url: str, mode: Mode) -> StreamClient:
@@ -90,23 +100,23 @@ TRANSPORTS: dict[str, Callable[[str, Mode], Any]] = {
 }
 
 
-def expected(tape: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(tape.with_suffix(".json").read_text(encoding="utf-8"))
+def expected(cassette_file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(cassette_file.with_suffix(".json").read_text(encoding="utf-8"))
     return content
 
 
 @pytest.mark.filterwarnings(
     "ignore:Accessing the 'model_:DeprecationWarning"
-)  # litellm does, and takes it for an error
-@pytest.mark.parametrize("tape", TAPES, ids=lambda tape: tape.stem)
-async def test_a_tape_of_ours_gives_what_stands_beside_it(tape: Path) -> None:
-    (take,) = load_tape(tape, sidecar=True).takes
-    wanted = expected(tape)
-    url = take.url.removesuffix("/chat/completions")
-    mode = Mode.TOOLS if b'"tools"' in take.request_body else Mode.JSON_SCHEMA
+)  # litellm does, and interactions it for an error
+@pytest.mark.parametrize("cassette_file", CASSETTES, ids=lambda cassette_file: cassette_file.stem)
+async def test_a_cassette_of_ours_gives_what_stands_beside_it(cassette_file: Path) -> None:
+    (interaction,) = load_cassette(cassette_file, sidecar=True).interactions
+    wanted = expected(cassette_file)
+    url = interaction.url.removesuffix("/chat/completions")
+    mode = Mode.TOOLS if b'"tools"' in interaction.request_body else Mode.JSON_SCHEMA
     clients = {name: make(url, mode) for name, make in TRANSPORTS.items()}
     names = list(clients)
-    is_long, is_huge = len(take.body) >= LONG, len(take.body) >= HUGE
+    is_long, is_huge = len(interaction.body) >= LONG, len(interaction.body) >= HUGE
     runs = [(name, fault) for name in names for fault in ((None,) if is_huge else (None, *WAYS[:2]))]
     # litellm takes ten times as long as all the rest, and what cuts can break lies below it
     cuts = WAYS[2:6] if is_huge else WAYS[2:14] if is_long else WAYS[2:]
@@ -115,7 +125,9 @@ async def test_a_tape_of_ours_gives_what_stands_beside_it(tape: Path) -> None:
     for name, fault in runs:
         model = "openai/any" if "httpx-" in name or "aiohttp" in name else "any"
         quiet = {"debounce": FinalOnly()} if is_huge or isinstance(fault, Resplit) else {}
-        with use_tape(tape, faults=fault, whole=wanted.get("error") != "left", ignore=OTHERWISE_ASKED) as cassette:
+        with use_cassette(
+            cassette_file, faults=fault, whole=wanted.get("error") != "left", ignore=OTHERWISE_ASKED
+        ) as cassette:
             stream = clients[name].create_partial(
                 model=model, messages="go", response_model=MODELS[wanted["response_model"]], max_retries=0, **quiet
             )
@@ -123,11 +135,11 @@ async def test_a_tape_of_ours_gives_what_stands_beside_it(tape: Path) -> None:
                 final, error = await _finished(stream)
                 assert error is None, fault
                 assert final.model_dump(mode="json") == wanted["final"], fault
-                assert stream.text == text_of(take.body, take.content_type)
+                assert stream.text == text_of(interaction.body, interaction.content_type)
                 continue
             played = await _left(stream) if wanted.get("error") == "left" else await play(stream)
             assert len(cassette.performances) == 1
-        _check(played, wanted, take, f"{name} {fault}")
+        _check(played, wanted, interaction, f"{name} {fault}")
         if hasattr(stream, "aclose"):
             await stream.aclose()
     for client in list(clients.values())[:2]:
@@ -147,32 +159,39 @@ async def _finished(stream: Any) -> tuple[Any, Any]:
 
 
 async def _left(stream: Any) -> Played:
-    """Read what is on a tape whose client left, and leave too."""
+    """Read what is on a cassette whose client left, and leave too."""
     events = record_events(stream, limit=3)
     return Played(stream, events if isinstance(events, list) else await events)
 
 
-def _check(played: Played, wanted: dict[str, Any], take: Take, way: str) -> None:
+def _check(played: Played, wanted: dict[str, Any], interaction: Interaction, way: str) -> None:
     if "final" in wanted:
         assert played.final.model_dump(mode="json") == wanted["final"], way
-        assert played.text == text_of(take.body, take.content_type), way
+        assert played.text == text_of(interaction.body, interaction.content_type), way
         return
     if wanted["error"] == "left":
         assert played.events, way
         assert wanted["text"].startswith(played.text), way
         return
     assert type(played.error).__name__ == wanted["error"], f"{way}: {played.error!r}"
-    if take.status == 200:
+    if interaction.status == 200:
         assert wanted["text"].startswith(played.error.text), way  # type: ignore[union-attr]  # of a StreamError
-        assert played.text == wanted["text"] or "several" in way or b"tool_calls" in take.body, way
+        assert played.text == wanted["text"] or "several" in way or b"tool_calls" in interaction.body, way
 
 
-def test_our_tapes_are_clean_and_of_every_kind() -> None:
-    assert len(TAPES) >= 20
-    assert [found for tape in TAPES for found in check_tape(tape)] == []
-    takes = [take for tape in TAPES for take in load_tape(tape, sidecar=True).takes]
-    assert {take.end for take in takes} == set(End)
-    assert max(len(text_of(take.body, take.content_type).encode()) for take in takes) >= 64 * 1024
+def test_our_cassettes_are_clean_and_of_every_kind() -> None:
+    assert len(CASSETTES) >= 20
+    assert [found for cassette_file in CASSETTES for found in check_cassette(cassette_file)] == []
+    interactions = [
+        interaction
+        for cassette_file in CASSETTES
+        for interaction in load_cassette(cassette_file, sidecar=True).interactions
+    ]
+    assert {interaction.end for interaction in interactions} == set(End)
+    assert (
+        max(len(text_of(interaction.body, interaction.content_type).encode()) for interaction in interactions)
+        >= 64 * 1024
+    )
     here = [str(place) for place in (Path.home(), HERE.parent.parent) if len(place.parts) > 1]
     for folder in (HERE, HERE.parent.parent / "instructor_stream_ext" / "data"):
         for path in folder.rglob("*"):
@@ -180,16 +199,16 @@ def test_our_tapes_are_clean_and_of_every_kind() -> None:
                 content = path.read_text(encoding="utf-8")
                 for trace in ("/tmp/", "/home/", "/Users", "C:\\\\", *here):
                     assert trace not in content, path
-    for take in takes:
-        assert take.url.startswith("http://127.0.0.1:")
+    for interaction in interactions:
+        assert interaction.url.startswith("http://127.0.0.1:")
 
 
-def test_our_tapes_were_really_streamed() -> None:
-    for tape in TAPES:
-        (take,) = load_tape(tape).takes
-        if take.status == 200:
-            assert len(take.chunks) > 8, tape
-            assert take.chunks[-1].at > take.chunks[0].at, tape
+def test_our_cassettes_were_really_streamed() -> None:
+    for cassette_file in CASSETTES:
+        (interaction,) = load_cassette(cassette_file).interactions
+        if interaction.status == 200:
+            assert len(interaction.chunks) > 8, cassette_file
+            assert interaction.chunks[-1].at > interaction.chunks[0].at, cassette_file
 
 
 # -- recordings of real providers ------------------------------------------------------------------------------------
@@ -199,13 +218,13 @@ class Stage:
     """Wrapped clients of one SDK that get whatever take is put on, through the SDK's own transport."""
 
     def __init__(self, provider: str, mode: Mode) -> None:
-        self.take = Take()
+        self.interaction = Interaction()
         sync_client = httpx2.Client(transport=httpx2.MockTransport(lambda _: self._answer(is_async=False)))
         async_client = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: self._answer(is_async=True)))
         self.clients = [wrap(made, clock=still) for made in _instructors(provider, mode, sync_client, async_client)]
 
     def _answer(self, *, is_async: bool) -> Any:
-        return httpx_response(httpx2, Performance(self.take, Pace(), "corpus"), is_async=is_async)
+        return httpx_response(httpx2, Performance(self.interaction, Pace(), "corpus"), is_async=is_async)
 
 
 def _instructors(provider: str, mode: Mode, client: Any, async_client: Any) -> list[Any]:
@@ -245,10 +264,10 @@ async def test_a_recording_gives_what_stands_beside_it(recording: Recording) -> 
     body = known._body(recording, name)
     provider = known.CLIENTS[recording.api]
     stage = Stage(provider, known._mode(recording))
-    whole = Take(headers=(("content-type", "text/event-stream"),), chunks=(Chunk(0.0, body),))
+    whole = Interaction(headers=(("content-type", "text/event-stream"),), chunks=(Chunk(0.0, body),))
     for number, fault in enumerate(WAYS):
-        stage.take = fault(whole)
-        assert stage.take.body == body
+        stage.interaction = fault(whole)
+        assert stage.interaction.body == body
         client = stage.clients[number % 2]
         stream = client.create_partial(model, **arguments_for(provider), max_retries=0, debounce=FinalOnly())
         final, error = await _finished(stream)
@@ -263,7 +282,7 @@ async def test_a_recording_gives_what_stands_beside_it(recording: Recording) -> 
 
 @pytest.mark.parametrize("recording", recordings(), ids=lambda recording: str(recording.file.rpartition(".")[0]))
 def test_what_a_recording_says_is_read_without_an_sdk(recording: Recording) -> None:
-    """As `inspect`, `replay` and `check` read tapes."""
+    """As `inspect`, `replay` and `check` read cassettes."""
     body = recording.body
     kind = "application/vnd.amazon.eventstream" if "converse" in recording.api or "invoke" in recording.mode else ""
     if recording.mode in ("sse-text", "generate-text") or recording.file in known.TWO_ANSWERS:
@@ -295,6 +314,8 @@ def _holds(text: str, value: Any) -> bool:
 def test_the_takes_of_a_stage_are_played() -> None:
     stage = Stage("openai", Mode.JSON)
     chunk = b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"{}"},"finish_reason":"stop"}]}\n\n'
-    stage.take = replace(stage.take, headers=(("content-type", "text/event-stream"),), chunks=(Chunk(0.0, chunk),))
+    stage.interaction = replace(
+        stage.interaction, headers=(("content-type", "text/event-stream"),), chunks=(Chunk(0.0, chunk),)
+    )
     stream = stage.clients[0].create_partial(model="m", messages="go", response_model=model_for("Any", {}))
     assert stream.get_final_response().model_dump() == {}

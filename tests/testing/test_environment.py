@@ -9,7 +9,7 @@ import anthropic
 import openai
 import pytest
 
-from instructor_stream_ext.testing import use_tape
+from instructor_stream_ext.testing import use_cassette
 from instructor_stream_ext.testing.environment import playing
 from tests.server import ScriptedServer, reply
 
@@ -71,7 +71,7 @@ def test_the_address_that_was_recorded(urls: list[str], base: str | None) -> Non
 
 def test_a_recording_of_a_local_server_plays_without_its_address(server: ScriptedServer, tmp_path: Path) -> None:
     server.add(reply("hello"))
-    tape = tmp_path / "tape.yaml"
+    cassette_file = tmp_path / "cassette.yaml"
 
     def ask(**options: str) -> str | None:
         with openai.OpenAI(**options, max_retries=0) as client:  # type: ignore[arg-type]
@@ -80,9 +80,9 @@ def test_a_recording_of_a_local_server_plays_without_its_address(server: Scripte
             )
             return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
 
-    with use_tape(tape, record_mode="once"):
+    with use_cassette(cassette_file, record_mode="once"):
         recorded = ask(base_url=f"{server.url}/v1", api_key="key")
-    with use_tape(tape, strict=True):
+    with use_cassette(cassette_file, strict=True):
         assert ask() == recorded == "hello"
 
 
@@ -98,14 +98,14 @@ def test_what_is_empty_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["OPENAI_API_KEY"] == ""
 
 
-def test_azures_endpoint_and_version_are_those_of_the_tape() -> None:
+def test_azures_endpoint_and_version_are_those_of_the_cassette() -> None:
     with playing(["https://us.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21"]):
         assert str(openai.AzureOpenAI().base_url) == "https://us.openai.azure.com/openai/"
         assert os.environ["OPENAI_API_VERSION"] == "2024-10-21"
         assert "OPENAI_BASE_URL" not in os.environ
 
 
-def test_googles_gateway_is_that_of_the_tape() -> None:
+def test_googles_gateway_is_that_of_the_cassette() -> None:
     path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
     with playing([f"https://gateway.test/google{path}"]):
         assert os.environ["GOOGLE_GEMINI_BASE_URL"] == "https://gateway.test/google"

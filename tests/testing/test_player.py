@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from instructor_stream_ext.cli import app
-from instructor_stream_ext.testing import load_tape
+from instructor_stream_ext.testing import load_cassette
 from instructor_stream_ext.testing.player import look_into, page_of, serve
 from tests.testing.test_corpus import MODELS
 
@@ -55,28 +55,31 @@ def applied(changes: list[list[Any]], state: Any) -> Any:
     return state
 
 
-@pytest.mark.parametrize("tape", sorted(RECORDED.glob("*.yaml")), ids=lambda tape: tape.stem)
-def test_the_last_partial_is_what_stands_beside_the_tape(tape: Path) -> None:
-    wanted = json.loads(tape.with_suffix(".json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("cassette_file", sorted(RECORDED.glob("*.yaml")), ids=lambda cassette_file: cassette_file.stem)
+def test_the_last_partial_is_what_stands_beside_the_cassette(cassette_file: Path) -> None:
+    wanted = json.loads(cassette_file.with_suffix(".json").read_text(encoding="utf-8"))
     model = MODELS[wanted["response_model"]]
-    (take,) = look_into(load_tape(tape), model)["takes"]
+    (interaction,) = look_into(load_cassette(cassette_file), model)["takes"]
     state: Any = None
-    for step in take["steps"]:
+    for step in interaction["steps"]:
         state = applied(step.get("changes", []), state)
     if "final" in wanted:
         assert state == wanted["final"]
-        assert "whole" in take["outcome"]
-    assert "".join(step["raw"] for step in take["steps"]).strip() in load_tape(tape).takes[0].body.decode()
-    assert take["end"] == load_tape(tape).takes[0].end
+        assert "whole" in interaction["outcome"]
+    assert (
+        "".join(step["raw"] for step in interaction["steps"]).strip()
+        in load_cassette(cassette_file).interactions[0].body.decode()
+    )
+    assert interaction["end"] == load_cassette(cassette_file).interactions[0].end
 
 
 def test_what_an_event_did() -> None:
-    (take,) = look_into(load_tape(OBJECT))["takes"]
-    told = [said for step in take["steps"] for said in step.get("transitions", [])]
+    (interaction,) = look_into(load_cassette(OBJECT))["takes"]
+    told = [said for step in interaction["steps"] for said in step.get("transitions", [])]
     assert told[0] == "document: missing → streaming"
     assert told[-1].startswith("document: streaming → complete")
-    assert [step["at"] for step in take["steps"]] == sorted(step["at"] for step in take["steps"])
-    assert take["usage"] is None or "total_tokens" in take["usage"]
+    assert [step["at"] for step in interaction["steps"]] == sorted(step["at"] for step in interaction["steps"])
+    assert interaction["usage"] is None or "total_tokens" in interaction["usage"]
 
 
 class Elements(HTMLParser):
@@ -111,7 +114,7 @@ def test_it_is_served_on_loopback_and_nothing_else_is() -> None:
         running.append((address, server))
         ready.set()
 
-    page = page_of(look_into(load_tape(OBJECT)))
+    page = page_of(look_into(load_cassette(OBJECT)))
     thread = threading.Thread(target=serve, args=(page, 0, note))
     thread.start()
     assert ready.wait(10)
@@ -140,18 +143,20 @@ def test_a_file_of_its_own(tmp_path: Path) -> None:
     assert data_in(page)["name"] == OBJECT.name
 
 
-def test_a_tape_with_a_secret_is_refused(tmp_path: Path) -> None:
-    tape = tmp_path / "tape.yaml"
+def test_a_cassette_with_a_secret_is_refused(tmp_path: Path) -> None:
+    cassette_file = tmp_path / "cassette.yaml"
     key = "sk-" + "a1B2" * 12
-    tape.write_text(OBJECT.read_text(encoding="utf-8").replace("chatcmpl", f"{key} chatcmpl", 1), encoding="utf-8")
-    done = run(tape, "--html", tmp_path / "page.html")
+    cassette_file.write_text(
+        OBJECT.read_text(encoding="utf-8").replace("chatcmpl", f"{key} chatcmpl", 1), encoding="utf-8"
+    )
+    done = run(cassette_file, "--html", tmp_path / "page.html")
     assert done.exit_code == 1
     assert "instructor-stream scrub" in done.output
     assert key not in done.output
     assert not (tmp_path / "page.html").exists()
 
 
-def test_a_tape_that_is_not_there() -> None:
+def test_a_cassette_that_is_not_there() -> None:
     done = run("nowhere.yaml", "--html", "page.html")
     assert done.exit_code == 3
     assert "cannot be read" in done.output
@@ -160,7 +165,7 @@ def test_a_tape_that_is_not_there() -> None:
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_in_a_real_browser(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    page.write_text(page_of(look_into(load_tape(OBJECT))), encoding="utf-8")
+    page.write_text(page_of(look_into(load_cassette(OBJECT))), encoding="utf-8")
     count = len(data_in(page.read_text(encoding="utf-8"))["takes"][0]["steps"])
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     more = (

@@ -14,7 +14,7 @@ import vcr.stubs.aiohttp_stubs
 import vcr.stubs.httpx_stubs  # noqa: F401
 import yaml  # noqa: F401
 
-from instructor_stream_ext.testing import load_tape, stream_cassette
+from instructor_stream_ext.testing import load_cassette, stream_cassette
 from tests.server import ScriptedServer
 from tests.server.script import sends
 from tests.server.wire_chat import chat_content
@@ -67,11 +67,11 @@ class Project:
         return result.stdout.str()
 
     def recorded(self, test: str = "test_one") -> Path:
-        """The tape of a test."""
+        """The cassette of a test."""
         return self.pytester.path / "cassettes" / "test_it" / f"{test}.yaml"
 
     def record(self, text: str, *, chunks: list[bytes] = CHUNKS, **outcomes: int) -> str:
-        """Write the module and record its tapes."""
+        """Write the module and record its cassettes."""
         self.module(text)
         self.server.always(sends(chunks))
         return self.run("--record-mode=once", **(outcomes or {"passed": 1}))
@@ -84,12 +84,12 @@ def test_one(stream_cassette):
 """
 
 
-def test_a_tape_is_recorded_where_pytest_recording_keeps_it_and_played(project: Project) -> None:
+def test_a_cassette_is_recorded_where_pytest_recording_keeps_it_and_played(project: Project) -> None:
     project.record(ONE)
     path = project.recorded()
-    (take,) = load_tape(path, sidecar=True).takes
-    assert take.body == b"".join(CHUNKS)
-    assert take.deltas == DELTAS
+    (interaction,) = load_cassette(path, sidecar=True).interactions
+    assert interaction.body == b"".join(CHUNKS)
+    assert interaction.deltas == DELTAS
     assert "string: |+" in path.read_text(encoding="utf-8")
     assert "sk-abc" not in path.read_text(encoding="utf-8")
     asked = len(project.server.requests)
@@ -105,12 +105,12 @@ def test_plain_vcrpy_plays_the_same_yaml(project: Project) -> None:
     assert len(project.server.requests) == 1
 
 
-def test_rewrite_records_tape_and_sidecar_anew(project: Project) -> None:
+def test_rewrite_records_cassette_and_sidecar_anew(project: Project) -> None:
     project.record(ONE)
     project.server.always(sends(chat_content('{"name": "Ada Lovelace", "age": 37}', size=2)))
     project.run("--record-mode=rewrite", passed=1)
-    (take,) = load_tape(project.recorded(), sidecar=True).takes
-    assert take.deltas == 18
+    (interaction,) = load_cassette(project.recorded(), sidecar=True).interactions
+    assert interaction.deltas == 18
     project.run(passed=1)
 
 
@@ -154,7 +154,7 @@ def test_one(stream_cassette):
     stream_cassette(speed=0.5, clock=clock)
     stream().get_final_response()
     if not stream_cassette.records:
-        assert clock() == pytest.approx(2 * stream_cassette.takes[0].chunks[-1].at)  # [DONE] is the last
+        assert clock() == pytest.approx(2 * stream_cassette.interactions[0].chunks[-1].at)  # [DONE] is the last
 """
     )
     project.run(passed=1)
@@ -174,7 +174,7 @@ def test_one(stream_cassette):
 
 @pytest.mark.vcr("test_one.yaml")
 @pytest.mark.stream_faults(FailFirst(429))
-@pytest.mark.stream_tape(deltas=DELTAS)
+@pytest.mark.stream_cassette(deltas=DELTAS)
 def test_two(stream_cassette):
     with pytest.raises(openai.RateLimitError):
         stream().get_final_response()
@@ -193,7 +193,7 @@ def test_two(stream_cassette):
         ("stream_cassette(faults=Resplit(at=(900,)))\n    with stream() as s: next(s)", "was left at byte"),
         (
             "stream().get_final_response()\n    try: stream().get_final_response()\n    except Exception: pass",
-            "was played already: the tape holds it once",
+            "was played already: the cassette holds it once",
         ),
     ],
 )
@@ -208,7 +208,7 @@ def test_leaving_early_on_purpose_is_declared(project: Project) -> None:
     project.module(
         """
 @pytest.mark.vcr
-@pytest.mark.stream_tape(whole=False)
+@pytest.mark.stream_cassette(whole=False)
 def test_one(stream_cassette):
     with stream() as partials:
         next(partials)
@@ -217,7 +217,7 @@ def test_one(stream_cassette):
     project.run(passed=1)
 
 
-def test_a_tape_without_sidecar_or_with_another_is_an_error(project: Project) -> None:
+def test_a_cassette_without_sidecar_or_with_another_is_an_error(project: Project) -> None:
     project.record(ONE)
     beside = Path(f"{project.recorded()}.timing.json")
     kept = beside.read_text(encoding="utf-8")
@@ -227,7 +227,7 @@ def test_a_tape_without_sidecar_or_with_another_is_an_error(project: Project) ->
     content["streams"][0]["bytes"] += 1
     beside.write_text(json.dumps(content), encoding="utf-8")
     out = project.run(errors=1)
-    assert "the tape was cut short or edited" in out
+    assert "the cassette was cut short or edited" in out
     assert "test_one.yaml:2" in out
 
 
@@ -255,7 +255,7 @@ def stream_scrubber():
     assert "x-stainless-arch" in text
 
 
-def test_replay_server_plays_any_tape_to_any_client(project: Project) -> None:
+def test_replay_server_plays_any_cassette_to_any_client(project: Project) -> None:
     project.record(ONE)
     project.module(
         """
@@ -277,7 +277,9 @@ def test_three(replay_server):
     assert "test_one.yaml: 1 of its 1 interactions were never asked for" in out
 
 
-def test_tapes_that_no_test_plays_are_named_after_a_full_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cassettes_that_no_test_plays_are_named_after_a_full_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stream_cassette, "PLAYED", set())
     two = ONE.replace("test_one", "test_two")
     project.record(ONE + two, passed=2)
@@ -340,7 +342,7 @@ def test_one(before, stream_cassette, behind):
 @pytest.mark.parametrize("ask", ["ask", "ask_httpx"])
 def test_requests_of_fixtures_and_other_libraries_are_recorded_and_played(project: Project, ask: str) -> None:
     project.record(FIXTURES.replace("ASK", ask))
-    assert len(load_tape(project.recorded(), sidecar=True).takes) == 6
+    assert len(load_cassette(project.recorded(), sidecar=True).interactions) == 6
     project.run(passed=1)
     assert len(project.server.requests) == 6
     project.module(FIXTURES.replace("ASK", ask).replace('assert ASK("/torn-down-last")'.replace("ASK", ask), ""))
@@ -359,7 +361,9 @@ def test_one(stream_cassette):
         assert answer.read()
 """
     )
-    assert [take.timed for take in load_tape(project.recorded(), sidecar=True).takes] == [False]
+    assert [interaction.timed for interaction in load_cassette(project.recorded(), sidecar=True).interactions] == [
+        False
+    ]
     project.run(passed=1)
     assert len(project.server.requests) == 1
 
@@ -368,7 +372,7 @@ SWITCHED_ON = """
 import pytest
 
 @pytest.fixture(autouse=True)
-def tapes(request):
+def cassettes(request):
     if request.node.get_closest_marker("vcr"):
         request.getfixturevalue("stream_cassette")
 """
@@ -407,8 +411,8 @@ def test_a_conftest_that_switches_all_vcr_tests_on(project: Project) -> None:
     project.module(MANY)
     project.server.always(sends(CHUNKS))
     project.run("--record-mode=once", passed=7)
-    tapes = sorted((project.pytester.path / "cassettes").rglob("*.yaml"))
-    assert [tape.stem for tape in tapes] == [
+    cassettes = sorted((project.pytester.path / "cassettes").rglob("*.yaml"))
+    assert [cassette_file.stem for cassette_file in cassettes] == [
         "TestAll.test_it",
         "TestAll.test_twice",
         "test_async",
@@ -416,8 +420,12 @@ def test_a_conftest_that_switches_all_vcr_tests_on(project: Project) -> None:
         "test_words[a]",
         "test_words[b-c]",
     ]
-    assert all(take.deltas == DELTAS for tape in tapes for take in load_tape(tape, sidecar=True).takes)
-    assert "sk-abc" not in "".join(tape.read_text(encoding="utf-8") for tape in tapes)
+    assert all(
+        interaction.deltas == DELTAS
+        for cassette_file in cassettes
+        for interaction in load_cassette(cassette_file, sidecar=True).interactions
+    )
+    assert "sk-abc" not in "".join(cassette_file.read_text(encoding="utf-8") for cassette_file in cassettes)
     asked = len(project.server.requests)
     project.run(passed=7)
     assert len(project.server.requests) == asked == 7
@@ -425,7 +433,7 @@ def test_a_conftest_that_switches_all_vcr_tests_on(project: Project) -> None:
     assert "1 of its 2 interactions were never asked for" in project.run(passed=6, failed=1)
 
 
-def test_tapes_are_recorded_and_played_by_several_workers(project: Project) -> None:
+def test_cassettes_are_recorded_and_played_by_several_workers(project: Project) -> None:
     project.pytester.makeconftest(SWITCHED_ON)
     asking = f"""
         import httpx, pytest
@@ -439,8 +447,12 @@ def test_tapes_are_recorded_and_played_by_several_workers(project: Project) -> N
     project.server.always(sends(CHUNKS))
     for arguments in (["--record-mode=once"], []):
         project.run("-p", "xdist", "-n", "2", *arguments, passed=4)
-    tapes = [project.recorded(f"test_one[{number}]") for number in range(4)]
-    assert all(take.deltas == DELTAS for tape in tapes for take in load_tape(tape, sidecar=True).takes)
+    cassettes = [project.recorded(f"test_one[{number}]") for number in range(4)]
+    assert all(
+        interaction.deltas == DELTAS
+        for cassette_file in cassettes
+        for interaction in load_cassette(cassette_file, sidecar=True).interactions
+    )
     assert len(project.server.requests) == 4
 
 
@@ -464,7 +476,7 @@ def test_the_fixture_is_asked_for_in_any_way(project: Project, how: str) -> None
         "usefixtures": '@pytest.mark.usefixtures("stream_cassette")' + ONE.replace("stream_cassette", ""),
     }[how]
     project.record(text)
-    assert load_tape(project.recorded(), sidecar=True).takes[0].deltas == DELTAS
+    assert load_cassette(project.recorded(), sidecar=True).interactions[0].deltas == DELTAS
     project.run(passed=1)
     assert len(project.server.requests) == 1
     project.module(text.replace('assert stream().get_final_response().name == "Ada Lovelace"', "pass"))
@@ -481,7 +493,7 @@ def test_one(stream_cassette):
     stream().get_final_response()
 
 @pytest.mark.vcr("test_one.yaml")
-@pytest.mark.stream_tape(whole=False)
+@pytest.mark.stream_cassette(whole=False)
 @pytest.mark.stream_faults(Stall(3))
 def test_two(stream_cassette):
     pass
@@ -581,19 +593,19 @@ def test_a_request_that_has_changed_is_a_warning_or_a_failure(project: Project) 
         call = changed.replace("    assert", f"    stream_cassette({settings})\n    assert")
         project.module(head + call)
         project.run(**{outcome: 1})
-    project.module(head + changed.replace("def test", "@pytest.mark.stream_tape(ignore='messages')\ndef test"))
+    project.module(head + changed.replace("def test", "@pytest.mark.stream_cassette(ignore='messages')\ndef test"))
     project.run("--strict-cassettes", passed=1)
 
 
-def test_a_request_that_is_not_on_the_tape_names_itself_and_is_sent_once(project: Project) -> None:
+def test_a_request_that_is_not_on_the_cassette_names_itself_and_is_sent_once(project: Project) -> None:
     project.record(ONE)
     retrying = BARE.replace("openai.OpenAI()", "openai.OpenAI(base_url=URL + '/other', api_key='k', max_retries=5)")
     project.module(retrying + ONE)
     out = project.run(failed=1)
     assert "POST http://127.0.0.1" in out
-    assert "/v1/other/chat/completions is not on the tape; the nearest there is POST http" in out
+    assert "/v1/other/chat/completions is not on the cassette; the nearest there is POST http" in out
     assert "which differs in path" in out
-    assert out.count("is not on the tape") <= 2  # where it happened, and in the summary
+    assert out.count("is not on the cassette") <= 2  # where it happened, and in the summary
 
 
 def test_hosts_that_the_user_allows_are_reached(project: Project) -> None:
@@ -677,7 +689,7 @@ def test_one(stream_cassette):
     )
     out = project.run(failed=1)
     assert "nobody knows why" in out
-    assert "/v1/other?key=REDACTED is not on the tape; the nearest there is POST" in out
+    assert "/v1/other?key=REDACTED is not on the cassette; the nearest there is POST" in out
 
 
 def test_a_changed_request_stands_below_the_error_of_the_test(project: Project) -> None:
@@ -744,7 +756,7 @@ def test_one(stream_cassette):
     reaches()
 
 {mark}
-@pytest.mark.stream_tape(strict=True, ignore="messages")
+@pytest.mark.stream_cassette(strict=True, ignore="messages")
 def test_two(replay_server):
     assert stream(replay_server("test_one.yaml").base_url).get_final_response().age == 36
     reaches()

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 import vcr
 
-from instructor_stream_ext.testing import Drop, End, Trickle, load_tape, use_tape
+from instructor_stream_ext.testing import Drop, End, Trickle, load_cassette, use_cassette
 from tests.server import Answer, Request, ScriptedServer, sends
 from tests.server.script import Script, Start
 from tests.server.wire_chat import chat_content
@@ -243,26 +243,26 @@ async def by_httpx(library: Any, how: tuple[str, str, bool], url: str, *, is_asy
 # ------------------------------------------------------------------ live, plain, ours
 
 
-async def everywhere(read: Callable[[str], Awaitable[Any]], server: ScriptedServer, tape: Path) -> None:
+async def everywhere(read: Callable[[str], Awaitable[Any]], server: ScriptedServer, cassette_file: Path) -> None:
     """Read live, from plain vcrpy's recording of it, and from ours, whole and in small pieces."""
     server.always(answers)
     live = await read(server.url)
-    plain = tape.with_stem("plain")
+    plain = cassette_file.with_stem("plain")
     with vcr.use_cassette(str(plain), record_mode=vcr.mode.ONCE):
         assert await read(server.url) == live
     with vcr.use_cassette(str(plain), record_mode=vcr.mode.NONE):
         assert await read(server.url) == live
-    with use_tape(tape, record_mode="once"):
+    with use_cassette(cassette_file, record_mode="once"):
         assert await read(server.url) == live
     asked = len(server.requests)
-    with vcr.use_cassette(str(tape), record_mode=vcr.mode.NONE):
+    with vcr.use_cassette(str(cassette_file), record_mode=vcr.mode.NONE):
         assert await read(server.url) == live
-    with use_tape(tape):
+    with use_cassette(cassette_file):
         assert await read(server.url) == live
-    bodies = any(take.chunks for take in load_tape(tape).takes)
-    with use_tape(tape, faults=Trickle(3) if bodies else ()):
+    bodies = any(interaction.chunks for interaction in load_cassette(cassette_file).interactions)
+    with use_cassette(cassette_file, faults=Trickle(3) if bodies else ()):
         assert await read(server.url) == live
-    with use_tape(plain):
+    with use_cassette(plain):
         assert await read(server.url) == live
     assert len(server.requests) == asked
 
@@ -271,7 +271,7 @@ async def everywhere(read: Callable[[str], Awaitable[Any]], server: ScriptedServ
 async def test_aiohttp_reads_the_same(
     server: ScriptedServer, tmp_path: Path, read: Callable[[Session, str], Awaitable[Any]]
 ) -> None:
-    await everywhere(lambda url: by_aiohttp(read, url), server, tmp_path / "tape.yaml")
+    await everywhere(lambda url: by_aiohttp(read, url), server, tmp_path / "cassette.yaml")
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
@@ -280,7 +280,7 @@ async def test_aiohttp_reads_the_same(
 async def test_httpx_reads_the_same(
     server: ScriptedServer, tmp_path: Path, how: tuple[str, str, bool], library: Any, is_async: bool
 ) -> None:
-    await everywhere(lambda url: by_httpx(library, how, url, is_async=is_async), server, tmp_path / "tape.yaml")
+    await everywhere(lambda url: by_httpx(library, how, url, is_async=is_async), server, tmp_path / "cassette.yaml")
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2, aiohttp], ids=["httpx", "httpx2", "aiohttp"])
@@ -289,7 +289,7 @@ async def test_a_length_that_a_fault_has_changed_is_not_stated(
 ) -> None:
     headers = {"content-type": "text/event-stream"}
     server.add(Answer(b"".join(CHUNKS), headers=headers))
-    tape = tmp_path / "tape.yaml"
+    cassette_file = tmp_path / "cassette.yaml"
 
     async def read() -> tuple[str | None, bytes]:
         if library is aiohttp:
@@ -299,11 +299,11 @@ async def test_a_length_that_a_fault_has_changed_is_not_stated(
             got = await client.get(server.url + "/events")
             return got.headers.get("content-length"), got.content
 
-    with use_tape(tape, record_mode="once"):
+    with use_cassette(cassette_file, record_mode="once"):
         whole = await read()
-    with use_tape(tape):
+    with use_cassette(cassette_file):
         assert await read() == whole
-    with use_tape(tape, faults=Drop(1)):
+    with use_cassette(cassette_file, faults=Drop(1)):
         length, body = await read()
     assert whole[0] == str(len(whole[1]))
     assert length is None
@@ -331,15 +331,15 @@ version: 1
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
 async def test_a_cassette_of_an_older_vcrpy(tmp_path: Path, library: Any, is_async: bool) -> None:
-    tape = tmp_path / "tape.yaml"
-    tape.write_text(OLDER, encoding="utf-8")
+    cassette_file = tmp_path / "cassette.yaml"
+    cassette_file.write_text(OLDER, encoding="utf-8")
 
     async def read() -> Any:
         return await by_httpx(library, ("GET", "/older", False), "http://127.0.0.1:1", is_async=is_async)
 
-    with vcr.use_cassette(str(tape), record_mode=vcr.mode.NONE):
+    with vcr.use_cassette(str(cassette_file), record_mode=vcr.mode.NONE):
         plain = await read()
-    with use_tape(tape):
+    with use_cassette(cassette_file):
         assert await read() == plain
     assert plain[-1] == '{"name": "Zürich"}'
 
@@ -347,13 +347,13 @@ async def test_a_cassette_of_an_older_vcrpy(tmp_path: Path, library: Any, is_asy
 async def test_a_redirect_that_another_library_has_recorded(server: ScriptedServer, tmp_path: Path) -> None:
     """httpx reads the body of a redirect that it follows, aiohttp does not."""
     server.always(answers)
-    tape = tmp_path / "tape.yaml"
-    with use_tape(tape, record_mode="once"):
+    cassette_file = tmp_path / "cassette.yaml"
+    with use_cassette(cassette_file, record_mode="once"):
         await by_httpx(httpx2, HTTPX["redirect"], server.url, is_async=True)
-    assert load_tape(tape).takes[0].body == b"moved"
-    with vcr.use_cassette(str(tape), record_mode=vcr.mode.NONE):
+    assert load_cassette(cassette_file).interactions[0].body == b"moved"
+    with vcr.use_cassette(str(cassette_file), record_mode=vcr.mode.NONE):
         plain = await by_aiohttp(a_redirect, server.url)
-    with use_tape(tape):
+    with use_cassette(cassette_file):
         assert await by_aiohttp(a_redirect, server.url) == plain
 
 
@@ -362,36 +362,36 @@ def test_an_answer_that_was_had_to_its_last_byte_was_not_left(
     server: ScriptedServer, tmp_path: Path, how: tuple[str, str]
 ) -> None:
     server.always(answers)
-    tape = tmp_path / "tape.yaml"
+    cassette_file = tmp_path / "cassette.yaml"
     method, path = how
     with (
-        use_tape(tape, record_mode="once"),
+        use_cassette(cassette_file, record_mode="once"),
         httpx.Client(trust_env=False) as client,
         client.stream(method, server.url + path) as answer,
     ):
         if method == "GET":
             assert next(answer.iter_bytes()) == LINES  # and no look whether more comes
-    assert load_tape(tape).takes[0].end is End.COMPLETE
-    with use_tape(tape):
+    assert load_cassette(cassette_file).interactions[0].end is End.COMPLETE
+    with use_cassette(cassette_file):
         assert httpx.request(method, server.url + path).content == (LINES if method == "GET" else b"")
 
 
 async def test_what_has_come_can_be_read_without_waiting(server: ScriptedServer, tmp_path: Path) -> None:
     """As plain vcrpy has it, whose whole body has come."""
     server.add(sends(CHUNKS))
-    tape = tmp_path / "tape.yaml"
+    cassette_file = tmp_path / "cassette.yaml"
 
     async def read(session: Session, url: str) -> bytes:
         async with session.get(url + "/events") as answer:
             return answer.content.read_nowait() if vcr_plays else await answer.content.read()
 
     vcr_plays = False
-    with use_tape(tape, record_mode="once"):
+    with use_cassette(cassette_file, record_mode="once"):
         whole = await by_aiohttp(read, server.url)
     vcr_plays = True
-    with vcr.use_cassette(str(tape), record_mode=vcr.mode.NONE):
+    with vcr.use_cassette(str(cassette_file), record_mode=vcr.mode.NONE):
         assert await by_aiohttp(read, server.url) == whole
-    with use_tape(tape):
+    with use_cassette(cassette_file):
         assert await by_aiohttp(read, server.url) == whole
 
 
@@ -404,6 +404,6 @@ async def test_text_in_another_charset(server: ScriptedServer, tmp_path: Path) -
             return await answer.text()
 
     for mode in ("once", "none"):
-        with use_tape(tmp_path / "tape.yaml", record_mode=mode):
+        with use_cassette(tmp_path / "cassette.yaml", record_mode=mode):
             assert await by_aiohttp(read, server.url) == "Zürich"
     assert len(server.requests) == 1

@@ -1,4 +1,4 @@
-"""testing/server.py: a real server that plays a tape to any client."""
+"""testing/server.py: a real server that plays a cassette to any client."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from instructor_stream_ext.testing import (
+    Cassette,
     CutOff,
     Drop,
     End,
@@ -18,20 +19,19 @@ from instructor_stream_ext.testing import (
     FailFirst,
     FakeClock,
     Fault,
+    Interaction,
     ReplayServer,
     Stall,
-    Take,
-    Tape,
     Trickle,
 )
-from instructor_stream_ext.testing.tape import Chunk
+from instructor_stream_ext.testing.cassette import Chunk
 from tests.server.wire_chat import chat_content
 from tests.testing.carriers import FAILURES, Carrier, every_carrier
 
 EVENTS = chat_content('{"name": "Ada"}', size=4)
 BODY = b"".join(EVENTS)
 PATH = "/v1/chat/completions"
-TAKE = Take(
+TAKE = Interaction(
     url=f"https://api.example.com{PATH}",
     headers=(("content-type", "text/event-stream"), ("x-kept", "yes"), ("transfer-encoding", "chunked")),
     chunks=tuple(Chunk(float(number), event) for number, event in enumerate(EVENTS)),
@@ -40,7 +40,7 @@ TAKE = Take(
 
 
 @every_carrier
-async def test_a_tape_is_played_to_any_client(carrier: Carrier) -> None:
+async def test_a_cassette_is_played_to_any_client(carrier: Carrier) -> None:
     with ReplayServer([TAKE]) as server:
         status, pieces = await carrier.read(server.url + PATH)
         assert server.requests == 1
@@ -50,7 +50,7 @@ async def test_a_tape_is_played_to_any_client(carrier: Carrier) -> None:
 
 def test_the_sdk_finds_it_by_its_base_url() -> None:
     with (
-        ReplayServer(Tape(Path("tape.yaml"), (TAKE,))) as server,
+        ReplayServer(Cassette(Path("cassette.yaml"), (TAKE,))) as server,
         openai.OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client,
     ):
         chunks = list(client.chat.completions.create(model="m", messages=[], stream=True))
@@ -92,9 +92,9 @@ async def test_a_reset_is_a_reset(carrier: Carrier, fault: Fault) -> None:
 @every_carrier
 async def test_what_was_cut_when_it_was_recorded_is_cut_again(carrier: Carrier) -> None:
     error = "RemoteProtocolError: peer closed connection without sending complete message body"
-    take = Take(url=TAKE.url, headers=TAKE.headers, chunks=TAKE.chunks[:2], end=End.CUT, error=error)
+    interaction = Interaction(url=TAKE.url, headers=TAKE.headers, chunks=TAKE.chunks[:2], end=End.CUT, error=error)
     got: list[bytes] = []
-    with ReplayServer([take]) as server, pytest.raises(FAILURES):
+    with ReplayServer([interaction]) as server, pytest.raises(FAILURES):
         await carrier.read(server.url + PATH, each=got.append)
     assert b"".join(got) == b"".join(EVENTS[:2])
 
@@ -110,8 +110,8 @@ async def test_a_clean_end_an_error_event_and_refusals() -> None:
 
 
 async def test_takes_are_played_in_order_and_the_last_again() -> None:
-    other = Take(url=TAKE.url, chunks=(Chunk(0.0, b"second"),))
-    elsewhere = Take(url="https://api.example.com/v1/models", method="GET", chunks=(Chunk(0.0, b"models"),))
+    other = Interaction(url=TAKE.url, chunks=(Chunk(0.0, b"second"),))
+    elsewhere = Interaction(url="https://api.example.com/v1/models", method="GET", chunks=(Chunk(0.0, b"models"),))
     carrier = Carrier("httpx2", is_async=False)
     with ReplayServer([TAKE, other, elsewhere]) as server:
         bodies = [b"".join((await carrier.read(server.url + PATH))[1]) for _ in range(3)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from instructor_stream_ext.testing import Scrubber, load_tape, use_tape
+from instructor_stream_ext.testing import Scrubber, load_cassette, use_cassette
 from instructor_stream_ext.testing.payload import text_of
 from tests.server import ScriptedServer
 from tests.server.script import Start, sends
@@ -128,15 +128,15 @@ def test_two_tools_that_come_side_by_side_are_not_joined() -> None:
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("name", FORMATS)
-async def test_no_tape_holds_it(server: ScriptedServer, tmp_path: Path, name: str, is_async: bool) -> None:
+async def test_no_cassette_holds_it(server: ScriptedServer, tmp_path: Path, name: str, is_async: bool) -> None:
     chunks, kind = FORMATS[name]
     server.add(Start(headers={"content-type": kind}), sends(chunks))
-    tape, carrier = tmp_path / "tape.yaml", Carrier("httpx2", is_async=is_async)
-    with use_tape(tape, record_mode="once"):
+    cassette_file, carrier = tmp_path / "cassette.yaml", Carrier("httpx2", is_async=is_async)
+    with use_cassette(cassette_file, record_mode="once"):
         assert b"".join((await carrier.read(server.url))[1]) == b"".join(chunks)
-    (take,) = load_tape(tape, sidecar=True).takes
-    assert len(take.body) == len(b"".join(chunks))
-    assert KEY not in text_of(take.body, kind)
-    assert not Scrubber().hidden(take.body)
-    with use_tape(tape):
-        assert b"".join((await carrier.read(take.url))[1]) == take.body
+    (interaction,) = load_cassette(cassette_file, sidecar=True).interactions
+    assert len(interaction.body) == len(b"".join(chunks))
+    assert KEY not in text_of(interaction.body, kind)
+    assert not Scrubber().hidden(interaction.body)
+    with use_cassette(cassette_file):
+        assert b"".join((await carrier.read(interaction.url))[1]) == interaction.body

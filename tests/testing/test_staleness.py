@@ -14,7 +14,7 @@ import pytest
 import requests
 import vcr
 
-from instructor_stream_ext.testing import StaleCassette, use_tape
+from instructor_stream_ext.testing import StaleCassette, use_cassette
 from instructor_stream_ext.testing.staleness import changes
 from tests.server import ScriptedServer
 from tests.server.script import sends
@@ -94,18 +94,20 @@ def test_paths_that_may_differ(ignore: list[str], left: set[str]) -> None:
 @every_carrier
 async def test_a_request_that_has_changed_is_told(server: ScriptedServer, tmp_path: Path, carrier: Carrier) -> None:
     server.add(sends(CHUNKS))
-    tape, url = tmp_path / "tape.yaml", f"{server.url}/v1/chat/completions"
+    cassette_file, url = tmp_path / "cassette.yaml", f"{server.url}/v1/chat/completions"
     kind = {"content-type": "application/json"}
-    with use_tape(tape, record_mode="once"):
+    with use_cassette(cassette_file, record_mode="once"):
         await carrier.read(url, body=body(ASKED), headers=kind)
-    with use_tape(tape, strict=True):
+    with use_cassette(cassette_file, strict=True):
         await carrier.read(url, body=body(ASKED), headers=kind)
-    said = r"tape.yaml: POST /v1/chat/completions is no longer the request that was recorded: messages\[0\].content: "
-    with pytest.warns(StaleCassette, match=said), use_tape(tape):
+    said = (
+        r"cassette.yaml: POST /v1/chat/completions is no longer the request that was recorded: messages\[0\].content: "
+    )
+    with pytest.warns(StaleCassette, match=said), use_cassette(cassette_file):
         await carrier.read(url, body=body(OTHER), headers=kind)
-    with pytest.raises(AssertionError, match=said), use_tape(tape, strict=True):
+    with pytest.raises(AssertionError, match=said), use_cassette(cassette_file, strict=True):
         await carrier.read(url, body=body(OTHER), headers=kind)
-    with use_tape(tape, strict=True, ignore=("messages[*].content", "seed")):
+    with use_cassette(cassette_file, strict=True, ignore=("messages[*].content", "seed")):
         await carrier.read(url, body=body(OTHER), headers=kind)
 
 
@@ -114,31 +116,34 @@ async def test_each_request_is_held_against_the_one_that_answers_it(
     server: ScriptedServer, tmp_path: Path, carrier: Carrier
 ) -> None:
     server.always(sends(CHUNKS))
-    tape, url = tmp_path / "tape.yaml", f"{server.url}/v1/chat/completions"
+    cassette_file, url = tmp_path / "cassette.yaml", f"{server.url}/v1/chat/completions"
     for _ in range(2):
-        with use_tape(tape, record_mode="once", strict=True):
+        with use_cassette(cassette_file, record_mode="once", strict=True):
             for model in "ab":
                 await carrier.read(url, body=body(changed(model=model)))
-    with pytest.raises(AssertionError, match='model: "b" was recorded, "a" is sent'), use_tape(tape, strict=True):
+    with (
+        pytest.raises(AssertionError, match='model: "b" was recorded, "a" is sent'),
+        use_cassette(cassette_file, strict=True),
+    ):
         for _ in range(2):
             await carrier.read(url, body=body(changed(model="a")))
 
 
 def test_secrets_are_masked_on_both_sides(server: ScriptedServer, tmp_path: Path) -> None:
     server.always(sends(CHUNKS))
-    tape, url = tmp_path / "tape.yaml", f"{server.url}/v1/chat/completions"
+    cassette_file, url = tmp_path / "cassette.yaml", f"{server.url}/v1/chat/completions"
     keys = [f"sk-{letter * 40}" for letter in "ab"]
-    with use_tape(tape, record_mode="once"):
+    with use_cassette(cassette_file, record_mode="once"):
         httpx.post(url, json=changed(user=keys[0]))
-    with use_tape(tape, strict=True):
+    with use_cassette(cassette_file, strict=True):
         httpx.post(url, json=changed(user=keys[1]))
 
 
 def test_a_form_with_a_boundary_of_its_own_is_left_alone(server: ScriptedServer, tmp_path: Path) -> None:
     server.always(sends(CHUNKS))
-    tape = tmp_path / "tape.yaml"
+    cassette_file = tmp_path / "cassette.yaml"
     for mode in ("once", "none"):
-        with use_tape(tape, record_mode=mode, strict=True):
+        with use_cassette(cassette_file, record_mode=mode, strict=True):
             httpx.post(f"{server.url}/upload", files={"file": b"data"})
 
 
@@ -155,33 +160,33 @@ def test_requests_of_other_libraries_are_compared_too(
     server: ScriptedServer, tmp_path: Path, ask: Callable[[str, bytes], None]
 ) -> None:
     server.always(sends(CHUNKS))
-    tape, url = tmp_path / "tape.yaml", f"{server.url}/v1/chat/completions"
-    with use_tape(tape, record_mode="once"):
+    cassette_file, url = tmp_path / "cassette.yaml", f"{server.url}/v1/chat/completions"
+    with use_cassette(cassette_file, record_mode="once"):
         ask(url, body(ASKED))
-    with use_tape(tape, strict=True):
+    with use_cassette(cassette_file, strict=True):
         ask(url, body(ASKED))
     said = r'messages\[0\].content: "Hi" was recorded, "Hello" is sent'
-    with pytest.raises(AssertionError, match=said), use_tape(tape, strict=True):
+    with pytest.raises(AssertionError, match=said), use_cassette(cassette_file, strict=True):
         ask(url, body(OTHER))
 
 
 def test_a_body_from_a_file_is_scrubbed_and_compared(server: ScriptedServer, tmp_path: Path) -> None:
     server.always(sends(CHUNKS))
-    tape, url, key = tmp_path / "tape.yaml", f"{server.url}/v1/x", "sk-" + "a1" * 12
+    cassette_file, url, key = tmp_path / "cassette.yaml", f"{server.url}/v1/x", "sk-" + "a1" * 12
     for mode in ("once", "none"):
-        with use_tape(tape, record_mode=mode, strict=True):
+        with use_cassette(cassette_file, record_mode=mode, strict=True):
             requests.post(url, data=io.BytesIO(body(changed(user=key))), timeout=30)
-    assert key not in tape.read_text(encoding="utf-8")
-    assert "REDACTED" in tape.read_text(encoding="utf-8")
+    assert key not in cassette_file.read_text(encoding="utf-8")
+    assert "REDACTED" in cassette_file.read_text(encoding="utf-8")
 
 
 def test_a_secret_that_stands_on_an_old_cassette_is_not_shown(server: ScriptedServer, tmp_path: Path) -> None:
     server.always(sends(CHUNKS))
-    tape, url, key = tmp_path / "tape.yaml", f"{server.url}/v1/x", "sk-" + "a1" * 12
-    with vcr.use_cassette(str(tape)):
+    cassette_file, url, key = tmp_path / "cassette.yaml", f"{server.url}/v1/x", "sk-" + "a1" * 12
+    with vcr.use_cassette(str(cassette_file)):
         httpx.post(url, json={"user": key, "n": f"of {key}"})
-    assert key in tape.read_text(encoding="utf-8")
-    with use_tape(tape) as played:
+    assert key in cassette_file.read_text(encoding="utf-8")
+    with use_cassette(cassette_file) as played:
         httpx.post(url, json={"user": key, "n": "of nobody"})
         (said,) = played.untold()
     assert "n: " in said

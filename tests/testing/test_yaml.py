@@ -50,7 +50,7 @@ def test_crlf_is_a_block_too_and_comes_back() -> None:
     assert body_in(ours.deserialize(text)) == body
 
 
-def test_plain_vcrpy_plays_the_events_of_a_crlf_tape_with_plain_line_ends() -> None:
+def test_plain_vcrpy_plays_the_events_of_a_crlf_cassette_with_plain_line_ends() -> None:
     text = ours.serialize(cassette(SSE.replace("\n", "\r\n")))
     assert body_in(yamlserializer.deserialize(text)) == SSE
 

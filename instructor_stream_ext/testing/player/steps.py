@@ -15,9 +15,9 @@ from instructor_stream_ext.core.patches import Change, changes
 from instructor_stream_ext.core.types.compile import compile_plan
 from instructor_stream_ext.core.types.response import Plan
 from instructor_stream_ext.providers.reader import end_of
+from instructor_stream_ext.testing.cassette import Cassette, Interaction
 from instructor_stream_ext.testing.payload import Piece
 from instructor_stream_ext.testing.played import arrivals
-from instructor_stream_ext.testing.tape import Take, Tape
 
 __all__ = ["look_into"]
 
@@ -25,47 +25,51 @@ _SHOWN = 20_000
 """Characters of an event that are shown."""
 
 
-def look_into(tape: Tape, model: Any = None) -> dict[str, Any]:
+def look_into(cassette: Cassette, model: Any = None) -> dict[str, Any]:
     """All that the page shows of a cassette, as JSON-ready data.
 
     Args:
-        tape: The cassette.
+        cassette: The cassette.
         model: The response model; without one, partials are the JSON as it stands in the text.
     """
     plan = compile_plan(Any) if model is None else shape_of(model).plan
     name = "" if model is None else getattr(model, "__name__", repr(model))
-    return {"name": tape.path.name, "model": name, "takes": [_take(take, plan) for take in tape.takes]}
-
-
-def _take(take: Take, plan: Plan) -> dict[str, Any]:
-    watch = _Watch(plan)
-    steps = [watch.step(at, piece, raw) for at, piece, raw in _events(take)]
     return {
-        "request": f"{take.method} {take.url}",
-        "status": take.status,
-        "type": take.content_type,
-        "bytes": len(take.body),
-        "duration": round(take.duration, 4),
-        "timed": take.timed,
-        "end": str(take.end),
-        "error": take.error,
+        "name": cassette.path.name,
+        "model": name,
+        "takes": [_interaction(interaction, plan) for interaction in cassette.interactions],
+    }
+
+
+def _interaction(interaction: Interaction, plan: Plan) -> dict[str, Any]:
+    watch = _Watch(plan)
+    steps = [watch.step(at, piece, raw) for at, piece, raw in _events(interaction)]
+    return {
+        "request": f"{interaction.method} {interaction.url}",
+        "status": interaction.status,
+        "type": interaction.content_type,
+        "bytes": len(interaction.body),
+        "duration": round(interaction.duration, 4),
+        "timed": interaction.timed,
+        "end": str(interaction.end),
+        "error": interaction.error,
         "outcome": watch.outcome(),
         "usage": watch.usage,
         "steps": steps,
     }
 
 
-def _events(take: Take) -> Iterator[tuple[float, Piece, str]]:
+def _events(interaction: Interaction) -> Iterator[tuple[float, Piece, str]]:
     """Each event with its instant and the bytes that it stood in, as text."""
     start = 0
-    for at, piece in arrivals(take):
-        raw = take.body[start : piece.stop].decode(errors="replace")
+    for at, piece in arrivals(interaction):
+        raw = interaction.body[start : piece.stop].decode(errors="replace")
         start = piece.stop
         yield at, piece, raw if len(raw) <= _SHOWN else f"{raw[:_SHOWN]} ... {len(raw) - _SHOWN} more"
 
 
 class _Watch:
-    """One take, fed to a machine event by event."""
+    """One interaction, fed to a machine event by event."""
 
     def __init__(self, plan: Plan) -> None:
         self._machine = StreamMachine(parser=lambda: PartialParser(plan, search=True), transitions=True)

@@ -1,4 +1,4 @@
-"""A real stream on tape: recorded from llama.cpp, played at any pace and with any fault, with no network."""
+"""A real stream on cassette: recorded from llama.cpp, played at any pace and with any fault, with no network."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,10 @@ import openai
 from pydantic import BaseModel
 
 from instructor_stream_ext import PartialStream, StreamInterrupted, StreamTimeout, Timeouts, wrap
-from instructor_stream_ext.testing import CutOff, FakeClock, ReplayServer, Stall, Trickle, load_tape, use_tape
+from instructor_stream_ext.testing import CutOff, FakeClock, ReplayServer, Stall, Trickle, load_cassette, use_cassette
 
-TAPE = Path(__file__).parent.parent / "tests" / "cassettes" / "recorded" / "llamacpp_object_sync.yaml"
-OTHER = ("response_format", "seed", "temperature")  # the tape was recorded with a stricter model
+CASSETTE = Path(__file__).parent.parent / "tests" / "cassettes" / "recorded" / "llamacpp_object_sync.yaml"
+OTHER = ("response_format", "seed", "temperature")  # the cassette was recorded with a stricter model
 
 
 class Card(BaseModel):
@@ -31,19 +31,21 @@ def card(url: str, **options: Any) -> PartialStream[Card]:
     )
 
 
-url = load_tape(TAPE).takes[0].url.removesuffix("/chat/completions")
+url = load_cassette(CASSETTE).interactions[0].url.removesuffix("/chat/completions")
 
 clock = FakeClock()
-with use_tape(TAPE, speed=clock, ignore=OTHER):  # through the SDK's own transport; the clock is moved, nothing waits
-    print("final:", card(url).get_final_response(), f"after {1000 * clock():.0f} ms of the tape's time")
+with use_cassette(
+    CASSETTE, speed=clock, ignore=OTHER
+):  # through the SDK's own transport; the clock is moved, nothing waits
+    print("final:", card(url).get_final_response(), f"after {1000 * clock():.0f} ms of the cassette's time")
 
-with use_tape(TAPE, faults=Trickle(7) | CutOff(after=20), ignore=OTHER):
+with use_cassette(CASSETTE, faults=Trickle(7) | CutOff(after=20), ignore=OTHER):
     try:
         card(url).get_final_response()
     except StreamInterrupted as broken:
         print("broken:", broken.partial)
 
-with ReplayServer(TAPE, speed=1, faults=Stall(60, before=12)) as server:  # for any client, in any language
+with ReplayServer(CASSETTE, speed=1, faults=Stall(60, before=12)) as server:  # for any client, in any language
     try:
         card(server.base_url, timeouts=Timeouts(idle=0.2)).get_final_response()
     except StreamTimeout as slow:

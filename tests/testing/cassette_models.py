@@ -1,4 +1,4 @@
-"""What the answers on the project's own tapes are to be."""
+"""What the answers on the project's own cassettes are to be."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-r"""The tape: what a server sent, chunk by chunk, and when.
+r"""The cassette: what a server sent, chunk by chunk, and when.
 
-A tape is a JSON file::
+A cassette is a JSON file::
 
     {
       "format": 1,
@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from instructor_stream_ext.testing.tape import Chunk
+from instructor_stream_ext.testing.cassette import Chunk
 
-__all__ = ["Chunk", "Tape", "demo_tape", "read_tape"]
+__all__ = ["Cassette", "Chunk", "demo_cassette", "read_cassette"]
 
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tape:
+class Cassette:
     """A recorded answer."""
 
     path: str
@@ -42,16 +42,16 @@ class Tape:
         return self.chunks[-1].at if self.chunks else 0.0
 
 
-def read_tape(text: str) -> Tape:
-    """Read a tape from its JSON text.
+def read_cassette(text: str) -> Cassette:
+    """Read a cassette from its JSON text.
 
     Raises:
-        ValueError: the text is no tape of a known format.
+        ValueError: the text is no cassette of a known format.
     """
     content = json.loads(text)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"not a tape of format {FORMAT}")
-    return Tape(
+        raise ValueError(f"not a cassette of format {FORMAT}")
+    return Cassette(
         path=content["request"]["path"],
         status=content["response"]["status"],
         headers=content["response"]["headers"],
@@ -60,7 +60,7 @@ def read_tape(text: str) -> Tape:
     )
 
 
-def demo_tape(path: Path | None = None) -> Tape:
-    """Give the tape that comes with the package, or the one in this file."""
+def demo_cassette(path: Path | None = None) -> Cassette:
+    """Give the cassette that comes with the package, or the one in this file."""
     source = path or resources.files("instructor_stream_ext") / "data" / "demo.json"
-    return read_tape(source.read_text(encoding="utf-8"))
+    return read_cassette(source.read_text(encoding="utf-8"))

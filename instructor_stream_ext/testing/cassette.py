@@ -1,4 +1,4 @@
-r"""The tape: a vcrpy cassette, and beside it what a cassette cannot hold: when each piece came, and how it ended.
+r"""The cassette: a vcrpy cassette, and beside it what a cassette cannot hold: when each piece came, and how it ended.
 
 `test_x.yaml` is an ordinary cassette, which plain vcrpy plays. Its sidecar `test_x.yaml.timing.json` holds one entry
 for each interaction, in the same order, or null where nobody measured (such an interaction plays at once)::
@@ -8,7 +8,7 @@ for each interaction, in the same order, or null where nobody measured (such an 
      "streams": [
       {
        "request": "POST /v1/chat/completions",   # for people
-       "bytes": 8123,                            # of the body; a tape that was edited no longer fits
+       "bytes": 8123,                            # of the body; a cassette that was edited no longer fits
        "deltas": 36,                             # pieces of the model's text, as stated when it was recorded
        "end": "complete",                        # or "abandoned", "cut", "error"
        "error": "",                              # what the client was told
@@ -36,12 +36,12 @@ from instructor_stream_ext.testing.errors import RECORD, RESTORE, CassetteError
 __all__ = [
     "SIDECAR",
     "TIMING",
+    "Cassette",
     "Chunk",
     "End",
-    "Take",
-    "Tape",
+    "Interaction",
     "Timing",
-    "load_tape",
+    "load_cassette",
     "read_sidecar",
     "sidecar_of",
     "sidecar_text",
@@ -149,8 +149,8 @@ def _rounded(milliseconds: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Take:
-    """One interaction of a tape: a request, and the answer as it came.
+class Interaction:
+    """One interaction of a cassette: a request, and the answer as it came.
 
     Attributes:
         method: Of the request.
@@ -165,7 +165,7 @@ class Take:
         ended_at: When, in seconds.
         headers_at: When the headers had come, in seconds.
         error: What the client was told.
-        deltas: How many pieces of the model's text the tape states; None if it states nothing.
+        deltas: How many pieces of the model's text the cassette states; None if it states nothing.
         timed: Whether arrivals were measured.
     """
 
@@ -201,16 +201,16 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
-class Tape:
+class Cassette:
     """All interactions of a cassette.
 
     Attributes:
         path: Of the cassette.
-        takes: In the order in which they were recorded.
+        interactions: In the order in which they were recorded.
     """
 
     path: Path
-    takes: tuple[Take, ...]
+    interactions: tuple[Interaction, ...]
 
 
 def sidecar_of(path: Path | str) -> Path:
@@ -218,16 +218,16 @@ def sidecar_of(path: Path | str) -> Path:
     return Path(f"{path}{SIDECAR}")
 
 
-def load_tape(path: Path | str, *, sidecar: bool = False) -> Tape:
+def load_cassette(path: Path | str, *, sidecar: bool = False) -> Cassette:
     """Read a cassette and its sidecar.
 
     Args:
         path: Of the YAML.
-        sidecar: Whether a tape that was written with a sidecar has to have it. Without one, each event is taken to have
-            come at once.
+        sidecar: Whether a cassette that was written with a sidecar has to have it. Without one, each event is taken to
+            have come at once.
 
     Raises:
-        CassetteError: The tape cannot be used; the message says why and where.
+        CassetteError: The cassette cannot be used; the message says why and where.
     """
     from instructor_stream_ext.testing.yaml import read_cassette
 
@@ -239,14 +239,14 @@ def load_tape(path: Path | str, *, sidecar: bool = False) -> Tape:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise CassetteError(path, line, "the file is no UTF-8 text", RESTORE) from error
-    interactions = read_cassette(path, text)
-    bodies = [(body_of(interaction["response"]), interaction["line"]) for interaction in interactions]
+    entries = read_cassette(path, text)
+    bodies = [(body_of(entry["response"]), entry["line"]) for entry in entries]
     timings = read_sidecar(path, bodies, required=sidecar)
-    takes = (
-        take_of(interaction["request"], interaction["response"], timing)
-        for interaction, timing in zip(interactions, timings, strict=True)
+    interactions = (
+        interaction_of(entry["request"], entry["response"], timing)
+        for entry, timing in zip(entries, timings, strict=True)
     )
-    return Tape(path, tuple(takes))
+    return Cassette(path, tuple(interactions))
 
 
 def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: bool = True) -> list[Timing | None]:
@@ -258,7 +258,7 @@ def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: b
         required: Whether its absence is an error, for a cassette that was written with one.
 
     Raises:
-        CassetteError: It is not there, cannot be read, or belongs to another tape.
+        CassetteError: It is not there, cannot be read, or belongs to another cassette.
     """
     beside = sidecar_of(path)
     try:
@@ -276,13 +276,13 @@ def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: b
     except json.JSONDecodeError as error:
         raise CassetteError(beside, error.lineno, f"is no JSON ({error.msg})", RESTORE) from error
     if not isinstance(content, dict) or not isinstance(content.get("streams"), list):
-        raise CassetteError(beside, 1, "is no sidecar of a tape", RESTORE)
+        raise CassetteError(beside, 1, "is no sidecar of a cassette", RESTORE)
     if content.get("format") != FORMAT:
         problem = f"is of format {content.get('format')!r}, and this version knows format {FORMAT}"
         raise CassetteError(beside, 1, problem, f"upgrade instructor_stream_ext, or {RECORD}")
     entries = content["streams"]
     if len(entries) != len(bodies):
-        problem = f"describes {len(entries)} interactions, the tape holds {len(bodies)}"
+        problem = f"describes {len(entries)} interactions, the cassette holds {len(bodies)}"
         raise CassetteError(beside, 1, problem, RESTORE)
     lines = _entry_lines(text, len(entries))
     return [
@@ -299,7 +299,7 @@ def _fitting(beside: Path, line: int, entry: Any, body: bytes, path: Path, place
         raise CassetteError(beside, line, f"an entry cannot be used: {said}", RESTORE) from error
     if timing.size != len(body):
         problem = f"the body has {len(body)} bytes, its sidecar (line {line}) says {timing.size}"
-        raise CassetteError(path, place, f"{problem}: the tape was cut short or edited", RESTORE)
+        raise CassetteError(path, place, f"{problem}: the cassette was cut short or edited", RESTORE)
     return timing
 
 
@@ -335,14 +335,14 @@ def body_of(response: Mapping[str, Any]) -> bytes:
     return content.encode() if isinstance(content, str) else bytes(content or b"")
 
 
-def take_of(request: Mapping[str, Any], response: Mapping[str, Any], timing: Timing | None) -> Take:
+def interaction_of(request: Mapping[str, Any], response: Mapping[str, Any], timing: Timing | None) -> Interaction:
     """One interaction, from vcrpy's request and response."""
     from instructor_stream_ext.testing.payload import event_ends
 
     body = body_of(response)
     sent = request.get("body") or b""
     status = response.get("status") or {}
-    take = Take(
+    interaction = Interaction(
         method=str(request.get("method", "POST")).upper(),
         url=str(request.get("uri", "")),
         request_headers={name: _one(value) for name, value in (request.get("headers") or {}).items()},
@@ -352,17 +352,17 @@ def take_of(request: Mapping[str, Any], response: Mapping[str, Any], timing: Tim
         headers=tuple(_pairs(response.get("headers") or {})),
     )
     if timing is None:
-        pieces = cut(body, event_ends(body, take.content_type))
-        return replace(take, chunks=tuple(Chunk(0.0, piece) for piece in pieces), timed=False)
-    return timed_take(take, body, timing)
+        pieces = cut(body, event_ends(body, interaction.content_type))
+        return replace(interaction, chunks=tuple(Chunk(0.0, piece) for piece in pieces), timed=False)
+    return timed_interaction(interaction, body, timing)
 
 
-def timed_take(take: Take, body: bytes, timing: Timing) -> Take:
+def timed_interaction(interaction: Interaction, body: bytes, timing: Timing) -> Interaction:
     """An interaction with what its sidecar says of it."""
     starts = [offset for offset, _ in timing.chunks]
     pieces = cut(body, starts[1:])
     return replace(
-        take,
+        interaction,
         chunks=tuple(Chunk(at / 1000, piece) for (_, at), piece in zip(timing.chunks, pieces, strict=True)),
         end=timing.end,
         ended_at=timing.ended_at / 1000,

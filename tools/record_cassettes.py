@@ -1,11 +1,11 @@
-"""Record the project's own tapes from real servers on this machine: llama.cpp, and litellm's proxy in front of it.
+"""Record the project's own cassettes from real servers on this machine: llama.cpp, and litellm's proxy in front of it.
 
     make record
 
 llama.cpp's own OpenAI-compatible server runs a model that is made on the spot. Its weights are random, so JSON schemas
 with enumerations (and for prose a grammar) say what it may write; which phrases it takes, in which tokens and at what
 pace is its own. litellm's proxy runs in an environment of its own, as a program of its own. What the openai SDK, sync
-and async, gets from them is recorded as `use_tape` records any stream.
+and async, gets from them is recorded as `use_cassette` records any stream.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ sys.path[:0] = [str(ROOT)]
 import openai  # noqa: E402 - the path comes first
 from pydantic import BaseModel  # noqa: E402
 
-from instructor_stream_ext.testing import use_tape  # noqa: E402
+from instructor_stream_ext.testing import use_cassette  # noqa: E402
+from instructor_stream_ext.testing.cassette import load_cassette, sidecar_of  # noqa: E402
 from instructor_stream_ext.testing.payload import text_of  # noqa: E402
-from instructor_stream_ext.testing.tape import load_tape, sidecar_of  # noqa: E402
-from tests.testing.tape_models import Card, Catalogue  # noqa: E402
+from tests.testing.cassette_models import Card, Catalogue  # noqa: E402
 from tools.tiny_model import TOOL_TEMPLATE, Size, words_of, write_model  # noqa: E402
 
 FOLDER = ROOT / "tests" / "cassettes" / "recorded"
@@ -87,7 +87,7 @@ REFUSAL = "I am sorry, but I cannot help with that request."
 
 @dataclass(frozen=True)
 class Plan:
-    """One tape.
+    """One cassette.
 
     Attributes:
         name: Of its file.
@@ -392,14 +392,14 @@ def request(plan: Plan) -> dict[str, Any]:
 
 
 def record(plan: Plan, kill: Callable[[], None]) -> Path:
-    """Record one tape."""
+    """Record one cassette."""
     path = FOLDER / f"{plan.name}.yaml"
     options: dict[str, Any] = {
         "base_url": f"http://127.0.0.1:{plan.port}/v1",
         "api_key": "none-needed",
         "max_retries": 0,
     }
-    with use_tape(path, record_mode="all"), contextlib.suppress(openai.APIError, ConnectionError):
+    with use_cassette(path, record_mode="all"), contextlib.suppress(openai.APIError, ConnectionError):
         if plan.is_async:
             asyncio.run(_read_async(plan, openai.AsyncOpenAI(**options), kill))
         else:
@@ -426,9 +426,9 @@ async def _read_async(plan: Plan, client: openai.AsyncOpenAI, kill: Callable[[],
 
 
 def note(plan: Plan, path: Path) -> str:
-    """Check a tape, write what it is to give beside it, and describe it in a row."""
-    (take,) = load_tape(path, sidecar=True).takes
-    text = text_of(take.body, take.content_type)
+    """Check a cassette, write what it is to give beside it, and describe it in a row."""
+    (interaction,) = load_cassette(path, sidecar=True).interactions
+    text = text_of(interaction.body, interaction.content_type)
     expected: dict[str, Any] = {"response_model": plan.model.__name__ if plan.model else None}
     if plan.error:
         expected |= {"error": plan.error, "text": text}
@@ -441,17 +441,16 @@ def note(plan: Plan, path: Path) -> str:
     beside.write_text(json.dumps(expected, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n")
     kind = "async" if plan.is_async else "sync"
     size = f"{len(text.encode())} bytes" if text else "no text"
-    chunks = f"{len(take.chunks)} chunks in {take.duration:.2f} s"
-    return (
-        f"| `{path.name}` | {kind} | {plan.about} | {size} | {chunks} | {take.end} | {plan.error or 'a valid object'} |"
-    )
+    chunks = f"{len(interaction.chunks)} chunks in {interaction.duration:.2f} s"
+    gives = plan.error or "a valid object"
+    return f"| `{path.name}` | {kind} | {plan.about} | {size} | {chunks} | {interaction.end} | {gives} |"
 
 
 def read_me(rows: list[str], versions: str) -> str:
-    """Give the text of the tapes' README."""
-    head = f"""# The project's own tapes
+    """Give the text of the cassettes' README."""
+    head = f"""# The project's own cassettes
 
-Recorded by `make record` (`tools/record_tapes.py`), the last of them on {datetime.now(UTC):%Y-%m-%d}; none is
+Recorded by `make record` (`tools/record_cassettes.py`), the last of them on {datetime.now(UTC):%Y-%m-%d}; none is
 written by hand.
 
 Servers: {versions}.
@@ -461,32 +460,32 @@ JSON schemas with enumerations say which phrases it may write, and a grammar doe
 takes, the tokens and the pace are its own.
 The client was the openai SDK, sync or async, on httpx2.
 
-Each tape is a vcrpy cassette with its sidecar (`.timing.json`); the `.json` beside it says what it is to give: the
+Each cassette is a vcrpy cassette with its sidecar (`.timing.json`); the `.json` beside it says what it is to give: the
 final object, or the error and the text up to it.
 For the tool calls the model's template is one of a model that calls tools, and the beginning of a call is one token.
-Such a model never stops calling: the tapes with one whole call were ended by a stop word behind it, the others at
+Such a model never stops calling: the cassettes with one whole call were ended by a stop word behind it, the others at
 `max_tokens`.
 Nothing was edited. `instructor-stream check tests/cassettes` finds nothing on them.
 
-| tape | client | what | text | arrived | end | gives |
+| cassette | client | what | text | arrived | end | gives |
 |---|---|---|---|---|---|---|
 """
     return head + "\n".join(rows) + "\n"
 
 
 def with_others(rows: list[str], before: str) -> list[str]:
-    """Give these rows and those of the tapes that were not recorded anew, in the order of the plans."""
+    """Give these rows and those of the cassettes that were not recorded anew, in the order of the plans."""
     known = {row.split("`")[1]: row for row in [*re.findall(r"^\| `.*", before, re.MULTILINE), *rows]}
     return [known[name] for plan in PLANS if (name := f"{plan.name}.yaml") in known]
 
 
 def main() -> None:
-    """Make the model, start the servers, record and check every tape."""
+    """Make the model, start the servers, record and check every cassette."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument(
         "--proxy", type=Path, required=True, help="the command litellm of an environment with litellm[proxy]"
     )
-    options.add_argument("--only", default="", help="only tapes whose name begins so; several with commas")
+    options.add_argument("--only", default="", help="only cassettes whose name begins so; several with commas")
     arguments = options.parse_args()
     chosen = [plan for plan in PLANS if plan.name.startswith(tuple(arguments.only.split(",")))]
     if not arguments.only:
