@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo web web-react quick test test-newest test-oldest check bench chaos fuzz recipes record record-demo dist constraints clean
+.PHONY: help demo web web-react quick test test-newest test-oldest check bench picture chaos fuzz recipes record record-demo dist constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ check: $(DEV) ## Run the linters and type checkers
 
 bench: $(DEV) ## Run the benchmarks
 	$(BIN)/python -m benchmarks
+
+picture: $(DEV) ## Draw the README's picture anew, from the demo
+	$(BIN)/python tools/picture.py
 
 chaos: $(DEV) ## Damage every recorded answer at every place (CHAOS="--every 60" for one in so many)
 	$(BIN)/python -m tests.chaos $(CHAOS)

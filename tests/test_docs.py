@@ -144,9 +144,9 @@ def test_each_layer_is_explained_to_contributors() -> None:
     assert not missing
 
 
-def rows(heading: str) -> list[list[str]]:
-    """The table under a heading of the README, without its head."""
-    text = README.read_text(encoding="utf-8")
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The first table under a heading of a page, without its head."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     section = text[text.index(f"\n## {heading}\n") + 1 :]
     section = section[: section.find("\n## ")]
     lines = [line for line in section.splitlines() if line.startswith("|")]
@@ -154,7 +154,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_each_row_of_what_it_mends_names_a_test() -> None:
-    table = rows("What it mends")
+    table = rows("comparison.md", "What it mends")
     assert len(table) >= 19
     for row in table:
         assert _TEST.search(row[-1]), f"no test is named: {row}"
@@ -162,7 +162,7 @@ def test_each_row_of_what_it_mends_names_a_test() -> None:
 
 def test_each_provider_and_mode_of_instructor_has_its_row() -> None:
     told: Counter[tuple[str, str]] = Counter()
-    for names, modes, *_ in rows("Providers"):
+    for names, modes, *_ in rows("providers.md", "Providers"):
         told.update((name, mode) for name in re.findall(r"`(\w+)`", names) for mode in re.findall(r"`(\w+)`", modes))
     del told["litellm", "tool_call"]  # a client of instructor's own, over OpenAI's handlers
     known = {(provider.value, mode.value) for provider, mode in combinations()}

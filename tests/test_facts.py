@@ -1,7 +1,7 @@
 """What plain instructor 1.17 does on streams, and what the wrapped client does there: a pair of tests for each fault.
 
 The plain half of a pair says `with instructor_does(n)`. Where it fails, instructor has mended the fault: that half can
-go, and with it the divergence in the README.
+go, and with it the divergence in docs/comparison.md.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def instructor_does(fact: int) -> Iterator[None]:
     try:
         yield
     except (AssertionError, pytest.fail.Exception) as error:
-        message = f"instructor seems to have mended fact {fact}: drop this half of the pair, and see the README"
+        message = f"instructor seems to have mended fact {fact}: drop this half of the pair, and see docs/comparison.md"
         raise AssertionError(message) from error
 
 
