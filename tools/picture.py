@@ -21,30 +21,16 @@ from instructor_stream_ext.demo.view import TripView
 
 FOLDER = Path(__file__).parents[1] / "docs"
 WIDTH = 104
-LIGHT = TerminalTheme(
-    (255, 255, 255),
-    (36, 41, 47),
-    [
-        (36, 41, 47),
-        (207, 34, 46),
-        (17, 99, 41),
-        (77, 45, 0),
-        (9, 105, 218),
-        (130, 80, 223),
-        (27, 124, 131),
-        (110, 119, 129),
-    ],
-)
+GREYS_AND_COLOURS = ["#24292f", "#cf222e", "#116329", "#4d2d00", "#0969da", "#8250df", "#1b7c83", "#6e7781"]
+LIGHT = TerminalTheme((255, 255, 255), (36, 41, 47), [tuple(bytes.fromhex(code[1:])) for code in GREYS_AND_COLOURS])
 PLAIN = re.sub(r"\s*@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace("Fira Code, ", "")
 """rich's own frame without its fonts, which a browser would load from somewhere."""
 
 
 def main() -> None:
     """Draw both."""
-    seen: list[Trip] = []
     with _streaming(1.0) as stream:
-        for trip in stream:
-            seen.append(trip)
+        seen: list[Trip] = list(stream)
         final = stream.get_final_response()
         said = f"[bold green]✔[/] {_verdict(final)}", f"[dim]{_figures(stream.stats)}[/]"
     for name, theme in (("light", LIGHT), ("dark", DIMMED_MONOKAI)):
