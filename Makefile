@@ -10,8 +10,8 @@ INPUTS := pyproject.toml constraints.txt
 .DEFAULT_GOAL := help
 .PHONY: help demo web web-react quick test test-newest test-oldest check bench picture chaos fuzz recipes record record-demo dist constraints clean
 
-help: ## Show what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: # the lines with two hashes, each under its group
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
@@ -27,6 +27,8 @@ $(DEV): $(INPUTS) | $(BIN)/python
 	@$(INSTALL) --editable '.[dev]'
 	@touch $@ $(RUNTIME)
 
+##@ To look at
+
 demo: $(RUNTIME) ## Watch a recorded stream fill in, live
 	@$(BIN)/python -m instructor_stream_ext.demo
 
@@ -38,7 +40,12 @@ web-react: $(DEV) ## Serve it with the page in React, too, built by Vite; needs 
 	@npm --prefix js run --silent build-example
 	@$(BIN)/python examples/web/app.py
 
+picture: $(DEV) ## Draw the README's picture anew, from the demo
+	$(BIN)/python tools/picture.py
+
 QUICK_SESSION := $(addprefix tests/session/test_,attempts.py reading.py settling.py telling.py failures.py drive.py)
+
+##@ To test
 
 quick: $(DEV) ## Run the fast half of the tests: core, providers, session
 	@$(BIN)/python -m pytest -q -n 2 tests/core tests/providers $(QUICK_SESSION) -k "not megabyte and not two_hundred and not corpus and not litellms" $(PYTEST_ARGS)
@@ -75,11 +82,10 @@ check: $(DEV) ## Run the linters and type checkers
 	$(BIN)/mypy
 	$(BIN)/pyright --warnings
 
+##@ To measure and to try hard
+
 bench: $(DEV) ## Run the benchmarks
 	$(BIN)/python -m benchmarks
-
-picture: $(DEV) ## Draw the README's picture anew, from the demo
-	$(BIN)/python tools/picture.py
 
 chaos: $(DEV) ## Damage every recorded answer at every place (CHAOS="--every 60" for one in so many)
 	$(BIN)/python -m tests.chaos $(CHAOS)
@@ -104,6 +110,8 @@ fuzz: $(DEV) .venv-fuzz/.dev ## Look for faults with a coverage-guided fuzzer an
 recipes: .venv-recipes/.dev ## Run the recipes of docs/terminal.md against the real marimo, Streamlit and Gradio
 	@.venv-recipes/bin/python -m pytest -c /dev/null --rootdir . -p no:cacheprovider tools/recipes $(PYTEST_ARGS)
 
+##@ To record anew, from real servers on this machine
+
 record-demo: ## Record the demo's cassette anew, from llama.cpp with a model made on the spot
 	$(PYTHON) -m venv .venv-record
 	.venv-record/bin/python -m pip install --quiet --constraint constraints.txt --editable . xllamacpp gguf numpy
@@ -115,6 +123,8 @@ record: ## Record the cassettes of the tests anew, from llama.cpp and from litel
 	$(PYTHON) -m venv .venv-proxy
 	.venv-proxy/bin/python -m pip install --quiet 'litellm[proxy]==1.83.0'
 	.venv-record/bin/python tools/record_cassettes.py --proxy .venv-proxy/bin/litellm
+
+##@ To release and to tidy up
 
 dist: ## Build wheel and sdist into dist/, check them, and try the wheel in empty environments
 	@rm -rf dist .venv-dist

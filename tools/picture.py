@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.color import Color
 from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI, TerminalTheme
 
@@ -22,7 +23,7 @@ from instructor_stream_ext.demo.view import TripView
 FOLDER = Path(__file__).parents[1] / "docs"
 WIDTH = 104
 GREYS_AND_COLOURS = ["#24292f", "#cf222e", "#116329", "#4d2d00", "#0969da", "#8250df", "#1b7c83", "#6e7781"]
-LIGHT = TerminalTheme((255, 255, 255), (36, 41, 47), [tuple(bytes.fromhex(code[1:])) for code in GREYS_AND_COLOURS])
+LIGHT = TerminalTheme((255, 255, 255), (36, 41, 47), [Color.parse(code).get_truecolor() for code in GREYS_AND_COLOURS])
 PLAIN = re.sub(r"\s*@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace("Fira Code, ", "")
 """rich's own frame without its fonts, which a browser would load from somewhere."""
 
