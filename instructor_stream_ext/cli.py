@@ -39,7 +39,6 @@ app = typer.Typer(
     help="Look at recorded streams, play them, check and scrub them; or watch the demo.",
     epilog=_CODES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -68,6 +67,7 @@ PathsArgument = Annotated[
 NO, UNUSABLE = 1, 3
 CHART_ROWS = 12
 WIDTH = 40
+MANY = 20
 
 
 def main() -> None:
@@ -297,6 +297,15 @@ def view(
         typer.echo()
 
 
+def _counted(cassettes: list[Path]) -> Iterator[Path]:
+    """Go through cassettes; through many with a bar on stderr, where somebody looks at it."""
+    if len(cassettes) < MANY or not sys.stderr.isatty():
+        yield from cassettes
+        return
+    with typer.progressbar(cassettes, file=sys.stderr) as bar:
+        yield from bar
+
+
 @app.command(epilog=_CODES)
 @_faults_in_one_line
 def check(paths: PathsArgument) -> None:
@@ -308,7 +317,7 @@ def check(paths: PathsArgument) -> None:
     """
     cassettes = list(_cassettes(paths))
     findings = 0
-    for cassette in cassettes:
+    for cassette in _counted(cassettes):
         for path, found in check_cassette(cassette):
             findings += 1
             typer.echo(f"{path}:{found.line}: {found}")
@@ -324,13 +333,13 @@ def scrub(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be changed, and change nothing.")] = False,
 ) -> None:
-    """Interaction secrets off cassettes that were recorded without care, in place.
+    """Take secrets off cassettes that were recorded without care, in place.
 
     Headers that identify an account are dropped, keys in addresses and whatever looks like a secret in headers and
     bodies is masked by as many characters, so that sidecars stay true. A secret that a model wrote in several pieces
     is masked in each of them.
     """
-    for cassette in _cassettes(paths):
+    for cassette in _counted(list(_cassettes(paths))):
         changed = scrub_cassette(cassette, dry_run=dry_run)
         if changed:
             typer.echo(f"{cassette}: {'would be ' if dry_run else ''}scrubbed")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from instructor_stream_ext import cli
 from instructor_stream_ext.cli import app
 from instructor_stream_ext.testing import load_cassette, yaml
 from instructor_stream_ext.testing.cassette import End, Timing, sidecar_of, sidecar_text
@@ -345,3 +346,14 @@ def test_the_version_and_a_model_that_is_none(tmp_path: Path) -> None:
     none = run("replay", cassette_file, "--model", "tests.testing.cassette_models:__all__", "--speed", "0")
     assert none.exit_code == 3
     assert "cannot be a response model" in one_line(none.stderr)
+
+
+def test_many_cassettes_have_a_bar_where_somebody_looks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / f"{number}.yaml" for number in range(cli.MANY)]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert list(cli._counted(paths)) == paths
+    assert "100%" in capsys.readouterr().err
+    assert list(cli._counted(paths[:3])) == paths[:3]
+    assert not capsys.readouterr().err

@@ -103,7 +103,7 @@ def is_llm(interaction: Interaction) -> bool:
 
 
 def scrub_cassette(path: Path, scrubber: Scrubber | None = None, *, dry_run: bool = False) -> bool:
-    """Interaction secrets off a cassette, in place; its sidecar stays true, for masks are as long as what they hide.
+    """Take secrets off a cassette, in place; its sidecar stays true, for masks are as long as what they hide.
 
     Args:
         path: Of the cassette.
