@@ -132,6 +132,10 @@ def streams(client: StreamClient) -> None:
     assert_type(items, ItemStream[Report])
     for item in items:
         assert_type(item, Report)
+    for number, report in client.create_iterable(Report, "x").partials():
+        assert_type(number, int)
+        assert_type(report, Report)
+    client.create_partial(Report, "x", on_truncated="continue", max_continuations=2)
     assert_type(items.partial, list[Report] | None)
     assert_type(items.get_final_response(), list[Report])
     text = client.stream_text("x", model="m")
@@ -165,6 +169,9 @@ async def async_streams(client: AsyncStreamClient) -> None:
     assert_type(await items, AsyncItemStream[Report])
     async for item in items:
         assert_type(item, Report)
+    async for number, report in client.create_iterable(Report, "x").partials():
+        assert_type(number, int)
+        assert_type(report, Report)
     assert_type(items.partial, list[Report] | None)
     assert_type(await items.get_final_response(), list[Report])
     text = client.stream_text("x", model="m")

@@ -41,6 +41,7 @@ def refused(client: StreamClient, aclient: AsyncStreamClient) -> None:
     client.create_partial(Report, "x", on_delta=ended)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.create_partial(Report, "x", final_checks=show_other)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.create_iterable(Report, "x", on_bad_item="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.create_partial(Report, "x", on_truncated="again")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.create_iterable(Report, "x", on_partial=show)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.stream_text("x", on_partial=show)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.create(Report, "x", on_partail=show)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
