@@ -5,7 +5,6 @@ Nothing here reads a clock: whoever drives it says what arrived and when (`now`,
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -30,7 +29,7 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.core.options import Limits
 from instructor_stream_ext.core.policies import EmissionPolicy, Pending
-from instructor_stream_ext.core.seam import Seam
+from instructor_stream_ext.core.seam import Seam, seam_behind
 from instructor_stream_ext.core.text import SurrogateJoiner
 from instructor_stream_ext.core.text_buffer import PIECES_AT_MOST, TextBuffer
 
@@ -363,30 +362,7 @@ class Intake:
     def seam(self) -> Seam:
         """Prepare for the rest of an answer that was cut off; half a character that came alone will come again."""
         self._joiner = SurrogateJoiner()
-        text, parser = str(self.document_buffer), self._parser
-        if not isinstance(parser, PartialParser) or not parser.begun:
-            return Seam(text, None, lambda _: True, self._tags)
-        if not parser.search:
-            parser.read_document_only()  # the model may close a fence that it has not opened
-        document = text[parser.json_start :]
-        return Seam(
-            text, document, functools.partial(self._fits, document), self._tags, in_string=parser.is_within_string
-        )
-
-    def _fits(self, document: str, rest: str) -> bool:
-        """Return whether JSON can go on like this."""
-        assert self._make_parser is not None  # noqa: S101
-        parser = self._make_parser()
-        assert isinstance(parser, PartialParser)  # noqa: S101  calls do not go on
-        parser.read_document_only()
-        parser.feed(document + rest)
-        try:
-            parser.advance()
-        except InvalidJSON:
-            return False
-        except LimitExceeded:
-            return True  # it will be told where it is read
-        return True
+        return seam_behind(str(self.document_buffer), self._parser, self._make_parser, self._tags)
 
     def adopt(self, text: str, now: float) -> tuple[str, list[StreamEvent]]:
         """Take this text for the answer's.

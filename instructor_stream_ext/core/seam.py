@@ -15,9 +15,10 @@ from itertools import islice
 from typing import Any
 
 from instructor_stream_ext.core.document.reasoning import Tags
-from instructor_stream_ext.core.errors import OutputTruncated
+from instructor_stream_ext.core.document.snapshots import PartialParser
+from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded, OutputTruncated
 
-__all__ = ["ANCHOR", "Seam", "anchor_of", "request_for_rest"]
+__all__ = ["ANCHOR", "Seam", "anchor_of", "request_for_rest", "seam_behind"]
 
 ANCHOR = 32
 """Characters of its own text that the model is asked to repeat, spaces not counted."""
@@ -187,6 +188,36 @@ class Seam:
             if self._document and _told_again(self._document, held, at)[1]:
                 return True
         return False
+
+
+def seam_behind(text: str, parser: Any, make_parser: Callable[[], Any] | None, tags: Tags) -> Seam:
+    """The seam behind an answer that was cut off.
+
+    Args:
+        text: The answer up to the cut.
+        parser: What has scanned it; None for plain text.
+        make_parser: Makes another one.
+        tags: Between which a model may reason in its text.
+    """
+    if not isinstance(parser, PartialParser) or not parser.begun or make_parser is None:
+        return Seam(text, None, lambda _: True, tags)
+    if not parser.search:
+        parser.read_document_only()  # the model may close a fence that it has not opened
+    document = text[parser.json_start :]
+
+    def fits(rest: str) -> bool:
+        other: PartialParser = make_parser()
+        other.read_document_only()
+        other.feed(document + rest)
+        try:
+            other.advance()
+        except InvalidJSON:
+            return False
+        except LimitExceeded:
+            return True  # it will be told where it is read
+        return True
+
+    return Seam(text, document, fits, tags, in_string=parser.is_within_string)
 
 
 def request_for_rest(text: str, schema: Mapping[str, Any] | None) -> str:
