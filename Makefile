@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo web web-react quick test test-newest test-oldest check bench picture chaos fuzz recipes record record-demo dist constraints clean
+.PHONY: help demo docs web web-react quick test test-newest test-oldest check bench picture chaos fuzz recipes record record-demo dist constraints clean
 
 help: # the lines with two hashes, each under its group
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,15 @@ web-react: $(DEV) ## Serve it with the page in React, too, built by Vite; needs 
 
 picture: $(DEV) ## Draw the README's picture anew, from the demo
 	$(BIN)/python tools/picture.py
+
+.venv-docs/.dev: pyproject.toml constraints.txt
+	@echo "installing mkdocs into .venv-docs ..."
+	@$(PYTHON) -m venv --clear .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt 'mkdocs-material<10' 'mkdocstrings[python]<2' ruff
+	@touch $@
+
+docs: .venv-docs/.dev ## Build the documentation's site into site/, with warnings as errors; it needs nothing from outside
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
 
 QUICK_SESSION := $(addprefix tests/session/test_,attempts.py reading.py settling.py telling.py failures.py drive.py)
 
@@ -142,5 +151,5 @@ constraints: ## Pin what a fresh install resolves to
 	rm -rf .venv-constraints
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-newest .venv-oldest .venv-recipes .venv-dist .venv-wheel .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .fuzz build dist
+	rm -rf .venv .venv-newest .venv-oldest .venv-recipes .venv-dist .venv-wheel .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .fuzz build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

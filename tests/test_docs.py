@@ -25,11 +25,14 @@ from pathlib import Path
 
 import pytest
 
+import instructor_stream_ext as package
+from instructor_stream_ext import testing, web
 from tests.inventing import answer
 from tests.registry import combinations
 from tests.server import Cut, Script, ScriptedServer, reply, sends
 from tests.server.wire_format import chat_calls
 from tests.test_layering import ROOMS
+from tools.docs_hooks import public_names, reference
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -135,6 +138,14 @@ def anchors(page: Path) -> set[str]:
     """The names that GitHub gives to headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_each_public_name_has_its_place_in_the_reference() -> None:
+    named = [place for page in reference().values() for place in re.findall(r"^::: (\S+)$", page, re.MULTILINE)]
+    assert len(named) == len(set(named))
+    missing = {name for name in public_names() if not any(place.endswith(f".{name}") for place in named)}
+    assert not missing
+    assert set(public_names()) >= {*package.__all__, *testing.__all__, *web.__all__}
 
 
 def test_each_layer_is_explained_to_contributors() -> None:
