@@ -302,7 +302,10 @@ class StreamMachine(Intake):
         if end and kind is EndKind.FILTERED:
             raise OutputFiltered(f"a content filter stopped the answer ({end.word})")
         if end and kind is EndKind.TRUNCATED:
-            raise OutputTruncated(f"the answer was cut off after {self.buffer.length} characters ({end.word})")
+            said = f"the answer was cut off after {self.buffer.length} characters ({end.word})"
+            advice = "raise the token limit, or have the model write the rest with on_truncated='continue'"
+            is_over = self.continuations or self.call_parser is not None  # it was tried, or cannot be
+            raise OutputTruncated(said if is_over else f"{said}: {advice}")
 
     def _finish_text(self, end: EndSignal | None, detail: str) -> str:
         if not self.buffer.length:
