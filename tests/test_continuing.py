@@ -228,6 +228,7 @@ async def test_the_limit_of_attempts_holds(server: ScriptedServer, side: str) ->
     played = await play(stream)
     assert isinstance(played.error, RetriesExhausted)
     assert len(server.requests) == 4
+    assert played.error.total_usage.total_tokens == 4 * 18
 
 
 @both_sides

@@ -273,8 +273,9 @@ class InstructorSource(Listening):
         self._sent = arguments
         self._next = replace(self._next, arguments=arguments, turns=turns)
 
-    def go_on(self, text: str) -> None:
+    def go_on(self, text: str, reader: Reader) -> None:
         """Make the next request one for the rest of an answer that was cut off: as plain text, in any mode."""
+        self._add_usage(reader, reader.completion())
         wire = self._request.wire
         schema = None if wire is None else wire.model_json_schema()
         self._next = replace(self._next, arguments=None, rest=_turn(text, request_for_rest(text, schema)))

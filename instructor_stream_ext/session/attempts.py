@@ -271,7 +271,7 @@ class Session(Gatekeeper):
         self._check_spent(cut)
         self._asked_at = machine.document_buffer.length
         log.info("the answer met its token limit after %d characters: the model is asked for the rest", self._asked_at)
-        self._source.go_on(str(machine.document_buffer))
+        self._source.go_on(str(machine.document_buffer), reader)
         self._seam = machine.go_on()
         self._rests += 1
         try:

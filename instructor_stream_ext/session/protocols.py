@@ -150,11 +150,12 @@ class Source(Protocol):
         """
         ...
 
-    def go_on(self, text: str) -> None:
+    def go_on(self, text: str, reader: Reader) -> None:
         """Make the next request one for the rest of an answer that was cut off.
 
         Args:
             text: The answer so far.
+            reader: Has read its last part.
         """
         ...
 

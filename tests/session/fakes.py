@@ -166,7 +166,7 @@ class FakeSource:
     def reask(self, error: Exception, text: str) -> None:
         self.told.append(f"reask {text}")
 
-    def go_on(self, text: str) -> None:
+    def go_on(self, text: str, reader: Any) -> None:
         self.told.append(f"go on {text}")
 
     def recover(self, error: Exception) -> Recovery | None:
