@@ -311,6 +311,27 @@ async def test_create_streams_calls_with_stream_true(server: ScriptedServer, sid
 
 
 @both_sides
+@every_provider
+async def test_create_with_a_hook_gives_the_calls(server: ScriptedServer, side: str, provider: str) -> None:
+    server.add(calling(provider, BAD)).add(calling(provider))
+    partials: list[Any] = []
+    client = client_of(server, provider, side, on_partial=partials.append)
+    assert await settled(client.create(response_model=Iterable[Tool], **asking(provider))) == FINAL
+    assert [type(call).__name__ for call in partials[-1]] == ["PartialWeather", "PartialSearch", "PartialWeather"]
+    assert len(server.requests) == 2
+
+
+@both_sides
+async def test_partials_of_all_calls(server: ScriptedServer, side: str) -> None:
+    server.add(calling("openai"))
+    *partials, final = await everything(
+        client_of(server, "openai", side).create_partial(Iterable[Tool], **asking("openai"))
+    )
+    assert final == FINAL
+    assert [len(partial) for partial in partials] == sorted(len(partial) for partial in partials)
+
+
+@both_sides
 async def test_hooks_and_what_they_are_told(server: ScriptedServer, side: str) -> None:
     server.add(calling("openai"))
     items: list[Any] = []

@@ -448,7 +448,7 @@ def test_an_sdk_client_is_not_wrapped(server: ScriptedServer) -> None:
 async def test_parallel_tools_are_refused_before_any_request(server: ScriptedServer, side: str) -> None:
     inner = OPENAI.makers[side == "async"](server, instructor.Mode.PARALLEL_TOOLS)
     with pytest.raises(ClientNotSupported, match="PARALLEL_TOOLS"):
-        wrap(inner).create_partial(Iterable[Thing], **OPENAI.ask)
+        wrap(inner).create_partial(Thing, **OPENAI.ask)
     assert server.exchanges == []
 
 

@@ -78,7 +78,10 @@ class Link:
         model, provider = self.asked(kwargs)
         model = model or self._default_model
         if not meter.knows(model, provider, kwargs):
-            raise StreamMisuse(f"max_cost cannot be held: the price list has no {model!r} of {provider}")
+            raise StreamMisuse(
+                f"max_cost cannot be held: the price list has no {model!r} of {provider}; name a model that it has, or "
+                f"use Limits(max_output_tokens=...)"
+            )
 
     @property
     def calls_in_parallel(self) -> bool:

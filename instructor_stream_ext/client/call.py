@@ -120,7 +120,7 @@ class CallMaker:
         shape = None if make_shape is None else make_shape(link)
         if link.calls_in_parallel and (shape is None or shape.tools is None):
             raise ClientNotSupported(
-                f"{link.mode.name} gives several tool calls: create_iterable(Iterable[A | B]) streams them"
+                f"{link.mode.name} gives several tool calls: ask for Iterable[A | B], or use create_iterable(A | B)"
             )
         max_retries = kwargs.pop("max_retries", 3)
         context, strict = kwargs.pop("context", None), kwargs.pop("strict", True)
@@ -199,7 +199,12 @@ class CallMaker:
         """A stream of partials, not yet begun, and its conversation; for `create` with the errors that it raises."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
-        return self._session(lambda _: shape_of(response_model), messages, kwargs, for_create=for_create), messages
+
+        def make_shape(link: Link) -> Shape:
+            is_calls = link.calls_in_parallel and stream_kind(response_model) == "items"
+            return (calls_shape if is_calls else shape_of)(response_model)
+
+        return self._session(make_shape, messages, kwargs, for_create=for_create), messages
 
     def item_session(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
         """A stream of items, not yet begun, and its conversation."""

@@ -102,7 +102,9 @@ class Pieces:
         self._cut: Callable[[str], int] | None = None
         if isinstance(by, str):
             if by not in get_args(Named):
-                raise StreamMisuse(f"by={by!r}: text comes by {', '.join(get_args(Named))}, a pattern or a function")
+                raise StreamMisuse(
+                    f"by={by!r}: must be one of {', '.join(get_args(Named))}, or a pattern or a function"
+                )
         elif isinstance(by, re.Pattern):
             self._cut = functools.partial(_end_of_match, by)
         elif callable(by):

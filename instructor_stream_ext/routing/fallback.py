@@ -288,7 +288,10 @@ class RouteLink(LitellmLink):
             asked = {**params, **kwargs}
             model = asked.get("base_model") or params["model"]
             if not self.meter.knows(model, None, asked):
-                raise StreamMisuse(f"max_cost cannot be held: litellm's price list has no {model!r}")
+                raise StreamMisuse(
+                    f"max_cost cannot be held: litellm's price list has no {model!r}; register its price, or "
+                    f"use Limits(max_output_tokens=...)"
+                )
 
 
 class RouteSource(InstructorSource):

@@ -183,7 +183,8 @@ class Reading(Teller):
         except Exception as error:
             raise StreamMisuse(f"max_cost cannot be held: the price of {connection.model!r} cannot be told") from error
         if rates is None:
-            raise StreamMisuse(f"max_cost cannot be held: nobody knows the price of {connection.model!r}")
+            said = f"max_cost cannot be held: the price of {connection.model!r} is unknown"
+            raise StreamMisuse(f"{said}; use Limits(max_output_tokens=...)")
         return Spending(limits, rates, self._spent, written=self._written)
 
     @property

@@ -82,7 +82,9 @@ class TransitionLog:
     ) -> None:
         number = logging.getLevelNamesMapping().get(level.upper()) if isinstance(level, str) else level
         if not isinstance(number, int):
-            raise StreamMisuse(f"TransitionLog(level={level!r}): there is no such level")
+            raise StreamMisuse(
+                f"TransitionLog(level={level!r}): must be a number, or a name of logging's such as 'INFO'"
+            )
         if when is not None and not callable(when):
             raise StreamMisuse(f"TransitionLog(when={when!r}): must be callable")
         if not isinstance(logger, (str, logging.Logger, logging.LoggerAdapter)):

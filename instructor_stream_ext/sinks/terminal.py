@@ -387,7 +387,7 @@ class _Screen:
         from rich.console import Console
 
         if view not in get_args(View):
-            raise StreamMisuse(f"view={view!r}: there are {', '.join(get_args(View))}")
+            raise StreamMisuse(f"view={view!r}: must be one of {', '.join(get_args(View))}")
         self._moving = console or Console(stderr=True)
         self._still = console or Console()
         self._board = _Board(view, stream.limits.max_items if total is None else total)

@@ -89,10 +89,12 @@ class Runs:
         """
         checked(stream)
         if len(self._running) >= self._max_runs:
-            raise StreamMisuse(f"{len(self._running)} runs are under way, and max_runs={self._max_runs}")
+            raise StreamMisuse(
+                f"{len(self._running)} runs are under way, which is all that max_runs={self._max_runs} allows"
+            )
         run_id = secrets.token_urlsafe(16) if run_id is None else run_id
         if not await self._relay.claim(run_id, self._ttl):
-            raise StreamMisuse(f"the run {run_id!r} is there already")
+            raise StreamMisuse(f"a run {run_id!r} exists already: follow it, or choose another run_id")
         feed = Feed(stream)
         task = asyncio.ensure_future(self._run(run_id, feed))
         self._running[run_id] = task

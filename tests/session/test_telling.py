@@ -130,7 +130,7 @@ def test_a_model_of_which_nobody_knows_the_price_is_left() -> None:
     session, _ = session_of(connection, meter=Meter(), machine={"limits": Limits(max_cost=0.5)})
     ran = run(session)
     assert isinstance(ran.error, StreamMisuse)
-    assert "nobody knows the price of 'm'" in str(ran.error)
+    assert "the price of 'm' is unknown" in str(ran.error)
     assert connection.closed
 
 

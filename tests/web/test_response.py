@@ -230,7 +230,7 @@ async def test_a_client_that_takes_nothing_is_left(server: ScriptedServer) -> No
 async def test_what_cannot_be_served(server: ScriptedServer) -> None:
     client = ASYNC.client(server)
     unread = client.create_partial(Person, **ASK)
-    with pytest.raises(StreamMisuse, match="there are sse, ai-sdk-object"):
+    with pytest.raises(StreamMisuse, match="must be one of sse, ai-sdk-object"):
         await stream_response(unread, protocol="soap")
     await unread.aclose()
     with pytest.raises(StreamMisuse, match="needs a stream of an async client"):

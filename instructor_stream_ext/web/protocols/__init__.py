@@ -42,7 +42,9 @@ def encoder_for(protocol: str | Encoder) -> Encoder:
     """
     if isinstance(protocol, str):
         if protocol not in PROTOCOLS:
-            raise StreamMisuse(f"protocol={protocol!r}: there are {', '.join(PROTOCOLS)}, or an Encoder of your own")
+            raise StreamMisuse(
+                f"protocol={protocol!r}: must be one of {', '.join(PROTOCOLS)}, or an Encoder of your own"
+            )
         return PROTOCOLS[protocol]()
     if not isinstance(protocol, Encoder):
         raise StreamMisuse(f"protocol must be a name or an Encoder, not {type(protocol).__name__}")
