@@ -286,6 +286,42 @@ async def test_a_call_without_arguments(server: ScriptedServer, side: str) -> No
     assert await settled(stream.get_final_response()) == [Ping(), FINAL[0]]
 
 
+class Loose(BaseModel):
+    city: str = "nowhere"
+
+
+@both_sides
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("arguments", ['{}{"city": "Rome"}', '{"city": "Rome"}{"city": "Rome"}', '{"city": "Rome"} \n'])
+async def test_what_stands_around_the_arguments_and_says_nothing(
+    server: ScriptedServer, side: str, arguments: str, size: int
+) -> None:
+    """A placeholder before them, as gateways to Gemini send it, or the same once more."""
+    server.add(calling("openai", [("Loose", arguments), ("Loose", "{}")], size=size))
+    stream = client_of(server, "openai", side).create_iterable(Loose, **asking("openai"))
+    assert await everything(stream) == [Loose(city="Rome"), Loose()]
+
+
+@both_sides
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("on_bad_item", ["reask", "skip"])
+@pytest.mark.parametrize("arguments", ['{"city": "Rome"} and more', '{"city": "Rome"}{"city": "Oslo"}'])
+async def test_more_than_a_call_is_not_dropped_in_silence(
+    server: ScriptedServer, side: str, arguments: str, size: int, on_bad_item: Any
+) -> None:
+    server.add(calling("openai", [("Loose", arguments), ("Loose", "{}")], size=size))
+    server.add(calling("openai", [("Loose", '{"city": "Rome"}')], size=size))
+    stream = client_of(server, "openai", side).create_iterable(Loose, on_bad_item=on_bad_item, **asking("openai"))
+    await everything(stream)
+    comes_with_the_brace = size == 100 or (size == 3 and arguments.endswith("more"))
+    if on_bad_item == "skip" and comes_with_the_brace:  # found before the call was told
+        assert [item.city for item in stream.partial or ()] == ["nowhere"]
+        assert stream.skipped[0].errors[0]["type"] == "json_invalid"
+    else:
+        assert await settled(stream.get_final_response()) == [Loose(city="Rome")]
+        assert len(server.requests) == 2
+
+
 @both_sides
 async def test_it_ends_when_it_is_full(server: ScriptedServer, side: str) -> None:
     server.add(calling("openai"))

@@ -187,7 +187,7 @@ class CallMaker:
             clock=settings.clock or time.monotonic,
             stop_when=stop_when,
             items=items,
-            repair=None if shape is None else repair,
+            repair=None if shape is None or shape.tools is not None else repair,  # for one document
             meter=link.meter,
             max_continuations=continuations,
         )

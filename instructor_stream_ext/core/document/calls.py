@@ -24,16 +24,14 @@ class ParsedCall:
 
     Attributes:
         fault: Why it can never be a valid call, if that is known.
-        is_open: Whether more of it may come.
     """
 
-    __slots__ = ("_parts", "fault", "is_open", "parser", "shown", "tool")
+    __slots__ = ("_parts", "fault", "parser", "shown", "tool")
 
     def __init__(self, tool: str, parser: PartialParser | None) -> None:
         self.tool = tool
         self.parser = parser
         self.fault: StreamError | None = None
-        self.is_open = True
         self.shown: Any = None
         self._parts: list[str] = []
 
@@ -87,6 +85,8 @@ class CallsParser:
         self._open: dict[int, ParsedCall] = {}
         self._is_stale = False
         self._call: ParsedCall | None = None
+        self._number = 0
+        self._fed: dict[int, ParsedCall] = {}
         self._last: list[Any] | None = None
 
     # ------------------------------------------------------------------ text in
@@ -110,13 +110,14 @@ class CallsParser:
             if parser is None:
                 offered = ", ".join(map(repr, sorted(self._tools)))
                 call.fault = NoOutput(f"it called {name!r}, which is no tool of the request, which offers {offered}")
-        self._call = call
+        self._call, self._number = call, index
         self._is_stale = True
 
     def feed(self, text: str) -> None:
         """Take text of the call that was turned to."""
         assert self._call is not None  # noqa: S101
         self._call.feed(text)
+        self._fed[self._number] = self._call
         self.pending_chars += len(text)
         self._is_stale = True
 
@@ -126,19 +127,24 @@ class CallsParser:
         return self.shown()
 
     def advance(self) -> bool:
-        """Scan what was fed; a fault in one call is that call's alone.
+        """Scan what was fed; a fault in one call is that call's alone, until it was told to be whole.
 
         Returns:
             Whether anything was scanned.
 
         Raises:
+            InvalidJSON: More than a call came behind the end of one that was told.
             LimitExceeded: A call is too deep.
         """
         if not self._is_stale:
             return False
         self.pending_chars, self._is_stale = 0, False
-        for index, call in sorted(self._open.items()):
-            self._scan(index, call)
+        fed, self._fed = self._fed | self._open, {}
+        for index, call in sorted(fed.items()):
+            if index in self._open:
+                self._scan(index, call)
+            else:
+                _check_told(call)
         return True
 
     def _scan(self, index: int, call: ParsedCall) -> None:
@@ -150,8 +156,8 @@ class CallsParser:
                 call.fault = fault
             for record in parser.told():
                 self._events.append(record._replace(path=(index, *record.path)))
-        if call.fault is not None or (parser is not None and parser.complete):
-            call.is_open = False
+        is_whole = parser is not None and parser.complete and not (call is self._call and parser.may_be_placeholder)
+        if call.fault is not None or is_whole:
             del self._open[index]
             if self.transitions:
                 self._events.append(ItemDone((index,), None if parser is None else parser.last))
@@ -161,17 +167,15 @@ class CallsParser:
 
         Returns:
             Whether there are calls, and all of them closed.
+
+        Raises:
+            InvalidJSON: As `advance`.
         """
+        self._call, self._is_stale = None, True
         self.advance()
-        for index, call in sorted(self._open.items()):
-            if call.parser is None:
-                self._scan(index, call)
         for call in self.calls.values():
             if call.parser is not None and call.fault is None:
-                try:
-                    call.parser.finish()
-                except InvalidJSON as fault:  # what came behind its closing brace
-                    call.fault = fault
+                call.parser.finish()
         was, self.complete = self.complete, bool(self.calls) and not self._open
         if self.complete and not was:
             self._change((), FieldState.STREAMING, FieldState.COMPLETE, self.shown())
@@ -259,3 +263,16 @@ class CallsParser:
     def _at(self, path: Path) -> ParsedCall | None:
         index = path[0] if path else None
         return self.calls.get(index) if isinstance(index, int) else None
+
+
+def _check_told(call: ParsedCall) -> None:
+    """See that what came behind a call that was told says nothing new.
+
+    Raises:
+        InvalidJSON: It does.
+    """
+    if call.parser is None or call.fault is not None:
+        return
+    call.parser.advance()
+    if not call.parser.complete:
+        raise InvalidJSON(f"a call of {call.tool!r} that was whole began anew", len(call.arguments))

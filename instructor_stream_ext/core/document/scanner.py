@@ -186,6 +186,11 @@ class Scanner(Enveloped):
         self.search, self._finder, self._exact = False, None, False
 
     @property
+    def may_be_placeholder(self) -> bool:
+        """True if the document is an empty object, behind which the real one may come."""
+        return self.complete and _EMPTY_OBJECT(self.around_text()) is not None
+
+    @property
     def is_within_string(self) -> bool:
         """True if what was scanned ends within a string, or a key."""
         return self._state in (STRING, KEY_STRING)
