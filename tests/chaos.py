@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict
 
 from instructor_stream_ext import StreamError, Timeouts
 from tests.playing import Played, arguments_for, client_for, play
-from tests.recordings import Recording, recordings
+from tests.recordings import CLIENTS, NOT_THROUGH_THESE_SDKS, Recording, body_of, mode_of, recordings
 from tests.server import Cut, End, Reset, ScriptedServer, Send, Start, Step
 
 __all__ = ["Case", "Found", "Subject", "cases_of", "run", "sample_of", "subjects"]
@@ -47,9 +47,6 @@ CUTS: dict[str, Step] = {"cut": End(), "broken off": Cut(), "reset": Reset()}
 DAMAGES = ("dropped", "doubled", "swapped", "garbled")
 PATIENCE = Timeouts(total=20)
 CASSETTES = Path(__file__).parent / "cassettes" / "recorded"
-CLIENTS = {"chat": "openai", "responses": "openai", "messages": "anthropic", "generateContent": "genai"}
-OTHER_WIRES = ("bedrock", "cohere", "ollama", "replicate", "vllm", "watsonx")
-"""Recordings that none of these SDKs can read."""
 
 
 @dataclass(frozen=True)
@@ -116,16 +113,12 @@ def subjects() -> list[Subject]:
 
 
 def _readable() -> list[Recording]:
-    return [each for each in recordings() if not each.file.startswith(OTHER_WIRES)]
+    return [each for each in recordings() if each.file not in NOT_THROUGH_THESE_SDKS]
 
 
 def _of_recording(recording: Recording) -> Subject:
     tool = recording.calls[0][0] if recording.calls else ""
-    body = recording.sse
-    if recording.api == "generateContent" and tool:  # instructor names a tool so when it streams
-        body = re.sub(rf'("name": ?")({tool}")'.encode(), rb"\1Partial\2", body)
-    mode = Mode.RESPONSES_TOOLS if recording.api == "responses" else Mode.TOOLS if tool else Mode.JSON
-    return Subject(recording.file, CLIENTS[recording.api], mode, body, tool)
+    return Subject(recording.file, CLIENTS[recording.api], mode_of(recording), body_of(recording, tool), tool)
 
 
 def _on_cassettes() -> Iterator[Subject]:

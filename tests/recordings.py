@@ -12,9 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from instructor import Mode
 from pydantic import BaseModel, Field, create_model
 
-__all__ = ["CORPUS", "INDEX", "Recording", "kind_for", "list_of", "model_for", "recordings"]
+__all__ = [
+    "CLIENTS",
+    "CORPUS",
+    "INDEX",
+    "NOT_THROUGH_THESE_SDKS",
+    "Recording",
+    "body_of",
+    "kind_for",
+    "list_of",
+    "mode_of",
+    "model_for",
+    "recordings",
+]
 
 CORPUS = Path(__file__).parents[2] / "shared" / "wire"
 INDEX = CORPUS / "INDEX.tsv"
@@ -114,6 +127,37 @@ def _recording(row: dict[str, str]) -> Recording:
         finish=row["finish"],
         notes=row["notes"],
     )
+
+
+CLIENTS = {"chat": "openai", "responses": "openai", "messages": "anthropic", "generateContent": "genai"}
+"""The SDK that reads what came through an interface."""
+
+NOT_THROUGH_THESE_SDKS = {
+    "bedrock__converse-tools__cities-114.yaml": "AWS's binary frames, read by botocore alone",
+    "bedrock__invoke-tools__claude35-two-calls.yaml": "AWS's binary frames, read by botocore alone",
+    "cohere__v2-tools__command-r-two-calls.yaml": "Cohere's own events, read by its SDK alone",
+    "ollama__native-tools__same-tool-four-times.yaml": "Ollama's own lines; instructor uses its OpenAI-like side",
+    "replicate__sse-text__multiline-data-non-json.yaml": "bare text as events, which instructor has no client for",
+    "vllm__completions-text__opt125m-length.yaml": "the completions of old, which instructor does not use",
+    "watsonx__generate-text__granite.yaml": "IBM's own events, which instructor has no client for",
+}
+"""What the wrapped clients cannot read, and why; a new recording is either read or named here."""
+
+
+def mode_of(recording: Recording) -> Mode:
+    """In which mode a client asks for it."""
+    if recording.api == "responses":
+        return Mode.RESPONSES_TOOLS
+    return Mode.TOOLS if recording.calls or recording.mode == "chat-error" else Mode.JSON
+
+
+def body_of(recording: Recording, name: str) -> bytes:
+    """The recording's events; google's call is renamed as instructor names a tool when it streams."""
+    if recording.api == "generateContent":
+        return recording.sse.replace(f'"name":"{name}"'.encode(), f'"name":"Partial{name}"'.encode()).replace(
+            f'"name": "{name}"'.encode(), f'"name": "Partial{name}"'.encode()
+        )
+    return recording.sse
 
 
 def model_for(name: str, value: dict[str, Any], *more: dict[str, Any]) -> type[BaseModel]:

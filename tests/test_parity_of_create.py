@@ -19,7 +19,7 @@ from instructor import Mode
 from instructor.core.exceptions import IncompleteOutputException, InstructorRetryException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tests.recordings import CORPUS, Recording, model_for
+from tests.recordings import CLIENTS, CORPUS, Recording, model_for
 from tests.server import Answer, Script, ScriptedServer, sends
 from tests.server.server import Request
 from tests.server.wire_format import (
@@ -33,7 +33,7 @@ from tests.server.wire_format import (
     responses_refusal,
     responses_tools,
 )
-from tests.test_recordings import CALLS, CLIENTS, OBJECTS, TWO_ANSWERS
+from tests.test_recordings import CALLS, OBJECTS, TWO_ANSWERS
 from tests.twins import Recorder, Twin, both, settled
 
 FAULTS = CORPUS.parent / "faults"

@@ -24,21 +24,21 @@ from instructor_stream_ext import (
     StreamRestarted,
 )
 from tests.playing import Played, arguments_for, client_for, play
-from tests.recordings import INDEX, Recording, kind_for, list_of, model_for, recordings
+from tests.recordings import (
+    CLIENTS,
+    INDEX,
+    NOT_THROUGH_THESE_SDKS,
+    Recording,
+    body_of,
+    kind_for,
+    list_of,
+    mode_of,
+    model_for,
+    recordings,
+)
 from tests.server import Answer, ScriptedServer, Send, Start, Step, sends
 
 pytestmark = pytest.mark.skipif(not INDEX.exists(), reason="the collection of recordings is not beside this checkout")
-
-NOT_THROUGH_THESE_SDKS = {
-    "bedrock__converse-tools__cities-114.yaml": "AWS's binary frames, read by botocore alone",
-    "bedrock__invoke-tools__claude35-two-calls.yaml": "AWS's binary frames, read by botocore alone",
-    "cohere__v2-tools__command-r-two-calls.yaml": "Cohere's own events, read by its SDK alone",
-    "ollama__native-tools__same-tool-four-times.yaml": "Ollama's own lines; instructor uses its OpenAI-like side",
-    "replicate__sse-text__multiline-data-non-json.yaml": "bare text as events, which instructor has no client for",
-    "vllm__completions-text__opt125m-length.yaml": "the completions of old, which instructor does not use",
-    "watsonx__generate-text__granite.yaml": "IBM's own events, which instructor has no client for",
-}
-"""What the wrapped clients cannot read, and why; a new recording is either read or named here."""
 
 TRUNCATED = {"length", "max_tokens"}
 BROKEN = {"groq__chat-error__tool-use-failed-mid-stream.yaml": "Tool call validation failed"}
@@ -91,15 +91,6 @@ def _as_sent(model: BaseModel) -> Any:
     return model.model_dump(by_alias=True, exclude_unset=True)
 
 
-CLIENTS = {"chat": "openai", "responses": "openai", "messages": "anthropic", "generateContent": "genai"}
-
-
-def _mode(recording: Recording) -> Mode:
-    if recording.api == "responses":
-        return Mode.RESPONSES_TOOLS
-    return Mode.TOOLS if recording.calls or recording.mode == "chat-error" else Mode.JSON
-
-
 async def _play_all(
     server: ScriptedServer, recording: Recording, body: bytes, make: Callable[[Any, dict[str, Any]], Any]
 ) -> Played:
@@ -107,7 +98,7 @@ async def _play_all(
     provider = CLIENTS[recording.api]
     runs = []
     for is_async in (False, True):
-        client = client_for(server, provider, _mode(recording), is_async=is_async)
+        client = client_for(server, provider, mode_of(recording), is_async=is_async)
         for way in _ways(recording, body):
             server.add(way)
             played = await play(make(client, {**arguments_for(provider), "max_retries": 0}))
@@ -119,15 +110,6 @@ async def _play_all(
         assert other.stream.text == first.stream.text
     assert len(server.requests) == len(runs) == 6
     return first
-
-
-def _body(recording: Recording, name: str) -> bytes:
-    """The recording's events; google's call is renamed as instructor names a tool when it streams."""
-    if recording.api == "generateContent":
-        return recording.sse.replace(f'"name":"{name}"'.encode(), f'"name":"Partial{name}"'.encode()).replace(
-            f'"name": "{name}"'.encode(), f'"name": "Partial{name}"'.encode()
-        )
-    return recording.sse
 
 
 # -- the tests -------------------------------------------------------------------------------------------------------
@@ -158,7 +140,7 @@ async def test_a_call_becomes_its_object(server: ScriptedServer, recording: Reco
         def make(client: Any, arguments: dict[str, Any], model: type[BaseModel] = model) -> Any:
             return client.create_partial(model, **arguments)
 
-        played = await _play_all(server, recording, _body(recording, name), make)
+        played = await _play_all(server, recording, body_of(recording, name), make)
         if whole or recording.file in TWO_ANSWERS:
             _check_whole(recording, played, model, value)
         else:
@@ -253,7 +235,7 @@ async def test_text_comes_whole_or_its_want_is_told(server: ScriptedServer, reco
 @pytest.mark.parametrize("recording", CALLS, ids=_ids(CALLS))
 async def test_under_another_name_only_a_lone_call_is_the_answer(server: ScriptedServer, recording: Recording) -> None:
     server.add(_at_events(recording.sse))
-    client = client_for(server, CLIENTS[recording.api], _mode(recording), is_async=False)
+    client = client_for(server, CLIENTS[recording.api], mode_of(recording), is_async=False)
     arguments = arguments_for(CLIENTS[recording.api])
     played = await play(client.create_partial(model_for("another_name", {"a": 1}), **arguments, max_retries=0))
     assert isinstance(played.error, StreamError)

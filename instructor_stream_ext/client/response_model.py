@@ -203,9 +203,13 @@ def _wrapped(wire: type[BaseModel]) -> Shape:
     return Shape(wire=wire, adapter=TypeAdapter(inner), plan=enveloped(compile_plan(wire), name))
 
 
+def _item_of(response_model: Any) -> Any:
+    """The type of one item, of which `Iterable[X]` says that there are many."""
+    return get_args(response_model)[0] if get_origin(response_model) is Iterable else response_model
+
+
 def _item_shape(item: Any) -> Shape:
-    if get_origin(item) is Iterable:
-        (item,) = get_args(item)
+    item = _item_of(item)
     element = Union[get_args(item)] if get_origin(item) is types.UnionType else item  # noqa: UP007
     of_elements: Any = Iterable
     wire = prepare_response_model(of_elements[element])
@@ -213,8 +217,7 @@ def _item_shape(item: Any) -> Shape:
 
 
 def _calls_shape(item: Any) -> Shape:
-    if get_origin(item) is Iterable:
-        (item,) = get_args(item)
+    item = _item_of(item)
     members = get_args(item) if get_origin(item) in (types.UnionType, Union) else (item,)
     tools: dict[str, tuple[TypeAdapter[Any], Plan]] = {}
     for model in members:

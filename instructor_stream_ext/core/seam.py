@@ -102,9 +102,10 @@ class Seam:
             repeated = self._repeats_all(at) or self._repeats_anchor(at)
             if repeated and self._goes_on(repeated):
                 return repeated
+        overlaps = self._overlaps(bodies)
         long = [
             (at, size)
-            for at, size in self._overlaps(bodies)
+            for at, size in overlaps
             if (size >= OVERLAP or size == len(self._document or "")) and self._goes_on(at + size)
         ]
         plain = [at for at in bodies if self._goes_on(at)][:1]
@@ -116,7 +117,7 @@ class Seam:
             )
         if plain:
             return plain[0]
-        for at, size in self._overlaps(bodies):
+        for at, size in overlaps:
             if self._goes_on(at + size):
                 return at + size
         raise OutputTruncated(f"{self._cut}, and what the model sent as its rest does not join")
@@ -133,13 +134,11 @@ class Seam:
         held, at = self.held, 0
         opened = self._tags.opening.match(held.lstrip())
         if opened is not None and (closed := self._tags.close.search(held)) is not None:
-            at = closed.end()
-            at += len(held[at:]) - len(held[at:].lstrip())
+            at = self._behind_space(closed.end())
         if self._document is None:
             return [at]
         places = [at]
-        stripped = len(held) - len(held[at:].lstrip())
-        if stripped != at:
+        if (stripped := self._behind_space(at)) != at:
             places.append(stripped)
         fence = _FENCE.match(held, at)
         if fence is not None and held[fence.end() :].strip():
@@ -147,6 +146,9 @@ class Seam:
             likely = not before.strip() or (self._in_string and '"' not in before)
             places.insert(0 if likely else len(places), fence.end())
         return places
+
+    def _behind_space(self, at: int) -> int:
+        return len(self.held) - len(self.held[at:].lstrip())
 
     def _repeats_all(self, at: int) -> int:
         """Where the new text begins behind a repetition of all there was; 0 for none."""
@@ -162,7 +164,7 @@ class Seam:
     def _repeats_anchor(self, at: int) -> int:
         """Where the new text begins behind the repetition that was asked for; 0 for none."""
         anchor = anchor_of(self._text)
-        start = len(self.held) - len(self.held[at:].lstrip())
+        start = self._behind_space(at)
         is_repeated = len(anchor) >= ANCHOR and self.held.startswith(anchor, start)
         return start + len(anchor) if is_repeated else 0
 

@@ -14,7 +14,7 @@ from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import Event
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.effects import END, LOOK, TICK, Call, Close, Departed, Open, Read, Steps
-from instructor_stream_ext.session.pump import Pump
+from instructor_stream_ext.session.pump import Pump, abandon
 from instructor_stream_ext.session.waking import GLANCE, Watchdog
 
 __all__ = ["NOTHING", "Pick", "adrive", "check_loop", "drive", "shielded"]
@@ -309,9 +309,9 @@ async def _connected(effect: Open, clock: Callable[[], float]) -> Any:
             return connecting.result()
     except BaseException:
         if not connecting.done():
-            await shielded(_abandon(connecting))
+            await shielded(abandon(connecting))
         raise
-    await shielded(_abandon(connecting))
+    await shielded(abandon(connecting))
     return TICK
 
 
@@ -324,11 +324,3 @@ async def _arrives(reading: asyncio.Task[Any], deadline: float, clock: Callable[
         seconds = None if left == math.inf else left if clock is time.monotonic else min(left, GLANCE)
         await asyncio.wait((reading,), timeout=seconds)
     return True
-
-
-async def _abandon(reading: asyncio.Task[Any]) -> None:
-    """End a read that nobody waits for any more, so that no task is left."""
-    reading.cancel()
-    await asyncio.wait((reading,))
-    if not reading.cancelled():
-        reading.exception()  # fetched, so that the loop does not complain that nobody did

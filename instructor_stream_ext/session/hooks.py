@@ -101,17 +101,21 @@ HOOK_NAMES = (
 )
 
 
+def _itself(event: Any) -> tuple[Any, ...]:
+    return (event,)
+
+
 CALLED: dict[type[Event], tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     PartialEmitted: ("partial", lambda event: (event.partial,)),
     DeltaReceived: ("delta", lambda event: (event.text,)),
     ReasoningReceived: ("reasoning", lambda event: (event.text,)),
-    FieldTransition: ("transition", lambda event: (event,)),
+    FieldTransition: ("transition", _itself),
     ItemCompleted: ("item", lambda event: (event.item, event.path)),
-    StreamStarted: ("start", lambda event: (event,)),
-    StreamRestarted: ("restart", lambda event: (event,)),
+    StreamStarted: ("start", _itself),
+    StreamRestarted: ("restart", _itself),
     StreamCompleted: ("final", lambda event: (event.result,)),
     StreamFailed: ("error", lambda event: (event.error,)),
-    StreamEnded: ("end", lambda event: (event,)),
+    StreamEnded: ("end", _itself),
 }
 """Which hook an event calls, and with what; no hook is called for `StreamCancelled` but `on_event`."""
 
@@ -326,7 +330,3 @@ class Dispatch:
         """The callbacks for an event with their arguments, `on_event` first."""
         handlers = self._of.get(type(event))
         return [Call(handler, arguments(event)) for handler, arguments in handlers] if handlers else ()
-
-
-def _itself(event: Any) -> tuple[Any, ...]:
-    return (event,)

@@ -16,7 +16,7 @@ from typing import Any
 from instructor_stream_ext.session.effects import END
 from instructor_stream_ext.session.waking import GLANCE
 
-__all__ = ["Pump"]
+__all__ = ["Pump", "abandon"]
 
 AHEAD = 32
 """Chunks that may wait for the consumer; the provider's stream is not read further meanwhile."""
@@ -131,8 +131,12 @@ class Pump:
         """End the reading, so that no task is left."""
         if self._timer is not None:
             self._timer.cancel()
-        task = self._task
-        task.cancel()
-        await asyncio.wait((task,))
-        if not task.cancelled():
-            task.exception()  # fetched, so that the loop does not complain that nobody did
+        await abandon(self._task)
+
+
+async def abandon(task: asyncio.Task[Any]) -> None:
+    """End a task that nobody waits for any more, so that none is left."""
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()  # fetched, so that the loop does not complain that nobody did

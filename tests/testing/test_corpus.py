@@ -31,7 +31,7 @@ from instructor_stream_ext.testing.payload import has_end_signal, text_of
 from instructor_stream_ext.testing.replay import Performance, httpx_response
 from tests import test_recordings as known
 from tests.playing import Played, arguments_for, play, still
-from tests.recordings import Recording, kind_for, list_of, model_for, recordings
+from tests.recordings import CLIENTS, Recording, body_of, kind_for, list_of, mode_of, model_for, recordings
 from tests.testing.cassette_models import Card, Catalogue
 
 OTHERWISE_ASKED = (
@@ -261,9 +261,9 @@ async def test_a_recording_gives_what_stands_beside_it(recording: Recording) -> 
     value = json.loads(carried) if is_whole else {}
     is_list = isinstance(value, list)
     model: Any = list_of(kind_for("Item", list(value))) if is_list else model_for(name, value)
-    body = known._body(recording, name)
-    provider = known.CLIENTS[recording.api]
-    stage = Stage(provider, known._mode(recording))
+    body = body_of(recording, name)
+    provider = CLIENTS[recording.api]
+    stage = Stage(provider, mode_of(recording))
     whole = Interaction(headers=(("content-type", "text/event-stream"),), chunks=(Chunk(0.0, body),))
     for number, fault in enumerate(WAYS):
         stage.interaction = fault(whole)
