@@ -103,15 +103,15 @@ def _faults_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
 @app.command(epilog=_CODES)
 @_faults_in_one_line
 def demo(
-    speed: Annotated[float, typer.Option(help="1 is the original pace, 2 twice as fast.")] = 1.0,
+    speed: Annotated[float, typer.Option(help="1 is the original pace, 2 twice as fast, 0 without any pause.")] = 1.0,
 ) -> None:
     """Watch a structured answer fill in, live.
 
     A recorded stream is served by a real HTTP server on this machine at its original pace, and read by the real openai
     client, instructor and this package. It needs neither network nor key.
     """
-    if not speed > 0:  # which "nan" is not
-        raise typer.BadParameter("must be more than 0", param_hint="--speed")
+    if not speed >= 0:  # which "nan" is not
+        raise typer.BadParameter("must be 0 or more", param_hint="--speed")
     from instructor_stream_ext.demo.__main__ import main as show
 
     show(["--speed", str(speed)])

@@ -326,7 +326,7 @@ def test_the_demo_is_one_of_its_commands(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(demo, "main", called.append)
     assert run("demo", "--speed", 2).exit_code == 0
     assert called == [["--speed", "2.0"]]
-    assert run("demo", "--speed", 0).exit_code == 2
+    assert run("demo", "--speed", -1).exit_code == 2
 
 
 @pytest.mark.parametrize("options", [(), ("--model", CARD)])

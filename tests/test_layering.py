@@ -108,14 +108,14 @@ ROOMS = {
     ),
     "testing": Room(
         "_instructor client core providers testing",
-        standard="asyncio base64 binascii http importlib os pathlib random secrets socket struct threading time "
+        standard="asyncio base64 binascii http importlib os pathlib random socket struct threading time "
         "unittest urllib warnings zlib",
         packages="hypothesis openai pydantic pydantic_core vcr yaml",
         extras="aiohttp",
     ),
     "demo": Room(
         "__init__ core demo testing",
-        standard="argparse importlib pathlib time",
+        standard="argparse importlib time",
         packages="instructor openai pydantic rich",
     ),
     "cli": Room("core client demo testing", standard="importlib pathlib time", packages="typer"),

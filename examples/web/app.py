@@ -23,9 +23,9 @@ from pydantic import BaseModel, Field
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from instructor_stream_ext import AsyncStreamClient, wrap
-from instructor_stream_ext.demo.cassette import demo_cassette
+from instructor_stream_ext.demo.cassette import demo_interaction
 from instructor_stream_ext.demo.model import Trip
-from instructor_stream_ext.demo.server import ReplayServer
+from instructor_stream_ext.testing import ReplayServer
 from instructor_stream_ext.web import Runs
 
 HERE = Path(__file__).parent
@@ -61,7 +61,7 @@ def make_app(*, base_url: str | None = None, speed: float = 1.0, react: Path = R
         with contextlib.ExitStack() as stack:
             url, key = base_url, os.environ.get("OPENAI_API_KEY")
             if url is None and key is None:
-                url = stack.enter_context(ReplayServer(demo_cassette(), speed=speed)).base_url
+                url = stack.enter_context(ReplayServer([demo_interaction()], speed=speed)).base_url
             async with openai.AsyncOpenAI(base_url=url, api_key=key or "none-needed", max_retries=0) as bare:
                 clients.append(wrap(instructor.from_openai(bare, mode=instructor.Mode.JSON_SCHEMA), debounce=0.05))
                 yield

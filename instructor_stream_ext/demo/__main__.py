@@ -7,7 +7,6 @@ client, instructor and this package. It needs neither network nor key.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,16 +17,18 @@ import instructor
 import openai
 
 from instructor_stream_ext import wrap
-from instructor_stream_ext.demo.cassette import demo_cassette
+from instructor_stream_ext.demo.cassette import demo_interaction
 from instructor_stream_ext.demo.model import PROMPT, Trip
-from instructor_stream_ext.demo.server import ReplayServer
 from instructor_stream_ext.demo.view import TripView, glimpse, lines
+from instructor_stream_ext.testing.server import ReplayServer
 
 if TYPE_CHECKING:
     from instructor_stream_ext import PartialStream, StreamStats
 
 GLIMPSE_EVERY = 0.5
 """Seconds between two lines of plain output."""
+UNPACED = 0.0
+"""The speed without any pause."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,10 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: of the command line; `sys.argv` by default.
     """
     parser = argparse.ArgumentParser(prog="python -m instructor_stream_ext.demo", description=__doc__.split("\n")[0])
-    parser.add_argument("--speed", type=float, default=1.0, help="1 is the original pace, 2 twice as fast")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="1 is the original pace, 2 twice as fast, 0 without any pause"
+    )
     speed = parser.parse_args(arguments).speed
     # The SDKs import much of themselves during the first call, which a program that runs for a while does not notice.
-    with _streaming(math.inf) as stream:
+    with _streaming(UNPACED) as stream:
         stream.get_final_response()
     with _streaming(speed) as stream:
         if sys.stdout.isatty():
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _streaming(speed: float) -> Iterator[PartialStream[Trip]]:
     # The environment may name a proxy for the outside world; this server is not there.
     with (
-        ReplayServer(demo_cassette(), speed=speed) as server,
+        ReplayServer([demo_interaction()], speed=speed) as server,
         openai.DefaultHttpxClient(trust_env=False) as http_client,
     ):
         bare = openai.OpenAI(base_url=server.base_url, api_key="none-needed", http_client=http_client)

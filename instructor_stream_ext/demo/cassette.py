@@ -1,6 +1,6 @@
-r"""The cassette: what a server sent, chunk by chunk, and when.
+r"""The demo's cassette: what a server sent, chunk by chunk, and when, read without the `testing` extra.
 
-A cassette is a JSON file::
+It is a JSON file::
 
     {
       "format": 1,
@@ -14,53 +14,21 @@ A cassette is a JSON file::
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 
-from instructor_stream_ext.testing.cassette import Chunk
+from instructor_stream_ext.testing.cassette import Chunk, Interaction
 
-__all__ = ["Cassette", "Chunk", "demo_cassette", "read_cassette"]
-
-FORMAT = 1
+__all__ = ["demo_interaction"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cassette:
-    """A recorded answer."""
-
-    path: str
-    status: int
-    headers: Mapping[str, str]
-    chunks: tuple[Chunk, ...]
-    recorded: Mapping[str, str]
-
-    @property
-    def duration(self) -> float:
-        """Seconds from the request to the last chunk."""
-        return self.chunks[-1].at if self.chunks else 0.0
-
-
-def read_cassette(text: str) -> Cassette:
-    """Read a cassette from its JSON text.
-
-    Raises:
-        ValueError: the text is no cassette of a known format.
-    """
-    content = json.loads(text)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"not a cassette of format {FORMAT}")
-    return Cassette(
-        path=content["request"]["path"],
+def demo_interaction() -> Interaction:
+    """Give the recorded answer that comes with the package; a `ReplayServer` plays it."""
+    content = json.loads((resources.files("instructor_stream_ext") / "data" / "demo.json").read_text(encoding="utf-8"))
+    chunks = tuple(Chunk(milliseconds / 1000, data.encode()) for milliseconds, data in content["chunks"])
+    return Interaction(
+        url=content["request"]["path"],
         status=content["response"]["status"],
-        headers=content["response"]["headers"],
-        chunks=tuple(Chunk(milliseconds / 1000, data.encode()) for milliseconds, data in content["chunks"]),
-        recorded=content["recorded"],
+        headers=tuple(content["response"]["headers"].items()),
+        chunks=chunks,
+        ended_at=chunks[-1].at,
     )
-
-
-def demo_cassette(path: Path | None = None) -> Cassette:
-    """Give the cassette that comes with the package, or the one in this file."""
-    source = path or resources.files("instructor_stream_ext") / "data" / "demo.json"
-    return read_cassette(source.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Patches that interaction vcrpy's place in each HTTP library, so that bodies pass piece by piece.
+"""Patches that take vcrpy's place in each HTTP library, so that bodies pass piece by piece.
 
 vcrpy takes the place of each library's transport. For as long as a stream cassette is open these patches take vcrpy's
 place there: requests are matched, filtered and stored by vcrpy's own cassette as before.

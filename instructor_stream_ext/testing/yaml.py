@@ -9,7 +9,6 @@ back (plain vcrpy, which does not know it, plays the same events with plain line
 from __future__ import annotations
 
 import re
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ __all__ = ["deserialize", "read_cassette", "serialize"]
 VERSION = 1
 _NEWLINE = "newline"
 _CRLF = "crlf"
-_UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f]")
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""Line ends of YAML 1.1, which come back as plain ones unless they are escaped."""
 _ORDER = ("method", "uri", "status", "headers", "body", "encoding", "string", _NEWLINE)
 
 
@@ -36,59 +36,49 @@ def _yaml() -> Any:
 
 def serialize(cassette_dict: dict[str, Any]) -> str:
     """vcrpy's cassette as YAML text."""
-    yaml = _yaml()
-    blocks = _Blocks()
     content = {
-        "interactions": [_arranged(one, blocks) for one in cassette_dict["interactions"]],
+        "interactions": [_arranged(one) for one in cassette_dict["interactions"]],
         **{key: value for key, value in cassette_dict.items() if key not in ("interactions", "version")},
         "version": cassette_dict.get("version", VERSION),
     }
-    text: str = yaml.dump(
-        content,
-        Dumper=_dumper(),
-        allow_unicode=True,
-        sort_keys=False,
-        width=1 << 20,
-    )
-    return blocks.put_back(text)
+    text: str = _yaml().dump(content, Dumper=_dumper(), allow_unicode=True, sort_keys=False, width=1 << 20)
+    return text
 
 
-class _Blocks:
-    """Texts that are to stand as literal blocks; YAML's dumper writes a slot in the place of each."""
+class _Block(str):
+    """Text that stands as a literal block, where YAML allows it."""
 
-    def __init__(self) -> None:
-        self._name = f"block {secrets.token_hex(8)}"  # occurs in no body
-        self._texts: list[str] = []
-
-    def take(self, text: str) -> str:
-        """Give the slot of a text."""
-        self._texts.append(text)
-        return f"{self._name} {len(self._texts) - 1}"
-
-    def put_back(self, text: str) -> str:
-        """Put the texts where their slots are."""
-        slot = re.compile(rf"^(?P<indent> *)(?P<key>\w+): {self._name} (?P<number>\d+)$", re.MULTILINE)
-        return slot.sub(lambda found: _block(found["indent"], found["key"], self._texts[int(found["number"])]), text)
+    __slots__ = ()
 
 
 def _dumper() -> type[Any]:
-    """YAML's safe dumper, which repeats what occurs twice: anchors are hard to read."""
+    """YAML's safe dumper with literal blocks; it repeats what occurs twice, as anchors are hard to read.
+
+    The one in Python: libyaml's escapes each character beyond U+FFFF (https://github.com/yaml/libyaml/issues/279).
+    """
     yaml = _yaml()
-    base = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return type("CassetteDumper", (base,), {"ignore_aliases": lambda *_: True})
+    dumper: type[Any] = type("CassetteDumper", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
+    dumper.add_representer(str, _scalar)
+    dumper.add_representer(_Block, _scalar)
+    return dumper
 
 
-def _arranged(interaction: dict[str, Any], blocks: _Blocks) -> dict[str, Any]:
-    """One interaction in a stable order, its texts taken out to stand as blocks."""
+def _scalar(dumper: Any, text: str) -> Any:
+    style = '"' if _BREAKS.search(text) else "|" if isinstance(text, _Block) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _arranged(interaction: dict[str, Any]) -> dict[str, Any]:
+    """One interaction in a stable order, its texts as blocks."""
     request, response = dict(interaction["request"]), dict(interaction["response"])
-    request["body"] = _body(request.get("body"), blocks)
+    request["body"] = _body(request.get("body"))
     body = response.get("body")
     if isinstance(body, dict) and "string" in body:
         body = {key: value for key, value in body.items() if key != _NEWLINE}
         text = _as_text(body["string"])
         if isinstance(text, str) and "\r" in text and not set("\r\n") & set(text.replace("\r\n", "")):
             body |= {"string": text.replace("\r\n", "\n"), _NEWLINE: _CRLF}
-        body["string"] = _body(body["string"], blocks)
+        body["string"] = _body(body["string"])
         response["body"] = _ordered(body)
     for side in (request, response):
         headers = side.get("headers")
@@ -118,24 +108,10 @@ def _as_text(content: Any) -> Any:
     return content
 
 
-def _body(content: Any, blocks: _Blocks) -> Any:
-    """Return what YAML gets in place of a body: a slot for a block where one can hold it."""
+def _body(content: Any) -> Any:
+    """Return what YAML gets in place of a body: a block, if it has lines."""
     content = _as_text(content)
-    if not isinstance(content, str) or "\n" not in content.strip("\n") + ("\n" if content.endswith("\n") else ""):
-        return content
-    if _UNPRINTABLE.search(content) or not content.strip():
-        return content
-    return blocks.take(content)
-
-
-def _block(indent: str, key: str, content: str) -> str:
-    """A literal block: `|` and a hint where the text begins with space, and how many line ends to keep."""
-    first = content.lstrip("\n")
-    hint = "2" if first[:1] in (" ", "\t") or content[0] == "\n" else ""
-    kept = content.rstrip("\n")
-    chomp = {0: "-", 1: ""}.get(len(content) - len(kept), "+")
-    lines = [f"{indent}  {line}" if line else "" for line in content.removesuffix("\n").split("\n")]
-    return f"{indent}{key}: |{hint}{chomp}\n" + "\n".join(lines)
+    return _Block(content) if isinstance(content, str) and "\n" in content.lstrip() else content
 
 
 def deserialize(cassette_string: str) -> Any:

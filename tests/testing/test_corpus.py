@@ -107,7 +107,7 @@ def expected(cassette_file: Path) -> dict[str, Any]:
 
 @pytest.mark.filterwarnings(
     "ignore:Accessing the 'model_:DeprecationWarning"
-)  # litellm does, and interactions it for an error
+)  # litellm does, and takes it for an error
 @pytest.mark.parametrize("cassette_file", CASSETTES, ids=lambda cassette_file: cassette_file.stem)
 async def test_a_cassette_of_ours_gives_what_stands_beside_it(cassette_file: Path) -> None:
     (interaction,) = load_cassette(cassette_file, sidecar=True).interactions

@@ -26,7 +26,7 @@ CASES = [
 ]
 every_sdk = pytest.mark.parametrize(("provider", "mode"), CASES, ids=lambda case: getattr(case, "name", case))
 both = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-# litellm does, and interactions it for an error where warnings are errors
+# litellm does, and takes it for an error where warnings are errors
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")
 
 
