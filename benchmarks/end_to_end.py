@@ -17,7 +17,7 @@ import http.server
 import json
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 import instructor
@@ -48,22 +48,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         spec = self.path.split("/")[1]
-        name = request["tools"][0]["function"]["name"]
-        key = f"{spec} {name}"
+        key = f"{spec} {self.path} {request['tools'][0]} {request.get('stream_options')}"
         if key not in self.rendered:
-            shape, size, chunk, *thinks = spec.split("-")
-            self.rendered[key] = render(shape, int(size), int(chunk), name, thinks=bool(thinks))
+            self.rendered[key] = self.render(spec, request)
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         self.wfile.write(self.rendered[key])
 
+    def render(self, spec: str, request: dict[str, Any]) -> bytes:
+        """The whole body."""
+        shape, size, chunk, *thinks = spec.split("-")
+        name = request["tools"][0]["function"]["name"]
+        usage = bool((request.get("stream_options") or {}).get("include_usage"))
+        return render(shape, int(size), int(chunk), name, thinks=bool(thinks), usage=usage)
+
     def log_message(self, *_: Any) -> None:
         pass
 
 
-def render(shape: str, size: int, chunk: int, name: str, *, thinks: bool = False) -> bytes:
+def render(shape: str, size: int, chunk: int, name: str, *, thinks: bool = False, usage: bool = False) -> bytes:
     """The whole body, one HTTP chunk per event; as many of reasoning before the answer, if the model thinks."""
     text = text_of(shape, size)
     call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}
@@ -73,11 +78,28 @@ def render(shape: str, size: int, chunk: int, name: str, *, thinks: bool = False
         deltas.append({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]})
     if thinks:
         deltas = [{"reasoning_content": text[at : at + chunk]} for at in range(0, len(text), chunk)] + deltas
-    events = [event(delta, None) for delta in deltas] + [event({}, "tool_calls"), "[DONE]"]
+    events = [event(delta, None) for delta in deltas] + [event({}, "tool_calls"), *[USAGE] * usage, "[DONE]"]
+    return chunked(f"data: {one}\n\n" for one in events)
+
+
+def chunked(events: Iterable[str]) -> bytes:
+    """A body of one HTTP chunk per event."""
     body = b""
-    for data in (f"data: {one}\n\n".encode() for one in events):
+    for data in (event.encode() for event in events):
         body += b"%x\r\n%s\r\n" % (len(data), data)
     return body + b"0\r\n\r\n"
+
+
+USAGE = json.dumps(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18},
+    }
+)
 
 
 def event(delta: dict[str, Any], finish: str | None) -> str:
@@ -87,9 +109,9 @@ def event(delta: dict[str, Any], finish: str | None) -> str:
     return json.dumps(chunk)
 
 
-def serve(port: Any) -> None:
+def serve(port: Any, handler: type[Handler] = Handler) -> None:
     """The server's process."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     port.send(server.server_address[1])
     server.serve_forever()

@@ -1,15 +1,18 @@
-"""What the wrapped client adds to litellm's own stream: CPU of this process, as a ratio within one run.
+"""What a stream through litellm costs, beside litellm's own and the bare openai SDK: CPU, as ratios within one run.
 
-    .venv/bin/python benchmarks/litellm.py [--sizes 64] [--chunk 16] [--reps 7]
+    .venv/bin/python benchmarks/litellm.py [--sizes 4,64] [--chunk 16] [--reps 5]
 
-`litellm` iterates litellm's stream and does nothing else; `ours` reads the same answer as partials of a model, one for
-every chunk, through `from_litellm`. The server and the way of measuring are those of `end_to_end.py`.
+Each side reads the same answer, one HTTP chunk per event. `openai SDK` and `litellm` iterate a stream and do nothing
+else; `ours` reads partials of a model, one for every chunk, through `from_litellm`, below litellm's wrapper; `wrapper`
+is the same with `litellm_reader="wrapper"`. `openai` is a provider that litellm serves through the openai SDK,
+`deepseek` and `anthropic` are served by HTTP handlers of litellm's own. It is measured as in `end_to_end.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import multiprocessing
 import os
 import sys
@@ -22,70 +25,137 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 sys.path = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).parent]  # this file's own name
 
 import litellm  # noqa: E402
+import openai  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from end_to_end import ASK, least, serve  # noqa: E402
+from end_to_end import ASK, Handler, chunked, least, serve  # noqa: E402
 from shapes import MODELS, text_of  # noqa: E402
 
 from instructor_stream_ext.routing import from_litellm  # noqa: E402
 
 warnings.simplefilter("ignore")
 
+PROVIDERS = {"openai": "openai/m", "deepseek": "deepseek/m", "anthropic": "anthropic/claude-3-5-haiku-latest"}
 
-def sides_of(url: str, model: type[Any]) -> dict[str, Callable[[], None]]:
+
+class AnyHandler(Handler):
+    """Speaks Anthropic's messages, too."""
+
+    def render(self, spec: str, request: dict[str, Any]) -> bytes:
+        if not self.path.endswith("/messages"):
+            return super().render(spec, request)
+        shape, size, chunk, *_ = spec.split("-")
+        return render_messages(text_of(shape, int(size)), int(chunk), request["tools"][0]["name"])
+
+
+def render_messages(text: str, chunk: int, name: str) -> bytes:
+    """The whole body of Anthropic's, one HTTP chunk per event."""
+    usage = {"input_tokens": 9, "output_tokens": 1}
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": usage}
+    tool = {"type": "tool_use", "id": "t", "name": name, "input": {}}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": tool},
+    ]
+    for start in range(0, len(text), chunk):
+        delta = {"type": "input_json_delta", "partial_json": text[start : start + chunk]}
+        events.append({"type": "content_block_delta", "index": 0, "delta": delta})
+    events += [
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
+        {"type": "message_stop"},
+    ]
+    return chunked(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+
+
+def sides_of(provider: str, url: str, model: type[Any]) -> dict[str, Callable[[], None]]:
     """What is measured, by name."""
-    at: dict[str, Any] = {"api_base": url, "api_key": "x", "num_retries": 0, "max_retries": 0}
+    base = url.removesuffix("/") if provider != "anthropic" else url + "/v1/messages"
+    at: dict[str, Any] = {"api_base": base, "api_key": "x", "num_retries": 0, "max_retries": 0}
     tool = {"type": "function", "function": {"name": model.__name__, "parameters": model.model_json_schema()}}
-    request: dict[str, Any] = {"model": "openai/m", "messages": ASK, "stream": True, "tools": [tool], **at}
-    request["stream_options"] = {"include_usage": True}  # as ours asks; it costs litellm a little per chunk
-    ours, theirs = from_litellm("openai/m", **at), from_litellm("openai/m", async_client=True, **at)
+    asked: dict[str, Any] = {"messages": ASK, "stream": True, "tools": [tool]}
+    asked["stream_options"] = {"include_usage": True}  # as ours asks; it costs litellm a little per chunk
+    request = {"model": PROVIDERS[provider], **asked, **at}
+    sdk = openai.OpenAI(base_url=url, api_key="x", max_retries=0)
+    asdk = openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0)
     loop = asyncio.new_event_loop()
+
+    def ours(reader: Any) -> Callable[[], None]:
+        client = from_litellm(PROVIDERS[provider], litellm_reader=reader, **at)
+
+        def run() -> None:
+            for _ in client.create_partial(model, ASK):
+                pass
+
+        return run
+
+    def async_ours(reader: Any) -> Callable[[], None]:
+        client = from_litellm(PROVIDERS[provider], async_client=True, litellm_reader=reader, **at)
+
+        async def run() -> None:
+            async for _ in client.create_partial(model, ASK):
+                pass
+
+        return lambda: loop.run_until_complete(run())
+
+    def iterate_sdk() -> None:
+        for _ in sdk.chat.completions.create(model="m", **asked):
+            pass
+
+    async def iterate_async_sdk() -> None:
+        async for _ in await asdk.chat.completions.create(model="m", **asked):
+            pass
 
     def iterate_litellm() -> None:
         for _ in litellm.completion(**request):
-            pass
-
-    def iterate_ours() -> None:
-        for _ in ours.create_partial(model, ASK):
             pass
 
     async def iterate_async_litellm() -> None:
         async for _ in await litellm.acompletion(**request):
             pass
 
-    async def iterate_async_ours() -> None:
-        async for _ in theirs.create_partial(model, ASK):
-            pass
-
     return {
+        "SDK": iterate_sdk,
         "litellm": iterate_litellm,
-        "ours": iterate_ours,
+        "wrapper": ours("wrapper"),
+        "ours": ours("auto"),
+        "async SDK": lambda: loop.run_until_complete(iterate_async_sdk()),
         "async litellm": lambda: loop.run_until_complete(iterate_async_litellm()),
-        "async ours": lambda: loop.run_until_complete(iterate_async_ours()),
+        "async wrapper": async_ours("wrapper"),
+        "async ours": async_ours("auto"),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", default="64", help="KB, with commas")
+    parser.add_argument("--sizes", default="4,64", help="KB, with commas")
     parser.add_argument("--chunk", type=int, default=16, help="characters per chunk")
-    parser.add_argument("--reps", type=int, default=7)
+    parser.add_argument("--reps", type=int, default=5)
+    parser.add_argument("--providers", default=",".join(PROVIDERS))
     options = parser.parse_args()
     here, there = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=serve, args=(there,), daemon=True)
+    server = multiprocessing.Process(target=serve, args=(there, AnyHandler), daemon=True)
     server.start()
     port = here.recv()
-    print(f"{options.chunk}-char chunks, least of {options.reps}; CPU, this process")
-    print(f"{'KB':>5} {'chunks':>7} {'litellm µs/chunk':>17} {'ours/litellm':>13} {'async/async':>12}")
-    for size in (int(part) * 1024 for part in options.sizes.split(",")):
-        url = f"http://127.0.0.1:{port}/list-{size}-{options.chunk}"
-        took = least(sides_of(url, MODELS["list"]), options.reps)
-        chunks = -(-len(text_of("list", size)) // options.chunk)
-        print(
-            f"{size // 1024:>5} {chunks:>7} {took['litellm'] / chunks * 1e6:>17.1f}"
-            f" {took['ours'] / took['litellm']:>13.3f} {took['async ours'] / took['async litellm']:>12.3f}"
-        )
+    print(f"{options.chunk}-char chunks, least of {options.reps}; CPU of this process, sync / async")
+    print(
+        f"{'provider':<10} {'KB':>4} {'SDK µs/chunk':>14} {'litellm/SDK':>14} {'ours/SDK':>14} {'ours/litellm':>14} ",
+        end="",
+    )
+    print(f"{'wrapper/litellm':>16}")
+    for provider in options.providers.split(","):
+        for size in (int(part) * 1024 for part in options.sizes.split(",")):
+            url = f"http://127.0.0.1:{port}/list-{size}-{options.chunk}"
+            took = least(sides_of(provider, url, MODELS["list"]), options.reps)
+            chunks = -(-len(text_of("list", size)) // options.chunk)
+
+            def both(name: str, of: str, took: dict[str, float] = took) -> str:
+                return f"{took[name] / took[of]:.2f} / {took[f'async {name}'] / took[f'async {of}']:.2f}"
+
+            row = [f"{took['SDK'] / chunks * 1e6:.0f} / {took['async SDK'] / chunks * 1e6:.0f}"]
+            row += [both("litellm", "SDK"), both("ours", "SDK"), both("ours", "litellm"), both("wrapper", "litellm")]
+            print(f"{provider:<10} {size // 1024:>4}", *(f"{cell:>16}" for cell in row), flush=True)
     server.terminate()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from instructor_stream_ext._instructor import closing
 from instructor_stream_ext._instructor.haste import Haste
 from instructor_stream_ext._instructor.link import Link, LitellmLink
+from instructor_stream_ext._instructor.litellm_chunks import chunks_below
 from instructor_stream_ext._instructor.sockets import OwnSocket
 from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.openai_chat import OpenAIChatReader
@@ -27,13 +28,17 @@ class InstructorConnection:
         stream: What the SDK handed out.
         kwargs: The request.
         is_text: Whether the answer is to be plain text.
+        through_wrapper: Whether a stream of litellm's is read through litellm's wrapper in any case.
 
     Attributes:
         sent: The request.
     """
 
-    def __init__(self, link: Link, stream: Any, kwargs: dict[str, Any], *, is_text: bool) -> None:
+    def __init__(
+        self, link: Link, stream: Any, kwargs: dict[str, Any], *, is_text: bool, through_wrapper: bool = False
+    ) -> None:
         self._stream = stream
+        self._through_wrapper = through_wrapper
         self._is_async = link.is_async
         self.chunks: Iterator[Any] | AsyncIterator[Any] = stream
         self.model, self.provider = link.asked(kwargs)
@@ -105,6 +110,14 @@ class _LitellmConnection(InstructorConnection):
         self._heard = self._stream
         if isinstance(self.reader, OpenAIChatReader):
             self.reader.begins_another = RouterWatch().begins_another
+            self.reader.package = "litellm"
+            if not self._through_wrapper:
+                self.chunks = chunks_below(self._stream, self._named, is_async=self._is_async)
+
+    def _named(self, chunk: Any) -> None:
+        """Take the id and the model of the answer from a chunk of litellm's own."""
+        if isinstance(self.reader, OpenAIChatReader):
+            self.reader.names = chunk.id, chunk.model
 
     def flows(self) -> None:
         # the Router reads through a generator, which shows nothing before it has begun
@@ -130,10 +143,12 @@ class _LitellmConnection(InstructorConnection):
         return error if isinstance(error, Exception) else None
 
 
-def connection_of(link: Link, stream: Any, kwargs: dict[str, Any], *, is_text: bool) -> InstructorConnection:
+def connection_of(
+    link: Link, stream: Any, kwargs: dict[str, Any], *, is_text: bool, through_wrapper: bool = False
+) -> InstructorConnection:
     """The connection of a stream that this client's SDK handed out."""
     kind = _LitellmConnection if isinstance(link, LitellmLink) else InstructorConnection
-    return kind(link, stream, kwargs, is_text=is_text)
+    return kind(link, stream, kwargs, is_text=is_text, through_wrapper=through_wrapper)
 
 
 _UNFINISHED = "Stream ended before a finish_reason was received"

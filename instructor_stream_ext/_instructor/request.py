@@ -20,6 +20,7 @@ class Request(NamedTuple):
         usage: Whether to ask for the usage chunk.
         kwargs: For the SDK.
         caching: instructor's `cache`, `cache_ttl` and `cache_namespace`, as far as given.
+        through_wrapper: Whether litellm's streams are read through its own wrapper in any case.
         for_create: Whether `create` asked, whose errors are those of instructor's own.
     """
 
@@ -32,6 +33,7 @@ class Request(NamedTuple):
     kwargs: dict[str, Any]
     for_create: bool = False
     caching: dict[str, Any] = {}  # noqa: RUF012  never written to
+    through_wrapper: bool = False
 
 
 @dataclass(frozen=True, slots=True)

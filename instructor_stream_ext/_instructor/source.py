@@ -247,7 +247,9 @@ class InstructorSource(Listening):
                 f"{self._link.provider.value} in mode {self._link.mode.name} gave no stream but {type(answer).__name__}"
             )
         stream = answer.completion if isinstance(answer, Live) else answer
-        return connection_of(self._link, stream, self._sent, is_text=is_text)
+        return connection_of(
+            self._link, stream, self._sent, is_text=is_text, through_wrapper=self._request.through_wrapper
+        )
 
     def as_created(self, error: Exception, reader: Reader) -> Exception:
         """What instructor's `create` raises for an answer that the gate refused with this error."""

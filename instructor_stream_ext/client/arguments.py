@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict
 from instructor_stream_ext.core.document.reasoning import ReasoningTags
 from instructor_stream_ext.core.events import T
 from instructor_stream_ext.core.gate import OnBadItem
-from instructor_stream_ext.core.options import Limits, OnTruncated, Repair, Timeouts
+from instructor_stream_ext.core.options import Limits, LitellmReader, OnTruncated, Repair, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument
 from instructor_stream_ext.session.hooks import HookArguments, Hooks
 
@@ -188,6 +188,7 @@ class WrapArguments(HookArguments[Any], total=False):
     repair: Repair | None
     on_truncated: OnTruncated
     max_continuations: int
+    litellm_reader: LitellmReader
     clock: Callable[[], float] | None
     log_transitions: bool | TransitionLog
 

@@ -25,6 +25,7 @@ from instructor_stream_ext.client.checks import (
     ON,
     as_messages,
     budget_from,
+    check_reader,
     check_repair,
     checks_from,
     continuations_from,
@@ -42,7 +43,7 @@ from instructor_stream_ext.core.errors import ClientNotSupported, StreamMisuse
 from instructor_stream_ext.core.gate import ItemGate, ModelGate, OnBadItem, TextGate
 from instructor_stream_ext.core.intake import Parser
 from instructor_stream_ext.core.machine import StreamMachine
-from instructor_stream_ext.core.options import Limits, OnTruncated, Repair, Timeouts
+from instructor_stream_ext.core.options import Limits, LitellmReader, OnTruncated, Repair, Timeouts
 from instructor_stream_ext.core.policies import DebounceArgument, check_policy, counts_transitions, policy_from
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.hooks import Dispatch, Handler, HookErrors, Hooks, Sink
@@ -75,6 +76,7 @@ class Settings:
     repair: Repair | None = None
     on_truncated: OnTruncated = "raise"
     max_continuations: int = 3
+    litellm_reader: LitellmReader = "auto"
 
 
 class CallMaker:
@@ -89,6 +91,7 @@ class CallMaker:
         self._log = Hooks() if settings.log_transitions is None else Hooks(on_event=settings.log_transitions)
         check_repair(settings.repair, is_async=link.is_async)
         continuations_from(settings.on_truncated, settings.max_continuations)
+        check_reader(settings.litellm_reader)
         if not link.is_async:
             hooks.refuse_coroutines()
             refuse_coroutines(instructor_hooks)
@@ -164,6 +167,7 @@ class CallMaker:
             kwargs=kwargs,
             for_create=for_create,
             caching=caching,
+            through_wrapper=settings.litellm_reader == "wrapper",
         )
         if for_create:
             retries.none_allowed = False  # instructor's `create` wraps the error of a lone attempt, too

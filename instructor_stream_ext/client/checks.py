@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from instructor_stream_ext._instructor.facts import InstructorHooks, PartialBase
 from instructor_stream_ext.core.errors import StreamMisuse
-from instructor_stream_ext.core.options import OnTruncated
+from instructor_stream_ext.core.options import LitellmReader, OnTruncated
 from instructor_stream_ext.core.policies import policy_from
 from instructor_stream_ext.session.hooks import HOOK_NAMES, Handler, Hooks, refuse_coroutine
 
@@ -19,6 +19,7 @@ __all__ = [
     "ON",
     "as_messages",
     "budget_from",
+    "check_reader",
     "check_repair",
     "checks_from",
     "continuations_from",
@@ -97,6 +98,12 @@ def check_repair(repair: Any, *, is_async: bool) -> None:
         raise StreamMisuse(f"repair must be a callable of a text and an error, not {repair!r}")
     if not is_async:
         refuse_coroutine("repair", repair)
+
+
+def check_reader(litellm_reader: Any) -> None:
+    """Raise `StreamMisuse` for a word that says nothing of how litellm's streams are read."""
+    if litellm_reader not in (known := get_args(LitellmReader)):
+        raise StreamMisuse(f"litellm_reader must be one of {', '.join(known)}, not {litellm_reader!r}")
 
 
 def continuations_from(on_truncated: Any, most: Any, messages: Any = ()) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["Limits", "OnTruncated", "Repair", "Timeouts"]
+__all__ = ["Limits", "LitellmReader", "OnTruncated", "Repair", "Timeouts"]
 
 Repair: TypeAlias = Callable[..., Any]
 """From an answer that is no JSON, and the error that says why, to the JSON that it should be; None to give up.
@@ -15,6 +15,8 @@ Repair: TypeAlias = Callable[..., Any]
 Called with both by place. Objects, which some repairers give, count as the JSON that they stand for.
 """
 
+LitellmReader: TypeAlias = Literal["auto", "wrapper"]
+"""Where streams of litellm's are read: below its wrapper where that can be done, or always through it."""
 OnTruncated: TypeAlias = Literal["raise", "continue"]
 """What an answer does that met its token limit: raise `OutputTruncated`, or have the model write its rest."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from instructor_stream_ext.core.events import EndKind
 from instructor_stream_ext.providers.calls import Call
 from instructor_stream_ext.providers.family import Family, UsageNames
-from instructor_stream_ext.providers.plain import error_in, insides, message_of, plain
+from instructor_stream_ext.providers.plain import error_in, insides, message_of, plain, with_extra
 from instructor_stream_ext.providers.reader import Reading
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ class OpenAIChatReader(Reading):
         """True if more than one choice was asked for; else a lone choice is the choice, whatever its index."""
         self.begins_another: Callable[[Any], bool] | None = None
         """Under litellm, whose Router can put another answer into the stream: whether a chunk begins one."""
+        self.package = ""
+        """Of the SDK whose type a whole answer has, where that is another than its chunks are of."""
+        self.names: tuple[str, str] | None = None
+        """The id and the model of the answer, where its chunks say it otherwise."""
         self._others: set[Any] = set()
 
     def read(self, chunk: Any) -> str:
@@ -62,7 +66,7 @@ class OpenAIChatReader(Reading):
             self._usage = usage
         choices = fields.get("choices")
         if not choices:
-            if (said := error_in(_with_extra(chunk))) is not None:
+            if (said := error_in(with_extra(chunk))) is not None:
                 self._fail("error", said)
             return ""
         if self.begins_another is not None and self.begins_another(chunk):
@@ -78,7 +82,7 @@ class OpenAIChatReader(Reading):
 
     def completion(self) -> Any:
         """The answer so far: the SDK's own type where it has one, else OpenAI's `ChatCompletion`."""
-        package = (self._kind.__module__ if self._kind else "").partition(".")[0]
+        package = self.package or (self._kind.__module__ if self._kind else "").partition(".")[0]
         module, name = _COMPLETIONS.get(package, ("openai.types.chat", "ChatCompletion"))
         answer = {
             "id": self.response_id or "",
@@ -101,14 +105,14 @@ class OpenAIChatReader(Reading):
         choices = fields.get("choices")
         if choices:  # else the next one tells
             self._kind = type(chunk)
-            self._open = insides if "delta" in insides(choices[0]) else _with_extra
+            self._open = insides if "delta" in insides(choices[0]) else with_extra
 
     def _delta(self, fields: dict[str, Any], delta: Any) -> str:
         """Take the delta of a chunk with these fields."""
         said = self._open(delta)
         content, calls = said.get("content"), said.get("tool_calls")
         if not self._began:
-            self._identify(fields.get("id"), fields.get("model"))
+            self._identify(*(self.names or (fields.get("id"), fields.get("model"))))
         if content:
             text = self._text(content if content.__class__ is str else self._parts(content))
             return text + self._fragments(calls) if calls else text
@@ -186,7 +190,7 @@ class OpenAIChatReader(Reading):
 
     def _quiet(self, delta: Any) -> None:
         """Take what a delta without text and calls may carry: a refusal or reasoning."""
-        fields = _with_extra(delta)
+        fields = with_extra(delta)
         if refusal := fields.get("refusal"):
             self._refuse(refusal)
             return
@@ -199,7 +203,7 @@ class OpenAIChatReader(Reading):
     def _finished(self, word: Any, chunk: Any, choice: dict[str, Any]) -> None:
         """Take the finish reason, and what some providers send along with it."""
         self._close(word)
-        groq = _with_extra(chunk).get("x_groq")
+        groq = with_extra(chunk).get("x_groq")
         if groq is not None:
             told = plain(groq)
             self._usage = told.get("usage") or self._usage
@@ -225,12 +229,6 @@ class OpenAIChatReader(Reading):
                 for number, call in enumerate(self._calls.all)
             ]
         return message
-
-
-def _with_extra(thing: Any) -> dict[str, Any]:
-    """The attributes of an SDK's object, those its type does not know included."""
-    extra = getattr(thing, "__pydantic_extra__", None)
-    return {**thing.__dict__, **extra} if extra else insides(thing)
 
 
 def _dumped(args: Any) -> str:
@@ -291,6 +289,7 @@ FAMILY = Family(
     holders={
         "cerebras": ("response", "_iterator"),
         "groq": ("response", "_iterator"),
+        "instructor_stream_ext": ("completion_stream", "chunks"),  # what stands between litellm and an SDK's stream
         "litellm": ("completion_stream", "streaming_response", "response_iterator", "response"),
         "openai": ("response", "_iterator"),
         "writerai": ("response", "_iterator"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-__all__ = ["error_in", "insides", "message_of", "namespace", "object_of", "plain"]
+__all__ = ["error_in", "insides", "message_of", "namespace", "object_of", "plain", "with_extra"]
 
 
 def object_of(text: str) -> Any:
@@ -21,6 +21,12 @@ def object_of(text: str) -> Any:
 def insides(thing: Any) -> dict[str, Any]:
     """The attributes of an SDK's object; a mapping itself."""
     return thing if thing.__class__ is dict else thing.__dict__
+
+
+def with_extra(thing: Any) -> dict[str, Any]:
+    """The attributes of an SDK's object, those its type does not know included."""
+    extra = getattr(thing, "__pydantic_extra__", None)
+    return {**thing.__dict__, **extra} if extra else insides(thing)
 
 
 def namespace(value: Any) -> Any:
