@@ -45,8 +45,8 @@ def close(stream: Any) -> None:
 def generators_under(stream: Any) -> list[AsyncGeneratorType[Any, Any]]:
     """The async generators a stream reads through; to be asked between two reads, as `own_socket`.
 
-    openai drops some of them half read when the answer ends. The loop then closes each in a task of its own, which is
-    never done if the loop stops first. Whoever holds them can close them.
+    openai drops some of them half read when the answer ends, and nothing closes them (PEP 533). The loop then closes
+    each in a task of its own, which is never done if the loop stops first. Whoever holds them can close them.
 
     Args:
         stream: What the SDK handed out.
@@ -58,8 +58,9 @@ async def aclose(stream: Any, noted: Iterable[Any] = (), *, is_left: bool = Fals
     """Close an async stream and the connection below it.
 
     httpcore 1, on which openai 2 stands, begins to close a connection when a read is cancelled. If the task is
-    cancelled once more meanwhile, it takes the response for closed and leaves the connection open: so that is closed
-    itself. Its answer is not at its end, so nobody else can have it by now.
+    cancelled once more meanwhile, it takes the response for closed and leaves the connection open
+    (https://github.com/encode/httpx/issues/3782): so that is closed itself. Its answer is not at its end, so nobody
+    else can have it by now.
 
     Args:
         stream: What the SDK handed out; a sync stream that an async client gave is closed as well.
@@ -123,7 +124,8 @@ def innermost(stream: Any, attribute: str) -> Any:
 def error_under(responses: list[Any]) -> BaseException | None:
     """The network error that ended one of these responses although who read it saw a proper end.
 
-    litellm's async transport, which puts aiohttp under httpx, takes a connection that broke for one that ended.
+    litellm's async transport, which puts aiohttp under httpx, takes a connection that broke for one that ended
+    (https://github.com/BerriAI/litellm/issues/33404; mended by 1.110 only where no finish reason had come).
 
     Args:
         responses: From `responses_under`.

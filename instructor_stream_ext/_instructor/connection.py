@@ -127,13 +127,15 @@ class _LitellmConnection(InstructorConnection):
         super().flows()
 
     def just_stopped(self, error: Exception) -> bool:
-        # litellm 1.110 raises where the provider's stream ends without a finish reason; whether the connection broke
-        # or the server just said no more is for `ended` to find out
+        # litellm 1.110 raises where the provider's stream ends without a finish reason, which earlier ones took for
+        # "stop" (https://github.com/BerriAI/litellm/issues/40260); whether the connection broke or the server just said
+        # no more is for `ended` to find out
         return _UNFINISHED in str(error)
 
     def ended(self) -> Exception | None:
         super().ended()
-        # litellm says "stop" where the provider said nothing, and its async transport hides that a connection broke
+        # litellm 1.83 says "stop" where the provider said nothing, and its async transport hides a broken connection
+        # (https://github.com/BerriAI/litellm/issues/33404)
         for_sure, maybe = (getattr(self._heard, name, "") for name in _HEARD)
         if for_sure is not None:
             return None
@@ -155,5 +157,5 @@ _UNFINISHED = "Stream ended before a finish_reason was received"
 _HEARD = ("received_finish_reason", "intermittent_finish_reason")
 """Where litellm's stream keeps the provider's finish reason; both are None as long as there was none.
 
-The second may be there without one, after some chunks of Gemini's.
+The second may be there without one, after some chunks of Gemini's (https://github.com/BerriAI/litellm/issues/12249).
 """

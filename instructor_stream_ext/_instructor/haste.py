@@ -70,7 +70,8 @@ def hastened(function: Callable[..., Any], default: Any) -> Callable[..., Any]:
 def genai_hastened(client: Any) -> Callable[..., Any]:
     """google-genai's streaming function, which sends the request when it is first read.
 
-    Its own option for a timeout (google-genai 3) is told to the server as well, which would then end the whole answer,
+    Its own option for a timeout (google-genai 3) is told to the server as well, in `X-Server-Timeout`
+    (https://github.com/googleapis/js-genai/issues/1489 shows how it is meant), which would then end the whole answer,
     and it holds for the body; so the request is shortened where it is sent, in a copy of the SDK's client.
     """
 

@@ -226,7 +226,7 @@ _LITELLM_PATIENCE = 600.0
 
 
 class _BedrockLink(Link):
-    """Bedrock, whose streaming call instructor leaves out."""
+    """Bedrock, whose streaming call instructor leaves out (https://github.com/567-labs/instructor/issues/1372)."""
 
     @functools.cached_property
     def create_fn(self) -> Callable[..., Any]:

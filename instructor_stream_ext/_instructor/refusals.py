@@ -23,7 +23,10 @@ def cause_of(error: Exception) -> Exception:
 
 
 def names_usage(error: Exception) -> bool:
-    """Return whether a server says that it does not know `stream_options`."""
+    """Return whether a server says that it does not know `stream_options`.
+
+    Mistral's did (https://github.com/openai/openai-agents-python/issues/442).
+    """
     is_bad_request = getattr(error, "status_code", None) in _BAD_REQUEST
     return is_bad_request and ("stream_options" in str(error) or "include_usage" in str(error))
 

@@ -104,6 +104,7 @@ class BedrockReader(Reading):
         return {"reasoningContent": {"reasoningText": thought}}
 
 
+# https://github.com/BerriAI/litellm/issues/9504
 _WHY_TOOLS = (
     "sends tool input as it is written; for a response_format litellm 1.83 fetches the whole answer and plays it"
 )

@@ -27,7 +27,10 @@ _HEAD = frozenset(
 """Fields of a chunk that say nothing, or what the next one says anew."""
 _OF_CHOICE = frozenset({"delta", "finish_reason", "index"})
 _NO_END = (None, "", "stop")
-"""Finish reasons beside text: some of Gemini's models say "stop" in each chunk."""
+"""Finish reasons beside text: some of Gemini's models say "stop" in each chunk.
+
+https://github.com/BerriAI/litellm/issues/12249
+"""
 _SHORT = 2
 """Characters of texts whose repetition litellm does not mind."""
 
@@ -36,7 +39,8 @@ class Condenser:
     """Takes the chunks of an answer as they come, and gives few that say the same.
 
     Args:
-        most_equal: How many chunks in a row may bring the same text; litellm takes more for a model that hangs.
+        most_equal: How many chunks in a row may bring the same text; litellm takes more for a model that
+            hangs (https://github.com/BerriAI/litellm/issues/5158).
     """
 
     def __init__(self, most_equal: float) -> None:

@@ -46,7 +46,9 @@ def read_as_json(stream: Any) -> None:
 def _skipping(kind: Any) -> Any:
     """An SDK's decoder of server-sent events without those that carry no data, such as a lone `retry:` or `id:`.
 
-    The event stream specification has clients drop them; openai's SDK (2 and 3) reads the empty data as JSON and fails.
+    The event stream specification has clients drop them
+    (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation); openai's SDK (2 and 3)
+    reads the empty data as JSON and fails (https://github.com/openai/openai-python/issues/2722).
     """
 
     def decode(decoder: Any, line: str) -> Any:

@@ -11,10 +11,10 @@ class RouterWatch:
     """Tells the chunks of one answer from those of the next, by what litellm hides in them.
 
     Router has another deployment, or the same once more, go on in the midst of a stream: litellm 1.83 after any break,
-    1.110 by `enable_mid_stream_fallback_continuation`. Ids and models of the chunks say nothing there, as litellm makes
-    some of them up. But in each chunk's `_hidden_params` it puts the id of the deployment that was asked, without
-    which no Router is at work, and the headers of the HTTP answer: one object for all chunks of an answer, but for
-    those of a fallback in 1.110, which get equal ones of their own.
+    1.110 by `enable_mid_stream_fallback_continuation` (https://github.com/BerriAI/litellm/issues/18229). Ids and models
+    of the chunks say nothing there, as litellm makes some of them up. But in each chunk's `_hidden_params` it puts the
+    id of the deployment that was asked, without which no Router is at work, and the headers of the HTTP answer: one
+    object for all chunks of an answer, but for those of a fallback in 1.110, which get equal ones of their own.
     """
 
     def __init__(self) -> None:

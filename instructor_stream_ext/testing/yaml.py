@@ -132,7 +132,10 @@ def _restore(interaction: Any) -> None:
 
 
 def _of_older_httpx(response: dict[str, Any]) -> dict[str, Any]:
-    """An answer to httpx as vcrpy recorded it before version 6, in the form that it has for all libraries."""
+    """An answer to httpx as vcrpy recorded it before version 6, in the form that it has for all libraries.
+
+    https://github.com/kevin1024/vcrpy/issues/550
+    """
     from vcr.filters import decode_response
     from vcr.serializers.compat import convert_body_to_bytes
 
