@@ -8,6 +8,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-for name in ("scanner.py", "footprint.py", "end_to_end.py", "listeners.py", "litellm.py", "replay.py"):
+for name in ("scanner.py", "footprint.py", "end_to_end.py", "listeners.py", "litellm.py", "replay.py", "hostile.py"):
     print(f"== benchmarks/{name}", flush=True)
     subprocess.run([sys.executable, HERE / name], check=True)

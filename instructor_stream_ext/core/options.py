@@ -50,13 +50,17 @@ class Timeouts:
         return self.first_delta is not None or self.idle is not None or self.total is not None
 
 
+DEEPEST = 200
+"""Open containers at most in JSON that pydantic's reader takes (https://github.com/pydantic/jiter)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How large an answer may become; None for no bound.
 
     Args:
         max_chars: Characters of one attempt's text.
-        max_depth: Nesting of the JSON.
+        max_depth: Nesting of the JSON, at most 200: pydantic reads none that is deeper.
         max_items: Items of one list.
         max_output_tokens: Tokens of one attempt, reasoning included.
         max_cost: US dollars of all attempts together, for a model whose price is known.
@@ -66,7 +70,7 @@ class Limits:
     is not thrown away for them.
 
     Raises:
-        ValueError: A bound is less than 1, or `max_cost` is not positive.
+        ValueError: A bound is less than 1, `max_depth` more than 200, or `max_cost` not positive.
     """
 
     max_chars: int | None = 4_000_000
@@ -80,6 +84,8 @@ class Limits:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"Limits({name}={value!r}): must be at least 1")
+        if self.max_depth > DEEPEST:
+            raise ValueError(f"Limits(max_depth={self.max_depth!r}): must be at most {DEEPEST}; pydantic reads no more")
         if self.max_cost is not None and not 0 < self.max_cost < math.inf:
             raise ValueError(f"Limits(max_cost={self.max_cost!r}): must be US dollars, more than zero")
 
