@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs web web-react quick test test-newest test-oldest check bench picture chaos fuzz recipes record record-demo dist constraints clean
+.PHONY: help demo docs web web-react quick test test-newest test-oldest compat check bench picture chaos fuzz recipes record record-demo dist constraints clean
 
 help: # the lines with two hashes, each under its group
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ test-newest: .venv-newest/.dev ## Run the tests that SDKs can break, with the ne
 
 test-oldest: .venv-oldest/.dev ## Run them with the oldest litellm and openai 2
 	@.venv-oldest/bin/python -m pytest $(OF_THE_SDKS) $(PYTEST_ARGS)
+
+compat: $(DEV) ## Run them in one environment per column of the table of versions (COMPAT="--only py3.13")
+	@$(BIN)/python tools/compat.py $(COMPAT)
 
 check: $(DEV) ## Run the linters and type checkers
 	$(BIN)/ruff check
