@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from openai.types.chat import ChatCompletionChunk
@@ -9,6 +10,28 @@ from openai.types.chat import ChatCompletionChunk
 from instructor_stream_ext.providers.reader import Reader
 
 _MAKE: Any = ChatCompletionChunk.construct
+
+
+def http_over(sdk: str, body: bytes, kind: str = "Client") -> Any:
+    """A client of the HTTP library that an SDK stands on, httpx or httpx2, which answers everything with this body.
+
+    Args:
+        sdk: "openai", "anthropic" or "google.genai".
+        body: Server-sent events.
+        kind: "Client" or "AsyncClient".
+    """
+    client: Any
+    if sdk == "google.genai":
+        module = import_module("google.genai._api_client")
+        client = getattr(module, "SyncHttpx2Client", None) or module.SyncHttpxClient
+    else:
+        client = import_module(sdk).DefaultHttpxClient
+    library = import_module(
+        next(base for base in client.__mro__ if base.__module__[:5] == "httpx").__module__.partition(".")[0]
+    )
+    headers = {"content-type": "text/event-stream"}
+    transport = library.MockTransport(lambda _: library.Response(200, headers=headers, content=body))
+    return getattr(library, kind)(transport=transport)
 
 
 def raw(delta: dict[str, Any] | None = None, finish: str | None = None, **fields: Any) -> dict[str, Any]:

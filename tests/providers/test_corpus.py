@@ -13,6 +13,7 @@ import pytest
 from instructor_stream_ext.core.events import EndKind
 from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.reader import Reader
+from tests.providers.chunks import http_over
 from tests.recordings import INDEX, Recording, recordings
 
 pytestmark = pytest.mark.skipif(not INDEX.exists(), reason="the collection of recordings is not beside this checkout")
@@ -28,38 +29,29 @@ def _rows() -> list[Recording]:
     return [one for one in recordings() if one.mode not in NOT_OURS]
 
 
-def _transport(body: bytes) -> Any:
-    import httpx2
-
-    def answer(_: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body)
-
-    return httpx2.Client(transport=httpx2.MockTransport(answer))
-
-
 def _chat(row: Recording) -> Iterator[Any]:
     import openai
 
-    client = openai.OpenAI(api_key="none", http_client=_transport(row.sse), max_retries=0)
+    client = openai.OpenAI(api_key="none", http_client=http_over("openai", row.sse), max_retries=0)
     yield from client.chat.completions.create(model="any", messages=[], stream=True)
 
 
 def _responses(row: Recording) -> Iterator[Any]:
     import openai
 
-    client = openai.OpenAI(api_key="none", http_client=_transport(row.sse), max_retries=0)
+    client = openai.OpenAI(api_key="none", http_client=http_over("openai", row.sse), max_retries=0)
     yield from client.responses.create(model="any", input="", stream=True)
 
 
 def _messages(row: Recording) -> Iterator[Any]:
     anthropic = pytest.importorskip("anthropic")
-    client = anthropic.Anthropic(api_key="none", http_client=_transport(row.sse), max_retries=0)
+    client = anthropic.Anthropic(api_key="none", http_client=http_over("anthropic", row.sse), max_retries=0)
     yield from client.messages.create(model="any", max_tokens=1, messages=[], stream=True)
 
 
 def _generate_content(row: Recording) -> Iterator[Any]:
     genai = pytest.importorskip("google.genai")
-    options = genai.types.HttpOptions(httpx_client=_transport(row.sse))
+    options = genai.types.HttpOptions(httpx_client=http_over("google.genai", row.sse))
     client = genai.Client(api_key="none", http_options=options)
     yield from client.models.generate_content_stream(model="any", contents="any")
 

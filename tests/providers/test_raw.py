@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import anthropic
-import httpx2
 import openai
 import pytest
 from hypothesis import given, settings
@@ -18,7 +17,7 @@ from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.raw import read_as_json
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.testing import load_cassette
-from tests.providers.chunks import raw
+from tests.providers.chunks import http_over, raw
 from tests.recordings import Recording, recordings
 from tests.testing.test_corpus import CASSETTES
 
@@ -27,23 +26,18 @@ DONE = b"data: [DONE]\n\n"
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
-def _http(body: bytes, kind: Any = httpx2.Client) -> Any:
-    headers = {"content-type": "text/event-stream"}
-    return kind(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, content=body)))
-
-
 def _chat(body: bytes, **options: Any) -> Any:
-    client = openai.OpenAI(api_key="none", http_client=_http(body), max_retries=0, **options)
+    client = openai.OpenAI(api_key="none", http_client=http_over("openai", body), max_retries=0, **options)
     return client.chat.completions.create(model="any", messages=[], stream=True)
 
 
 def _responses(body: bytes) -> Any:
-    client = openai.OpenAI(api_key="none", http_client=_http(body), max_retries=0)
+    client = openai.OpenAI(api_key="none", http_client=http_over("openai", body), max_retries=0)
     return client.responses.create(model="any", input="", stream=True)
 
 
 def _messages(body: bytes, **options: Any) -> Any:
-    client = anthropic.Anthropic(api_key="none", http_client=_http(body), max_retries=0, **options)
+    client = anthropic.Anthropic(api_key="none", http_client=http_over("anthropic", body), max_retries=0, **options)
     return client.messages.create(model="any", max_tokens=1, messages=[], stream=True)
 
 
@@ -201,7 +195,7 @@ def test_one_event_of_each_is_plain_data(connect: Any) -> None:
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 async def test_async_streams_give_plain_data_too(provider: str) -> None:
-    http = _http(STOP if provider == "anthropic" else CHUNK + DONE, httpx2.AsyncClient)
+    http = http_over(provider, STOP if provider == "anthropic" else CHUNK + DONE, "AsyncClient")
     stream: Any
     if provider == "openai":
         client = openai.AsyncOpenAI(api_key="none", http_client=http, max_retries=0)
@@ -237,10 +231,10 @@ def _wrapped(stream: Any) -> Any:
     [
         lambda: _wrapped(_chat(CHUNK + DONE)),
         lambda: _chat(CHUNK + DONE, _strict_response_validation=True),
-        lambda: openai.OpenAI(api_key="none", http_client=_http(CHUNK + DONE)).post(
+        lambda: openai.OpenAI(api_key="none", http_client=http_over("openai", CHUNK + DONE)).post(
             "/chat/completions", cast_to=openai.types.chat.ChatCompletionChunk, stream=True, stream_cls=_Traced
         ),
-        lambda: openai.OpenAI(api_key="none", http_client=_http(CHUNK + DONE)).completions.create(
+        lambda: openai.OpenAI(api_key="none", http_client=http_over("openai", CHUNK + DONE)).completions.create(
             model="m", prompt="p", stream=True
         ),
         lambda: iter([openai.types.chat.ChatCompletionChunk.construct()]),
@@ -268,6 +262,8 @@ def test_one_that_is_listened_to_is_left_alone(monkeypatch: pytest.MonkeyPatch) 
         def end(self, *_: Any) -> None: ...
 
     stream, listener = _messages(STOP), Listener()
+    if not hasattr(type(stream), "_observer"):
+        pytest.skip("nobody can listen to the streams of this anthropic")
     monkeypatch.setattr(type(stream), "_observer", listener)
     read_as_json(stream)
     assert len(list(stream)) == 1
