@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs web web-react quick test test-newest test-oldest compat check bench picture chaos fuzz recipes record record-demo dist constraints clean
+.PHONY: help demo docs web web-react quick test test-newest test-oldest compat check bench peers picture chaos fuzz recipes record record-demo dist constraints clean
 
 help: # the lines with two hashes, each under its group
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,8 +96,24 @@ check: $(DEV) ## Run the linters and type checkers
 
 ##@ To measure and to try hard
 
-bench: $(DEV) ## Run the benchmarks
-	$(BIN)/python -m benchmarks
+bench: $(DEV) ## Run the benchmarks; peers beside ours where `make peers` has installed them (BENCH=--quick: under a minute)
+	$(BIN)/python -m benchmarks $(BENCH)
+
+# Mirascope and LlamaIndex hold openai below 3.
+peers: .venv-peers/.dev .venv-peers-2/.dev ## Install the peers that are measured, into environments of their own, and those of Node
+	npm --prefix js/bench ci --no-audit --no-fund
+
+.venv-peers/.dev: pyproject.toml
+	@echo "installing pydantic-ai, LangChain and BAML into .venv-peers ..."
+	@$(PYTHON) -m venv --clear .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --quiet --disable-pip-version-check --editable . 'pydantic-ai-slim[openai]' langchain-openai baml-py
+	@touch $@
+
+.venv-peers-2/.dev:
+	@echo "installing Mirascope and LlamaIndex into .venv-peers-2 ..."
+	@$(PYTHON) -m venv --clear .venv-peers-2
+	@.venv-peers-2/bin/python -m pip install --quiet --quiet --disable-pip-version-check 'mirascope[openai]' llama-index-core llama-index-llms-openai
+	@touch $@
 
 chaos: $(DEV) ## Damage every recorded answer at every place (CHAOS="--every 60" for one in so many)
 	$(BIN)/python -m tests.chaos $(CHAOS)

@@ -48,7 +48,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         spec = self.path.split("/")[1]
-        key = f"{spec} {self.path} {request['tools'][0]} {request.get('stream_options')}"
+        key = f"{spec} {self.path} {request.get('tools')} {request.get('stream_options')}"
         if key not in self.rendered:
             self.rendered[key] = self.render(spec, request)
         self.send_response(200)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import resource
@@ -33,69 +34,62 @@ ASK: list[Any] = [{"role": "user", "content": "Give me the object."}]
 MODEL = "gpt-4o"
 
 
-def sdk(model: type[Any]) -> Run:
-    """The bare openai SDK: arguments joined, validated once at the end."""
+@functools.cache
+def opened(url: str) -> Any:
+    """A client of the openai SDK's, kept as a program keeps it."""
     import openai
 
+    return openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0)
+
+
+def sdk(model: type[Any]) -> Run:
+    """The bare openai SDK: arguments joined, validated once at the end."""
     tool = {"type": "function", "function": {"name": model.__name__, "parameters": model.model_json_schema()}}
 
     async def run(url: str, on: On) -> Any:
-        async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0) as client:
-            asked: dict[str, Any] = {"model": MODEL, "messages": ASK, "tools": [tool], "stream": True}
-            text = []
-            async for chunk in await client.chat.completions.create(**asked):
-                for call in (chunk.choices[0].delta.tool_calls or ()) if chunk.choices else ():
-                    text.append(call.function.arguments or "")
-                    on(None)
-            return model.model_validate_json("".join(text))
+        asked: dict[str, Any] = {"model": MODEL, "messages": ASK, "tools": [tool], "stream": True}
+        text = []
+        async for chunk in await opened(url).chat.completions.create(**asked):
+            for call in (chunk.choices[0].delta.tool_calls or ()) if chunk.choices else ():
+                text.append(call.function.arguments or "")
+                on(None)
+        return model.model_validate_json("".join(text))
 
     return run
 
 
-def ours(model: type[Any]) -> Run:
+def ours(model: type[Any], debounce: float | None = None) -> Run:
     """This package, async: a partial for each chunk."""
     import instructor
-    import openai
 
     from instructor_stream_ext import wrap
 
+    client = functools.cache(lambda url: wrap(instructor.from_openai(opened(url)), debounce=debounce))
+
     async def run(url: str, on: On) -> Any:
-        async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0) as bare:
-            stream = wrap(instructor.from_openai(bare)).create_partial(model, ASK, model=MODEL)
-            async for partial in stream:
-                on(partial)
-            return await stream.get_final_response()
+        stream = client(url).create_partial(model, ASK, model=MODEL)
+        async for partial in stream:
+            on(partial)
+        return await stream.get_final_response()
 
     return run
 
 
 def ours_debounced(model: type[Any]) -> Run:
     """This package, async, a partial each 0.1 seconds."""
-    import instructor
-    import openai
-
-    from instructor_stream_ext import wrap
-
-    async def run(url: str, on: On) -> Any:
-        async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0) as bare:
-            stream = wrap(instructor.from_openai(bare), debounce=0.1).create_partial(model, ASK, model=MODEL)
-            async for partial in stream:
-                on(partial)
-            return await stream.get_final_response()
-
-    return run
+    return ours(model, 0.1)
 
 
 def instructor_async(model: type[Any]) -> Run:
     """instructor's async `create_partial`."""
     import instructor
-    import openai
+
+    client = functools.cache(lambda url: instructor.from_openai(opened(url)))
 
     async def run(url: str, on: On) -> Any:
         partial = None
-        async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0) as bare:
-            async for partial in instructor.from_openai(bare).create_partial(model, ASK, model=MODEL):
-                on(partial)
+        async for partial in client(url).create_partial(model, ASK, model=MODEL):
+            on(partial)
         return partial
 
     return run
@@ -106,11 +100,14 @@ def instructor_sync(model: type[Any]) -> Run:
     import instructor
     import openai
 
+    client: Any = functools.cache(
+        lambda url: instructor.from_openai(openai.OpenAI(base_url=url, api_key="x", max_retries=0))
+    )
+
     async def run(url: str, on: On) -> Any:
         partial = None
-        with openai.OpenAI(base_url=url, api_key="x", max_retries=0) as bare:
-            for partial in instructor.from_openai(bare).create_partial(model, ASK, model=MODEL):
-                on(partial)
+        for partial in client(url).create_partial(model, ASK, model=MODEL):
+            on(partial)
         return partial
 
     return run
@@ -123,33 +120,33 @@ def openai_helper(model: type[Any]) -> Run:
     tools = [openai.pydantic_function_tool(model)]
 
     async def run(url: str, on: On) -> Any:
-        async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0) as client:
-            asked: dict[str, Any] = {"model": MODEL, "messages": ASK, "tools": tools}
-            async with client.chat.completions.stream(**asked) as stream:
-                async for event in stream:
-                    if event.type == "tool_calls.function.arguments.delta":
-                        on(event.parsed_arguments)
-                whole = await stream.get_final_completion()
-            return whole.choices[0].message.tool_calls[0].function.parsed_arguments
+        asked: dict[str, Any] = {"model": MODEL, "messages": ASK, "tools": tools}
+        async with opened(url).chat.completions.stream(**asked) as stream:
+            async for event in stream:
+                if event.type == "tool_calls.function.arguments.delta":
+                    on(event.parsed_arguments)
+            whole = await stream.get_final_completion()
+        return whole.choices[0].message.tool_calls[0].function.parsed_arguments
 
     return run
 
 
 def pydantic_ai(model: type[Any], debounce: float | None = None) -> Run:
     """pydantic-ai's `stream_output(debounce_by=None)`."""
-    import openai
     from pydantic_ai import Agent
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
+    @functools.cache
+    def agent(url: str) -> Any:
+        return Agent(OpenAIChatModel(MODEL, provider=OpenAIProvider(openai_client=opened(url))), output_type=model)
+
     async def run(url: str, on: On) -> Any:
-        async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0) as client:
-            agent = Agent(OpenAIChatModel(MODEL, provider=OpenAIProvider(openai_client=client)), output_type=model)
-            partial = None
-            async with agent.run_stream("go") as answer:
-                async for partial in answer.stream_output(debounce_by=debounce):
-                    on(partial)
-            return partial
+        partial = None
+        async with agent(url).run_stream("go") as answer:
+            async for partial in answer.stream_output(debounce_by=debounce):
+                on(partial)
+        return partial
 
     return run
 
@@ -163,10 +160,15 @@ def langchain(model: type[Any]) -> Run:
     """LangChain's `with_structured_output(..., method="function_calling").astream`."""
     from langchain_openai import ChatOpenAI
 
+    @functools.cache
+    def chain(url: str) -> Any:
+        made: Any = ChatOpenAI
+        chat = made(model=MODEL, base_url=url, api_key="x", max_retries=0, use_responses_api=False)
+        return chat.with_structured_output(model, method="function_calling")
+
     async def run(url: str, on: On) -> Any:
-        chat: Any = ChatOpenAI(model=MODEL, base_url=url, api_key="x", max_retries=0, use_responses_api=False)  # type: ignore[arg-type]
         partial = None
-        async for partial in chat.with_structured_output(model, method="function_calling").astream("go"):
+        async for partial in chain(url).astream("go"):
             on(partial)
         return partial
 
@@ -200,12 +202,14 @@ def llama_index(model: type[Any]) -> Run:
     from llama_index.core.types import PydanticProgramMode
     from llama_index.llms.openai import OpenAI
 
+    @functools.cache
+    def chat(url: str) -> Any:
+        mode = PydanticProgramMode.FUNCTION
+        return OpenAI(model=MODEL, api_base=url, api_key="x", max_retries=0, pydantic_program_mode=mode)
+
     async def run(url: str, on: On) -> Any:
         partial = None
-        chat = OpenAI(
-            model=MODEL, api_base=url, api_key="x", max_retries=0, pydantic_program_mode=PydanticProgramMode.FUNCTION
-        )
-        async for partial in await chat.astream_structured_predict(model, PromptTemplate("go")):
+        async for partial in await chat(url).astream_structured_predict(model, PromptTemplate("go")):
             on(partial)
         return partial
 

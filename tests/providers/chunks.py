@@ -12,13 +12,11 @@ from instructor_stream_ext.providers.reader import Reader
 _MAKE: Any = ChatCompletionChunk.construct
 
 
-def http_over(sdk: str, body: bytes, kind: str = "Client") -> Any:
-    """A client of the HTTP library that an SDK stands on, httpx or httpx2, which answers everything with this body.
+def http_library(sdk: str) -> Any:
+    """The HTTP library that an SDK stands on, httpx or httpx2.
 
     Args:
         sdk: "openai", "anthropic" or "google.genai".
-        body: Server-sent events.
-        kind: "Client" or "AsyncClient".
     """
     client: Any
     if sdk == "google.genai":
@@ -26,9 +24,19 @@ def http_over(sdk: str, body: bytes, kind: str = "Client") -> Any:
         client = getattr(module, "SyncHttpx2Client", None) or module.SyncHttpxClient
     else:
         client = import_module(sdk).DefaultHttpxClient
-    library = import_module(
-        next(base for base in client.__mro__ if base.__module__[:5] == "httpx").__module__.partition(".")[0]
-    )
+    packages = (base.__module__.partition(".")[0] for base in client.__mro__)
+    return import_module(next(package for package in packages if package.startswith("httpx")))
+
+
+def http_over(sdk: str, body: bytes, kind: str = "Client") -> Any:
+    """An HTTP client for an SDK, which answers everything with this body.
+
+    Args:
+        sdk: As in `http_library`.
+        body: Server-sent events.
+        kind: "Client" or "AsyncClient".
+    """
+    library = http_library(sdk)
     headers = {"content-type": "text/event-stream"}
     transport = library.MockTransport(lambda _: library.Response(200, headers=headers, content=body))
     return getattr(library, kind)(transport=transport)

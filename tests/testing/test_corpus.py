@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import instructor
 import pytest
 from instructor import Mode
@@ -31,6 +30,7 @@ from instructor_stream_ext.testing.payload import has_end_signal, text_of
 from instructor_stream_ext.testing.replay import Performance, httpx_response
 from tests import test_recordings as known
 from tests.playing import Played, arguments_for, play, still
+from tests.providers.chunks import http_library
 from tests.recordings import CLIENTS, Recording, body_of, kind_for, list_of, mode_of, model_for, recordings
 from tests.testing.cassette_models import Card, Catalogue
 
@@ -215,16 +215,17 @@ def test_our_cassettes_were_really_streamed() -> None:
 
 
 class Stage:
-    """Wrapped clients of one SDK that get whatever take is put on, through the SDK's own transport."""
+    """Wrapped clients of one SDK that get whatever interaction is put on, through the SDK's own transport."""
 
     def __init__(self, provider: str, mode: Mode) -> None:
         self.interaction = Interaction()
-        sync_client = httpx2.Client(transport=httpx2.MockTransport(lambda _: self._answer(is_async=False)))
-        async_client = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: self._answer(is_async=True)))
+        self._http = http = http_library(provider if provider in ("openai", "anthropic") else "google.genai")
+        sync_client = http.Client(transport=http.MockTransport(lambda _: self._answer(is_async=False)))
+        async_client = http.AsyncClient(transport=http.MockTransport(lambda _: self._answer(is_async=True)))
         self.clients = [wrap(made, clock=still) for made in _instructors(provider, mode, sync_client, async_client)]
 
     def _answer(self, *, is_async: bool) -> Any:
-        return httpx_response(httpx2, Performance(self.interaction, Pace(), "corpus"), is_async=is_async)
+        return httpx_response(self._http, Performance(self.interaction, Pace(), "corpus"), is_async=is_async)
 
 
 def _instructors(provider: str, mode: Mode, client: Any, async_client: Any) -> list[Any]:
