@@ -44,7 +44,13 @@ from instructor_stream_ext.core.gate import ItemGate, ModelGate, OnBadItem, Text
 from instructor_stream_ext.core.intake import Parser
 from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.options import Limits, LitellmReader, OnTruncated, Repair, Timeouts
-from instructor_stream_ext.core.policies import DebounceArgument, check_policy, counts_transitions, policy_from
+from instructor_stream_ext.core.policies import (
+    DebounceArgument,
+    EmissionPolicy,
+    check_policy,
+    counts_transitions,
+    policy_from,
+)
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.hooks import Dispatch, Handler, HookErrors, Hooks, Sink
 from instructor_stream_ext.session.retries import Retries
@@ -77,6 +83,26 @@ class Settings:
     on_truncated: OnTruncated = "raise"
     max_continuations: int = 3
     litellm_reader: LitellmReader = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    """What one call says, over the client's settings."""
+
+    hooks: Hooks
+    instructor_hooks: InstructorHooks
+    policy: EmissionPolicy | None
+    timeouts: Timeouts | None
+    limits: Limits
+    tags: Tags
+    repair: Repair | None
+    continuations: int
+    max_retries: Any
+    strict: bool
+    context: Any
+    stop_when: Any
+    checks: Sequence[Handler]
+    token_budget: int | None
 
 
 class CallMaker:
@@ -118,15 +144,53 @@ class CallMaker:
         for_create: bool = False,
     ) -> Session:
         """Everything one stream needs, from a call's arguments; nothing is sent yet."""
-        settings, link = self.settings, self.link.for_call(kwargs)
+        link = self.link.for_call(kwargs)
         link.check_streams()
         shape = None if make_shape is None else make_shape(link)
         if link.calls_in_parallel and (shape is None or shape.tools is None):
             raise ClientNotSupported(
                 f"{link.mode.name} gives several tool calls: ask for Iterable[A | B], or use create_iterable(A | B)"
             )
-        max_retries = kwargs.pop("max_retries", 3)
-        context, strict = kwargs.pop("context", None), kwargs.pop("strict", True)
+        options = self._options(link, messages, kwargs)
+        dispatch = Dispatch(options.hooks, self._hook_errors)
+        wire = None if shape is None else shape.wire
+        request = self._request(link, wire, messages, options, kwargs, for_create=for_create)
+        retries = Retries(options.max_retries, is_async=link.is_async, timeout=request.kwargs.get("timeout"))
+        if for_create:
+            retries.none_allowed = False  # instructor's `create` wraps the error of a lone attempt, too
+        source = (link.source or InstructorSource)(link, request, options.instructor_hooks, retries.max_attempts)
+        gate, items = _gate(shape, options, on_bad=on_bad)
+        # the list is read until it is full; a longer one within an item is no fault
+        within = options.limits if items is None else replace(options.limits, max_items=None)
+        transitions = dispatch.transitions or counts_transitions(options.policy) or items is not None
+        machine = StreamMachine(
+            parser=None if shape is None else _ParserMaker(shape, source, within, options.tags),
+            policy=options.policy,
+            limits=options.limits,
+            timeouts=options.timeouts,
+            deltas=dispatch.deltas,
+            reasoning=dispatch.reasoning,
+            tags=options.tags,
+            transitions=transitions and shape is not None,
+        )
+        parts = Parts(
+            machine=machine,
+            source=source,
+            gate=gate,
+            dispatch=dispatch,
+            retries=retries,
+            clock=self.settings.clock or time.monotonic,
+            stop_when=options.stop_when,
+            items=items,
+            repair=None if shape is None or shape.tools is not None else options.repair,  # for one document
+            meter=link.meter,
+            max_continuations=options.continuations,
+        )
+        return Session(parts)
+
+    def _options(self, link: Link, messages: Any, kwargs: dict[str, Any]) -> _Options:
+        """Take what is ours out of a call's arguments."""
+        settings = self.settings
         continuations = continuations_from(
             kwargs.pop("on_truncated", settings.on_truncated),
             kwargs.pop("max_continuations", settings.max_continuations),
@@ -137,65 +201,47 @@ class CallMaker:
         hooks, instructor_hooks = self._call_hooks(kwargs)
         policy = policy_from(kwargs.pop("debounce", settings.debounce))
         check_policy(policy)
-        timeouts = kwargs.pop("timeouts", settings.timeouts)
-        limits = kwargs.pop("limits", settings.limits) or Limits()
-        tags = tags_from(kwargs.pop("reasoning_tags", settings.reasoning_tags))
         repair = kwargs.pop("repair", settings.repair)
         check_repair(repair, is_async=link.is_async)
-        stop_when = kwargs.pop("stop_when", None)
-        checks = checks_from(kwargs.pop("final_checks", ()), is_async=link.is_async)
-        token_budget = budget_from(kwargs.pop("token_budget", None))
         kwargs.pop("stream", None)
+        return _Options(
+            hooks=hooks,
+            instructor_hooks=instructor_hooks,
+            policy=policy,
+            timeouts=kwargs.pop("timeouts", settings.timeouts),
+            limits=kwargs.pop("limits", settings.limits) or Limits(),
+            tags=tags_from(kwargs.pop("reasoning_tags", settings.reasoning_tags)),
+            repair=repair,
+            continuations=continuations,
+            max_retries=kwargs.pop("max_retries", 3),
+            strict=kwargs.pop("strict", True),
+            context=kwargs.pop("context", None),
+            stop_when=kwargs.pop("stop_when", None),
+            checks=checks_from(kwargs.pop("final_checks", ()), is_async=link.is_async),
+            token_budget=budget_from(kwargs.pop("token_budget", None)),
+        )
+
+    def _request(
+        self, link: Link, wire: Any, messages: Any, options: _Options, kwargs: dict[str, Any], *, for_create: bool
+    ) -> Request:
+        """The request, of the arguments that are left."""
         kwargs = link.client.handle_kwargs(kwargs)
         caching = {name: kwargs.pop(name) for name in _CACHING if name in kwargs}
         link.check_call(kwargs)
-        if limits.max_cost is not None:
+        if options.limits.max_cost is not None:
             link.check_price(kwargs)
-        dispatch = Dispatch(hooks, self._hook_errors)
-        retries = Retries(max_retries, is_async=link.is_async, timeout=kwargs.get("timeout"))
-        gate, items = _gate(shape, checks, strict=strict, context=context, on_bad=on_bad, most=limits.max_items)
-        # the list is read until it is full; a longer one within an item is no fault
-        within = limits if items is None else replace(limits, max_items=None)
-        transitions = dispatch.transitions or counts_transitions(policy) or items is not None
-        request = Request(
-            wire=None if shape is None else shape.wire,
+        return Request(
+            wire=wire,
             messages=messages,
-            strict=strict,
-            context=context,
-            token_budget=token_budget,
-            usage=settings.usage,
+            strict=options.strict,
+            context=options.context,
+            token_budget=options.token_budget,
+            usage=self.settings.usage,
             kwargs=kwargs,
             for_create=for_create,
             caching=caching,
-            through_wrapper=settings.litellm_reader == "wrapper",
+            through_wrapper=self.settings.litellm_reader == "wrapper",
         )
-        if for_create:
-            retries.none_allowed = False  # instructor's `create` wraps the error of a lone attempt, too
-        source = (link.source or InstructorSource)(link, request, instructor_hooks, retries.max_attempts)
-        machine = StreamMachine(
-            parser=None if shape is None else _ParserMaker(shape, source, within, tags),
-            policy=policy,
-            limits=limits,
-            timeouts=timeouts,
-            deltas=dispatch.deltas,
-            reasoning=dispatch.reasoning,
-            tags=tags,
-            transitions=transitions and shape is not None,
-        )
-        parts = Parts(
-            machine=machine,
-            source=source,
-            gate=gate,
-            dispatch=dispatch,
-            retries=retries,
-            clock=settings.clock or time.monotonic,
-            stop_when=stop_when,
-            items=items,
-            repair=None if shape is None or shape.tools is not None else repair,  # for one document
-            meter=link.meter,
-            max_continuations=continuations,
-        )
-        return Session(parts)
 
     def partial_session(
         self, response_model: Any, messages: Any, kwargs: dict[str, Any], *, for_create: bool = False
@@ -304,19 +350,13 @@ def _adapted(response_model: Any) -> Shape | None:
     return shape_of(response_model)
 
 
-def _gate(
-    shape: Shape | None,
-    checks: Sequence[Handler],
-    *,
-    strict: bool,
-    context: Any,
-    on_bad: OnBadItem,
-    most: int | None,
-) -> tuple[Any, ItemGate | None]:
+def _gate(shape: Shape | None, options: _Options, *, on_bad: OnBadItem) -> tuple[Any, ItemGate | None]:
+    checks, strict, context = options.checks, options.strict, options.context
     if shape is None:
         return TextGate(checks), None
     if shape.item is not None:
         tools = {name: adapter for name, (adapter, _) in (shape.tools or {}).items()}
+        most = options.limits.max_items
         items = ItemGate(
             shape.item, checks=checks, strict=strict, context=context, on_bad=on_bad, most=most, tools=tools
         )
