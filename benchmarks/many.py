@@ -1,11 +1,13 @@
 """Many async streams in one process: the time from the server's write to the partial in the caller's hands.
 
-    .venv/bin/python benchmarks/many.py [--streams 300,1000] [--rate 10] [--seconds 6] [--sides sdk,ours,ours-gc]
+    .venv/bin/python benchmarks/many.py [--streams 300,1000] [--rate 10] [--seconds 6] [--sides sdk,ours]
 
-A server in a process of its own sends each stream a chunk so many times a second, with the time of the write in it; the
+A server in a process of its own waits until all streams are open, and then sends each a chunk so many times a second,
+not in step with the others, with the time of the write in it; the
 client notes how old each is when it has it. Beside ours stands the bare openai SDK with the same load, one after the
 other, each in a process of its own; and both (`-gc`) with what was there at the start frozen and the collector at work
-less often, as servers with many long-lived objects do it: `gc.freeze()`, `gc.set_threshold(50_000, 50, 50)`.
+less often, as servers with many long-lived objects do it: `gc.freeze()`, `gc.set_threshold(50_000, 50, 50)`. `-uvloop`
+and `-aiohttp` (openai's client over aiohttp, `pip install "openai[aiohttp]"`) are measured where they are installed.
 CPU is that of the client's process, memory what it holds at its peak
 beyond the start, per stream.
 """
@@ -15,8 +17,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import importlib.util
 import json
 import multiprocessing
+import random
 import resource
 import statistics
 import sys
@@ -30,7 +34,9 @@ from pydantic import BaseModel
 
 from instructor_stream_ext import wrap
 
-SIDES = ("sdk", "ours", "sdk-gc", "ours-gc")
+SIDES = ("sdk", "ours", "sdk-gc", "ours-gc", "ours-gc-uvloop", "ours-gc-aiohttp")
+NEEDED = {"uvloop": "uvloop", "aiohttp": "httpx_aiohttp"}
+"""What a way needs beside this package's own."""
 
 
 class Ticks(BaseModel):
@@ -47,6 +53,21 @@ def event(content: str, finish: str | None = None) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
+WAITING: dict[int, asyncio.Event] = {}
+HERE: dict[int, int] = {}
+
+
+async def gathered(streams: int) -> None:
+    """Wait until as many streams are open: what is measured are streams that run, and not their beginning."""
+    HERE[streams] = HERE.get(streams, 0) + 1
+    event = WAITING.setdefault(streams, asyncio.Event())
+    if HERE[streams] == streams:
+        event.set()
+        del HERE[streams], WAITING[streams]
+    await event.wait()
+    await asyncio.sleep(1)
+
+
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float, seconds: float) -> None:
     """One stream: times of writing, evenly apart."""
     head = await reader.readuntil(b"\r\n\r\n")
@@ -54,8 +75,9 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rat
     await reader.readexactly(length)
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
     writer.write(event('{"times": [0.0'))
+    await gathered(int(head.split(b"/")[1]))
     loop = asyncio.get_running_loop()
-    due = loop.time()
+    due = loop.time() + random.random() / rate  # streams of many users are not in step
     for _ in range(int(rate * seconds)):
         due += 1 / rate
         await asyncio.sleep(max(0.0, due - loop.time()))
@@ -98,13 +120,14 @@ async def by_ours(client: Any, ages: list[float]) -> None:
 
 async def run(side: str, port: int, streams: int) -> dict[str, float]:
     """All streams of one side."""
-    url = f"http://127.0.0.1:{port}"
-    http = openai.DefaultAsyncHttpxClient(limits=_limits(streams), timeout=120, trust_env=False)
+    url = f"http://127.0.0.1:{port}/{streams}"
+    kind: Any = openai.DefaultAioHttpClient if side.endswith("-aiohttp") else openai.DefaultAsyncHttpxClient
+    http = kind(limits=_limits(streams), timeout=120, trust_env=False)
     async with openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0, http_client=http) as bare:
         ages: list[float] = []
         ours: Any = wrap(instructor.from_openai(bare, mode=instructor.Mode.JSON))
         one = (lambda: by_sdk(bare, ages)) if side.startswith("sdk") else (lambda: by_ours(ours, ages))
-        if side.endswith("-gc"):
+        if "-gc" in side:
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 50, 50)
@@ -129,6 +152,11 @@ def _limits(streams: int) -> Any:
 def measure(found: Any, side: str, port: int, streams: int) -> None:
     """One side's process."""
     warnings.simplefilter("ignore")
+    if side.endswith("-uvloop"):
+        import uvloop  # type: ignore[import-not-found, unused-ignore]
+
+        found.send(uvloop.run(run(side, port, streams)))
+        return
     found.send(asyncio.run(run(side, port, streams)))
 
 
@@ -144,16 +172,20 @@ def main() -> None:
     server.start()
     port = here.recv()
     print(f"{options.rate:g} chunks a second for {options.seconds:g} s; ms from the server's write to the caller")
-    print(f"{'streams':>8} {'side':<8} {'p50':>8} {'p99':>8} {'CPU s':>8} {'KB each':>8} {'seen':>8}")
+    print(f"{'streams':>8} {'side':<16} {'p50':>8} {'p99':>8} {'CPU s':>8} {'KB each':>8} {'seen':>8}")
     for streams in map(int, options.streams.split(",")):
         for side in options.sides.split(","):
+            need = NEEDED.get(side.rpartition("-")[2])
+            if need and importlib.util.find_spec(need) is None:
+                print(f"{streams:>8} {side:<16} left out: {need} is not installed")
+                continue
             end, found = multiprocessing.Pipe()
             process = multiprocessing.Process(target=measure, args=(found, side, port, streams))
             process.start()
             got = end.recv()
             process.join()
             cells = f"{got['p50']:>8.1f} {got['p99']:>8.1f} {got['cpu']:>8.2f} {got['kilobytes']:>8.1f}"
-            print(f"{streams:>8} {side:<8} {cells} {got['seen']:>8.0f}", flush=True)
+            print(f"{streams:>8} {side:<16} {cells} {got['seen']:>8.0f}", flush=True)
     server.terminate()
 
 
