@@ -96,7 +96,7 @@ check: $(DEV) ## Run the linters and type checkers
 
 ##@ To measure and to try hard
 
-bench: $(DEV) ## Run the benchmarks; peers beside ours where `make peers` has installed them (BENCH=--quick: under a minute)
+bench: $(DEV) ## Run the benchmarks, ours beside the peers that are installed (BENCH=--quick: under a minute; BENCH=--all)
 	$(BIN)/python -m benchmarks $(BENCH)
 
 # Mirascope and LlamaIndex hold openai below 3.

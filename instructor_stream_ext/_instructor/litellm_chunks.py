@@ -146,9 +146,12 @@ class _Feed:
     @property
     def is_known(self) -> bool:
         """True if what the wrapper was given can be read by whoever reads the wrapper's own chunks."""
-        return all(
-            isinstance(chunk, self._kind) or hasattr(chunk, "choices") or "choices" in chunk for chunk in self.given
-        )
+        return all(map(self._knows, self.given))
+
+    def _knows(self, chunk: Any) -> bool:
+        if isinstance(chunk, dict):
+            return "choices" in chunk
+        return isinstance(chunk, self._kind) or hasattr(chunk, "choices")
 
     def next_unseen(self) -> Any:
         """What the wrapper is to see next without a look at the stream; None for nothing."""
@@ -275,13 +278,18 @@ class _Reading:
         elif self._way is _Way.WRAPPER or not feed.is_known:
             self._ready.append(chunk)
         else:
-            self._ready.extend(feed.given)
-            self._has_end = self._has_end or any(map(finish_in, feed.given))
+            self._hand_out()
             if (usage := getattr(chunk, "usage", None)) is not None:  # as litellm counts it, where nobody said it
                 self._ready.append({"usage": usage, "choices": []})
             if self._has_end and is_mere_end(chunk):  # "tool_calls", where the provider said "stop"
                 self._ready.append(chunk)
         feed.given.clear()
+
+    def _hand_out(self) -> None:
+        """Have the reader read what the wrapper was given."""
+        given = self._feed.given
+        self._ready.extend(given)
+        self._has_end = self._has_end or any(map(finish_in, given))
 
     def _begin(self, chunk: Any) -> None:
         given = self._feed.given
@@ -290,15 +298,15 @@ class _Reading:
             self._ready.append(chunk)
             return
         self._tell(chunk)
-        self._ready.extend(given)
+        self._hand_out()
         taken = [self._condenser.take(one) for one in given]
         self._condenser.give()  # the wrapper has seen them
         self._way = _Way.BELOW if all(taken) else _Way.ALONG
 
     def _failed(self, error: Exception) -> None:
         """The wrapper has ended or raised: hand out first what it was given before."""
-        if self._way is not _Way.WRAPPER:
-            self._ready.extend(self._feed.given)
+        if self._way is not _Way.WRAPPER and self._feed.is_known:
+            self._hand_out()
         self._over = error
 
 

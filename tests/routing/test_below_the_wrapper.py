@@ -350,6 +350,59 @@ async def test_a_router_goes_on_as_before(server: ScriptedServer, side: str) -> 
     assert counts == [1, 2]
 
 
+def said(text: str, finish: str = "") -> dict[str, Any]:
+    """What litellm asks of a provider that somebody has written himself."""
+    return {
+        "text": text,
+        "is_finished": bool(finish),
+        "finish_reason": finish,
+        "usage": None,
+        "index": 0,
+        "tool_use": None,
+    }
+
+
+class Written(litellm.CustomLLM):  # type: ignore[misc]
+    """A provider whose chunks are of a kind that only the wrapper knows, with one that says nothing in their midst."""
+
+    pieces = (said(DOCUMENT[:9]), said(""), said(DOCUMENT[9:]), said("", "stop"))
+
+    def streaming(self, *_: Any, **__: Any) -> Iterator[Any]:
+        yield from self.pieces
+
+    async def astreaming(self, *_: Any, **__: Any) -> Any:
+        for piece in self.pieces:
+            yield piece
+
+
+@both_sides
+@pytest.mark.parametrize("reader", READERS)
+async def test_a_provider_that_somebody_has_written(
+    server: ScriptedServer, side: str, reader: LitellmReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import instructor
+
+    from instructor_stream_ext import wrap
+
+    server.closers.append(close_litellm)
+    monkeypatch.setattr(litellm, "custom_provider_map", [{"provider": "mine", "custom_handler": Written()}])
+    called = litellm.acompletion if side == "async" else litellm.completion
+    made: Any = instructor.from_litellm(called, mode=instructor.Mode.MD_JSON)
+    client: Any = wrap(made, litellm_reader=reader, clock=still)
+    played = await play(client.create_partial(Person, "go", model="mine/m"))
+    assert played.final == FINAL
+    assert played.text == DOCUMENT
+    assert played.stream.stats.end_signal == "stop"
+
+
+@both_sides
+@pytest.mark.parametrize("reader", READERS)
+async def test_an_answer_in_one_chunk(server: ScriptedServer, side: str, reader: LitellmReader) -> None:
+    server.add(sends(chat_content(DOCUMENT, size=1000)))
+    client = single(server, GPT, is_async=side == "async", clock=still, litellm_reader=reader)
+    assert (await play(client.stream_text("go"))).final == DOCUMENT
+
+
 def test_only_known_words_say_how_to_read(server: ScriptedServer) -> None:
     with pytest.raises(StreamMisuse, match="litellm_reader must be one of auto, wrapper, not 'raw'"):
         single(server, GPT, is_async=False, litellm_reader="raw")
