@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs web web-react quick test test-newest test-oldest compat check bench peers picture chaos fuzz recipes record record-demo dist constraints clean
+.PHONY: help demo docs web web-react quick test test-newest test-oldest compat check bench peers picture chaos soak fuzz recipes record record-demo dist constraints clean
 
 help: # the lines with two hashes, each under its group
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ chaos: $(DEV) ## Damage every recorded answer at every place (CHAOS="--every 60"
 	@touch $@
 
 FUZZ_SECONDS ?= 600
+soak: $(DEV) ## Read good and faulty streams for SOAK_SECONDS (600): nothing may grow, no result may be mixed up
+	$(BIN)/python -m tests.soak --seconds $(or $(SOAK_SECONDS),600)
+
 fuzz: $(DEV) .venv-fuzz/.dev ## Look for faults with a coverage-guided fuzzer and with 100,000 made cases (FUZZ_SECONDS=600 each)
 	@mkdir -p .fuzz
 	cd .fuzz && for target in scanner readers seam; do ../.venv-fuzz/bin/python ../tools/fuzz.py $$target -max_total_time=$(FUZZ_SECONDS) -max_len=600 -verbosity=0 || exit 1; done
