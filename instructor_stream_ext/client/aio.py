@@ -49,6 +49,12 @@ class AsyncStreamClient(Client):
 
         Raises:
             StreamMisuse: The response model or a hook cannot work; nothing has been sent.
+
+        Example:
+            ```python
+            async for city in client.create_partial(City, "Describe Lisbon.", model="gpt-4o-mini"):
+                await send(city)
+            ```
         """
         call = {**options, "max_retries": max_retries, "context": context, "strict": strict}
         return AsyncPartialStream(*self._calls.partial_session(response_model, messages, call))
@@ -78,6 +84,12 @@ class AsyncStreamClient(Client):
 
         Raises:
             StreamMisuse: The response model or a hook cannot work; nothing has been sent.
+
+        Example:
+            ```python
+            async for city in client.create_iterable(City, "Three cities by the sea.", model="gpt-4o-mini"):
+                await save(city)
+            ```
         """
         call = {**options, "max_retries": max_retries, "context": context, "strict": strict}
         return AsyncItemStream(*self._calls.item_session(response_model, messages, call))
@@ -95,6 +107,12 @@ class AsyncStreamClient(Client):
 
         Raises:
             StreamMisuse: `by`, `buffer` or a hook cannot work; nothing has been sent.
+
+        Example:
+            ```python
+            async for sentence in client.stream_text("Tell me of Lisbon.", by="sentence", model="gpt-4o-mini"):
+                await speak(sentence)
+            ```
         """
         pieces = Pieces(by, buffer)
         plain = by == "delta" and buffer == 1

@@ -87,6 +87,12 @@ class Stream(Generic[V_co, F_co]):
 
         Raises:
             StreamMisuse: The response model has no such place.
+
+        Example:
+            ```python
+            if stream.state("sights[0]") is FieldState.COMPLETE:
+                show(stream.partial.sights[0])
+            ```
         """
         return self._machine.state_of(parse_path(path) if isinstance(path, str) else path)
 

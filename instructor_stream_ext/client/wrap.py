@@ -115,6 +115,11 @@ def wrap(
         StreamMisuse: An unknown hook, or an `async def` callback for a sync client.
         TypeError: `debounce` is neither seconds, a timedelta nor a policy.
         ValueError: A time or a size is out of range.
+
+    Example:
+        ```python
+        client = wrap(instructor.from_openai(openai.OpenAI()), debounce=0.1, on_final=save)
+        ```
     """
     # here and not above: these load most of instructor, which loads itself only when it is used
     from instructor_stream_ext._instructor.link import Link, link_to

@@ -32,6 +32,11 @@ class Timeouts:
 
     Raises:
         ValueError: A bound is not positive.
+
+    Example:
+        ```python
+        wrap(client, timeouts=Timeouts(first_delta=20, idle=10, total=120))
+        ```
     """
 
     first_delta: float | None = None
@@ -71,6 +76,11 @@ class Limits:
 
     Raises:
         ValueError: A bound is less than 1, `max_depth` more than 200, or `max_cost` not positive.
+
+    Example:
+        ```python
+        wrap(client, limits=Limits(max_items=50, max_cost=0.05))
+        ```
     """
 
     max_chars: int | None = 4_000_000

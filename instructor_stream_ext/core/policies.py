@@ -94,7 +94,13 @@ class _Joined(_Joins):
 
 @dataclass(frozen=True, slots=True)
 class EveryDelta(_Joins):
-    """A partial for each change."""
+    """A partial for each change.
+
+    Example:
+        ```python
+        wrap(client, debounce=EveryDelta())
+        ```
+    """
 
     def __call__(self, pending: Pending, /) -> float:
         """When what is pending is due."""
@@ -107,6 +113,11 @@ class Throttle(_Joins):
 
     Args:
         interval: Seconds between two partials, not negative.
+
+    Example:
+        ```python
+        wrap(client, debounce=Throttle(0.1))  # as debounce=0.1
+        ```
     """
 
     interval: float
@@ -127,6 +138,11 @@ class Debounce(_Joins):
     Args:
         quiet: Seconds without a delta that count as a pause.
         max_wait: Seconds after which a partial is shown although the model never paused; None to wait on.
+
+    Example:
+        ```python
+        wrap(client, debounce=Debounce(quiet=0.2, max_wait=1.0))
+        ```
     """
 
     quiet: float
@@ -149,6 +165,11 @@ class EveryN(_Joins):
 
     Args:
         deltas: How many, at least 1.
+
+    Example:
+        ```python
+        wrap(client, debounce=EveryN(20))
+        ```
     """
 
     deltas: int
@@ -170,6 +191,11 @@ class Growth(_Joins):
 
     Args:
         ratio: More than 1; 1.1 means a tenth longer.
+
+    Example:
+        ```python
+        wrap(client, debounce=Growth(1.5))
+        ```
     """
 
     ratio: float
@@ -188,7 +214,13 @@ class Growth(_Joins):
 
 @dataclass(frozen=True, slots=True)
 class OnTransition(_Joins):
-    """A partial when a field or an item has started or is complete."""
+    """A partial when a field or an item has started or is complete.
+
+    Example:
+        ```python
+        wrap(client, debounce=OnTransition() | Throttle(0.5))
+        ```
+    """
 
     def __call__(self, pending: Pending, /) -> float:
         """When what is pending is due."""
@@ -197,7 +229,13 @@ class OnTransition(_Joins):
 
 @dataclass(frozen=True, slots=True)
 class OnItem(_Joins):
-    """A partial when a list item is complete."""
+    """A partial when a list item is complete.
+
+    Example:
+        ```python
+        wrap(client, debounce=OnItem())
+        ```
+    """
 
     def __call__(self, pending: Pending, /) -> float:
         """When what is pending is due."""
@@ -206,7 +244,13 @@ class OnItem(_Joins):
 
 @dataclass(frozen=True, slots=True)
 class FinalOnly(_Joins):
-    """No partials, only the final."""
+    """No partials, only the final.
+
+    Example:
+        ```python
+        wrap(client, debounce=FinalOnly())
+        ```
+    """
 
     def __call__(self, pending: Pending, /) -> float:  # noqa: ARG002
         """When what is pending is due."""

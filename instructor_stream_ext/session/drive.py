@@ -305,14 +305,23 @@ async def _connected(effect: Open, clock: Callable[[], float]) -> Any:
         return await effect.connect(math.inf)
     connecting = asyncio.ensure_future(effect.connect(math.inf))
     try:
-        if await _arrives(connecting, effect.deadline, clock):
-            return connecting.result()
+        is_here = await _arrives(connecting, effect.deadline, clock)
     except BaseException:
-        if not connecting.done():
-            await shielded(abandon(connecting))
+        await shielded(_forsake(connecting))
         raise
-    await shielded(abandon(connecting))
+    if is_here:
+        return connecting.result()
+    await shielded(_forsake(connecting))
     return TICK
+
+
+async def _forsake(connecting: asyncio.Task[Any]) -> None:
+    """End what nobody waits for any more; a connection that has come all the same is closed."""
+    await abandon(connecting)
+    if not connecting.cancelled() and connecting.exception() is None:
+        closing = connecting.result().close()
+        if inspect.isawaitable(closing):
+            await closing
 
 
 async def _arrives(reading: asyncio.Task[Any], deadline: float, clock: Callable[[], float]) -> bool:

@@ -129,6 +129,11 @@ class Hooks:
 
     Raises:
         StreamMisuse: A name that does not exist, or something that cannot be called.
+
+    Example:
+        ```python
+        wrap(client, hooks=Hooks(on_partial=show, on_final=[show, save]))
+        ```
     """
 
     def __init__(self, **on: Unpack[HookArguments[Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from instructor_stream_ext.core.errors import StreamMisuse, StreamStopped
 from instructor_stream_ext.core.events import Event, PartialEmitted, StreamCompleted
 from instructor_stream_ext.session.attempts import Session
-from instructor_stream_ext.session.drive import NOTHING, adrive, check_loop, drive, shielded
+from instructor_stream_ext.session.drive import NOTHING, _connected, adrive, check_loop, drive, shielded
+from instructor_stream_ext.session.effects import TICK, Open
 from instructor_stream_ext.session.retries import Retries
 from tests.session.fakes import FakeConnection, FakeSource, Person, session_of
 
@@ -137,3 +139,49 @@ async def test_shielded_work_ends_though_its_task_is_cancelled_twice() -> None:
     may_end.set()
     await waiting
     assert done.is_set()
+
+
+@pytest.mark.parametrize("error", [None, ConnectionError("gone")])
+async def test_what_connects_as_its_task_is_cancelled_leaves_nothing(error: Exception | None) -> None:
+    connection, begun, may_end = FakeConnection(ADA), asyncio.Event(), asyncio.Event()
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def connect(_: float) -> FakeConnection:
+        begun.set()
+        await may_end.wait()
+        if error is not None:
+            raise error
+        return connection
+
+    async def cancelled() -> bool:
+        waiting = asyncio.ensure_future(_connected(Open(connect, deadline=10.0), lambda: 0.0))
+        await begun.wait()
+        may_end.set()
+        await asyncio.sleep(0)  # it has connected, and who waits does not know yet
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+        return waiting.cancelled()
+
+    assert await cancelled()
+    gc.collect()
+    assert complaints == []
+    assert connection.closed == (error is None)
+
+
+async def test_a_connection_that_comes_at_its_deadline_is_closed() -> None:
+    connection, now = FakeConnection(ADA), [0.0]
+
+    async def connect(_: float) -> FakeConnection:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:  # some SDKs are at their end by then, and say so
+            return connection
+        raise AssertionError
+
+    def clock() -> float:
+        now[0] += 6.0
+        return now[0]
+
+    assert await _connected(Open(connect, deadline=10.0), clock) is TICK
+    assert connection.closed == 1
