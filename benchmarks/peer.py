@@ -303,6 +303,16 @@ class Seen:
             self.first = time.monotonic()
 
 
+async def outcome(run: Run, url: str) -> str:
+    """What comes of an answer: an error's type, or how much of a final."""
+    try:
+        final = await asyncio.wait_for(run(url, Seen()), 20)
+    except Exception as error:  # noqa: BLE001  whatever it is, it is what is asked for
+        return f"`{type(error).__name__}`"
+    entries = final.get("entries") if isinstance(final, dict) else getattr(final, "entries", None)
+    return f"a final with {len(entries or ())} entries" if final is not None else "None"
+
+
 async def measured(run: Run, url: str, seen: On) -> float:
     """CPU seconds of one request."""
     began = time.process_time()
@@ -331,6 +341,8 @@ async def figures(options: argparse.Namespace) -> dict[str, Any]:
     model = MODELS[options.shape]
     base = f"http://127.0.0.1:{options.port}/{options.shape}"
     run, floor = PEERS[options.name](model), sdk(model)
+    if options.damage:
+        return {"outcome": await outcome(run, f"{base}-{options.size}-{options.chunk}-{options.damage}")}
     small, url = f"{base}-1024-{options.chunk}", f"{base}-{options.size}-{options.chunk}"
     for _ in range(2):
         for each in (run, floor):
@@ -366,6 +378,7 @@ def main() -> None:
     parser.add_argument("--reps", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--paced", type=int, default=0, help="milliseconds between two events")
+    parser.add_argument("--damage", default="", help="of the answer; what comes of it is told instead")
     warnings.simplefilter("ignore")
     print(json.dumps(asyncio.run(figures(parser.parse_args()))))
 

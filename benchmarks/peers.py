@@ -71,6 +71,7 @@ class PeerHandler(Handler):
     def do_POST(self) -> None:  # noqa: N802  http.server names it
         if "-paced-" not in self.path:
             super().do_POST()
+            self.close_connection = self.close_connection or "-cut/" in self.path
             return
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         spec, _, pace = self.path.split("/")[1].partition("-paced-")
@@ -88,14 +89,55 @@ class PeerHandler(Handler):
             time.sleep(int(pace) / 1000)
 
     def render(self, spec: str, request: dict[str, Any]) -> bytes:
+        damage = spec.rpartition("-")[2]
+        if damage in DAMAGES:
+            return damaged(spec, damage, request)
         if request.get("tools"):
             return super().render(spec, request)
-        shape, size, chunk = spec.split("-")
+        shape, size, chunk, *_ = spec.split("-")
         text, length = text_of(shape, int(size)), int(chunk)
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
         deltas += [{"content": text[at : at + length]} for at in range(0, len(text), length)]
         events = [*(event(delta, None) for delta in deltas), event({}, "stop"), USAGE, "[DONE]"]
         return chunked(f"data: {one}\n\n" for one in events)
+
+
+DAMAGES = {
+    "limit": "cut by the token limit",
+    "filter": "cut by a content filter",
+    "stopped": "just ends, without a finish reason",
+    "cut": "the connection breaks",
+    "wrong": "whole, but one price is a word",
+    "refusal": "a refusal",
+}
+"""What can be wrong with an answer; its JSON is half but for the last two."""
+
+
+def damaged(spec: str, damage: str, request: dict[str, Any]) -> bytes:
+    """A body with something wrong in it, as a tool's arguments where a tool was asked for."""
+    shape, size, chunk, *_ = spec.split("-")
+    text, length = text_of(shape, int(size)), int(chunk)
+    if damage == "wrong":
+        content = json.loads(text)
+        content["entries"][0]["price"] = "cheap"
+        text = json.dumps(content)
+    elif damage != "refusal":
+        text = text[: len(text) // 2]
+    pieces = [text[at : at + length] for at in range(0, len(text), length)]
+    deltas: list[dict[str, Any]] = [{"content": piece} for piece in pieces]
+    if damage == "refusal":
+        deltas = [{"role": "assistant", "content": ""}, {"refusal": "I cannot help with that."}]
+    elif request.get("tools"):
+        function = {"name": request["tools"][0]["function"]["name"], "arguments": ""}
+        call = {"index": 0, "id": "call_1", "type": "function", "function": function}
+        deltas = [{"role": "assistant", "tool_calls": [call]}]
+        deltas += [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces]
+    finishes = {"limit": "length", "filter": "content_filter", "wrong": "stop", "refusal": "stop"}
+    events = [event(delta, None) for delta in deltas]
+    if damage in finishes:
+        events += [event({}, finishes[damage]), "[DONE]"]
+    body = chunked(f"data: {one}\n\n" for one in events)
+    return body.removesuffix(b"0\r\n\r\n") if damage == "cut" else body
 
 
 @dataclass
@@ -176,6 +218,21 @@ def measured(name: str, port: int, sizes: tuple[int, ...], *, quick: bool) -> Ro
     return row
 
 
+def outcomes(name: str, port: int) -> list[str]:
+    """What comes of each damaged answer."""
+    found = []
+    whole = len(json.loads(text_of("list", 2048))["entries"])
+    for damage in DAMAGES:
+        asked = [*command(name, port, 2048, 1, 0), *(["--damage", damage] if PEERS[name] != NODE else [])]
+        environment = {**os.environ, "PYTHONWARNINGS": "ignore", "DAMAGE": damage}
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment)
+        lines = done.stdout.strip().splitlines()
+        said = json.loads(lines[-1])["outcome"] if lines else (done.stderr.strip().splitlines() or ["?"])[-1]
+        found.append(said.replace(" entries", f" of {whole} entries"))
+    print(f"{name}: {'; '.join(found)}", flush=True)
+    return found
+
+
 def table(rows: dict[str, Row], sizes: tuple[int, ...]) -> list[str]:
     """The rows as Markdown."""
     heads = [f"{size} KB" for size in sizes]
@@ -228,6 +285,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="1 and 4 KB only")
     parser.add_argument("--only", default="", help="libraries, with semicolons between them")
+    parser.add_argument("--outcomes", action="store_true", help="say what comes of damaged answers instead")
     parser.add_argument("--write", action="store_true", help="put the table and the plot into docs/")
     options = parser.parse_args()
     chosen = [name.strip() for name in options.only.split(";") if name.strip()] or list(PEERS)
@@ -237,12 +295,20 @@ def main() -> None:
     server.start()
     port = here.recv()
     rows: dict[str, Row] = {}
+    ends: dict[str, list[str]] = {}
     for name in chosen:
         if why := missing(name):
             print(f"{name}: left out; `{why}` installs it")
             continue
+        if options.outcomes:
+            ends[name] = outcomes(name, port)
+            continue
         rows[name] = measured(name, port, sizes, quick=options.quick)
     server.terminate()
+    if options.outcomes:
+        print(f"\n| {' | '.join(['', *DAMAGES.values()])} |", f"|{'---|' * (len(DAMAGES) + 1)}", sep="\n")
+        print(*(f"| {name} | {' | '.join(each)} |" for name, each in ends.items()), f"\n{versions()}", sep="\n")
+        return
     day = datetime.now(tz=UTC).date().isoformat()
     said = f"Measured on {day}, CPython {platform.python_version()}, {os.cpu_count()} cores: {versions()}."
     lines = [*table(rows, sizes), "", said]

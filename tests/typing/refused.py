@@ -51,5 +51,6 @@ def refused(client: StreamClient, aclient: AsyncStreamClient) -> None:
     aclient.create_partial(Report, "x", on_partial=show_other)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     wrap(instructor.from_openai(openai.OpenAI()), on_partail=show)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     wrap(client, hook_errors="ignore")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    wrap(client, litellm_reader="raw")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     Hooks(on_partail=show)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Hooks(on_end=show)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -27,6 +27,7 @@ from instructor_stream_ext import (
     race,
     wrap,
 )
+from instructor_stream_ext.routing import from_litellm
 from instructor_stream_ext.sinks.telemetry import telemetry
 from instructor_stream_ext.sinks.terminal import alive, live
 
@@ -58,6 +59,11 @@ def logs(client: StreamClient) -> None:
     assert_type(wrap(client, log_transitions=True), StreamClient)
     assert_type(wrap(client, log_transitions=TransitionLog(level="DEBUG", when=chosen)), StreamClient)
     assert_type(wrap(client, on_event=telemetry(usage=True)), StreamClient)
+
+
+def routes() -> None:
+    assert_type(wrap(from_litellm("openai/gpt-4o-mini"), litellm_reader="wrapper"), StreamClient)
+    assert_type(from_litellm("openai/gpt-4o-mini", async_client=True, litellm_reader="auto"), AsyncStreamClient)
 
 
 async def many(aclient: AsyncStreamClient) -> None:
