@@ -20,6 +20,7 @@ ALL: dict[str, list[str]] = {
     **USUAL,
     "scanner.py": [],
     "listeners.py": [],
+    "sdks.py": [],
     "litellm.py": ["--sizes", "16,64", "--reps", "2"],
     "replay.py": [],
     "hostile.py": [],
