@@ -21,6 +21,8 @@ __all__ = ["aclose", "close", "error_under", "generators_under", "innermost", "o
 
 _CLOSED_BY_READER = "ClientConnectionError"
 """aiohttp's error in a response that its reader closed; where the network failed it is one derived from it."""
+_LAYERS = 6
+"""Streams of httpx within one another: its own, a transport's, an event hook's, the pool's."""
 _RESPONSES = {("httpx", "Response"), ("httpx2", "Response"), ("aiohttp", "ClientResponse")}
 
 
@@ -73,6 +75,7 @@ async def aclose(stream: Any, noted: Iterable[Any] = (), *, is_left: bool = Fals
             await _ended(held.aclose() if hasattr(held, "aclose") else held.close())
             if is_left and hasattr(connection := connection_under(held), "aclose"):
                 await connection.aclose()
+            await _leave_the_pool(held)
     for held in below:
         if isinstance(held, AsyncGeneratorType):
             if not held.ag_running:  # another task may be reading
@@ -86,6 +89,23 @@ async def aclose(stream: Any, noted: Iterable[Any] = (), *, is_left: bool = Fals
     # loop begins to close in one turn and has closed in the next. Both must be over even if the loop stops now.
     for _ in range(2):
         await asyncio.sleep(0)
+
+
+async def _leave_the_pool(response: Any) -> None:
+    """Have the pool forget a request whose closing was cancelled.
+
+    httpcore 1 and httpcore2 take such a response for closed, and keep the request and all that hangs on it for as long
+    as the client lives (https://github.com/encode/httpcore/pull/1116). Closing it once more ends what was begun.
+    """
+    held = getattr(response, "stream", None)
+    for _ in range(_LAYERS):
+        if hasattr(held, "_pool_request"):
+            break
+        held = getattr(held, "_stream", None) or getattr(held, "_httpcore_stream", None)
+    pool = getattr(held, "_pool", None)
+    if held is not None and getattr(held, "_closed", False) and held._pool_request in getattr(pool, "_requests", ()):  # noqa: SLF001
+        held._closed = False  # noqa: SLF001
+        await held.aclose()
 
 
 def own_socket(stream: Any, own: OwnSocket) -> None:

@@ -13,6 +13,9 @@ import pytest
 from instructor_stream_ext._instructor.closing import aclose, close, own_socket
 from instructor_stream_ext._instructor.sockets import OwnSocket
 from tests.providers.chunks import raw
+from tests.server import ScriptedServer, Signal, Wait, sends
+from tests.server.clients import bare_async_openai
+from tests.server.wire_format import chat_content
 
 WAIT = 10.0
 
@@ -268,3 +271,29 @@ async def test_anything_with_a_close_is_closed_and_anything_else_left_alone() ->
     close([1])
     await aclose([1])
     assert not _own([1]).is_known
+
+
+async def test_the_pool_forgets_a_request_whose_closing_was_cancelled(server: ScriptedServer) -> None:
+    server.add([*sends(chat_content("x")[:2]), Wait(Signal())])
+    bare = bare_async_openai(server)
+    messages: Any = [{"role": "user", "content": "go"}]
+    stream = await bare.chat.completions.create(model="m", messages=messages, stream=True)
+    await anext(stream)
+    transport: Any = bare._client._transport
+    network = stream.response.extensions["network_stream"]
+    closes, begun = network.aclose, asyncio.Event()
+
+    async def never() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    network.aclose = never
+    closing = asyncio.ensure_future(stream.response.aclose())
+    await begun.wait()
+    closing.cancel()
+    await asyncio.wait((closing,))
+    assert len(transport._pool._requests) == 1  # it is closed, and the pool does not know
+    network.aclose = closes
+    await aclose(stream, is_left=True)
+    assert transport._pool._requests == []
+    await server.exchanges[0].disconnected.wait_async()
