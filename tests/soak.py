@@ -84,8 +84,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "silent": ("StreamTimeout",),
 }
 """What is asked for, and what may come of it; silence is only for the clients with bounds."""
-BY_THE_LOAD = ("StreamTimeout", "APIConnectionError")
-"""What may come of anything where the machine is busy: a bound that was met, a server whose queue was full."""
+BY_THE_LOAD = ("StreamTimeout", "APIConnectionError", "APITimeoutError")
+"""What may come of anything where the machine is busy: a bound that was met, ours or the SDK's, a full queue."""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
