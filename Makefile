@@ -173,5 +173,5 @@ constraints: ## Pin what a fresh install resolves to
 	rm -rf .venv-constraints
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-newest .venv-oldest .venv-recipes .venv-dist .venv-wheel .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .fuzz build dist site
+	rm -rf .venv .venv-newest .venv-oldest .venv-compat .venv-docs .venv-fuzz .venv-peers .venv-peers-2 .venv-recipes .venv-dist .venv-wheel .venv-record .venv-proxy .venv-constraints .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .fuzz build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
