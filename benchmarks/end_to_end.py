@@ -109,6 +109,31 @@ def event(delta: dict[str, Any], finish: str | None) -> str:
     return json.dumps(chunk)
 
 
+def pieces_of(text: str, chunk: int) -> list[str]:
+    """A text in pieces of so many characters."""
+    return [text[at : at + chunk] for at in range(0, len(text), chunk)]
+
+
+def messages(pieces: list[str], name: str) -> list[str]:
+    """Anthropic's events, with a tool's arguments in these pieces."""
+    usage = {"input_tokens": 9, "output_tokens": 1}
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": usage}
+    tool = {"type": "tool_use", "id": "t", "name": name, "input": {}}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": tool},
+    ]
+    for piece in pieces:
+        delta = {"type": "input_json_delta", "partial_json": piece}
+        events.append({"type": "content_block_delta", "index": 0, "delta": delta})
+    events += [
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
+        {"type": "message_stop"},
+    ]
+    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events]
+
+
 def serve(port: Any, handler: type[Handler] = Handler) -> None:
     """The server's process."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)

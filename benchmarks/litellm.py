@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import os
 import sys
@@ -29,7 +28,7 @@ import openai  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from end_to_end import ASK, Handler, chunked, least, serve  # noqa: E402
+from end_to_end import ASK, Handler, chunked, least, messages, pieces_of, serve  # noqa: E402
 from shapes import MODELS, text_of  # noqa: E402
 
 from instructor_stream_ext.routing import from_litellm  # noqa: E402
@@ -46,27 +45,7 @@ class AnyHandler(Handler):
         if not self.path.endswith("/messages"):
             return super().render(spec, request)
         shape, size, chunk, *_ = spec.split("-")
-        return render_messages(text_of(shape, int(size)), int(chunk), request["tools"][0]["name"])
-
-
-def render_messages(text: str, chunk: int, name: str) -> bytes:
-    """The whole body of Anthropic's, one HTTP chunk per event."""
-    usage = {"input_tokens": 9, "output_tokens": 1}
-    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": usage}
-    tool = {"type": "tool_use", "id": "t", "name": name, "input": {}}
-    events: list[dict[str, Any]] = [
-        {"type": "message_start", "message": message},
-        {"type": "content_block_start", "index": 0, "content_block": tool},
-    ]
-    for start in range(0, len(text), chunk):
-        delta = {"type": "input_json_delta", "partial_json": text[start : start + chunk]}
-        events.append({"type": "content_block_delta", "index": 0, "delta": delta})
-    events += [
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
-        {"type": "message_stop"},
-    ]
-    return chunked(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+        return chunked(messages(pieces_of(text_of(shape, int(size)), int(chunk)), request["tools"][0]["name"]))
 
 
 def sides_of(provider: str, url: str, model: type[Any]) -> dict[str, Callable[[], None]]:
@@ -139,11 +118,8 @@ def main() -> None:
     server.start()
     port = here.recv()
     print(f"{options.chunk}-char chunks, least of {options.reps}; CPU of this process, sync / async")
-    print(
-        f"{'provider':<10} {'KB':>4} {'SDK µs/chunk':>14} {'litellm/SDK':>14} {'ours/SDK':>14} {'ours/litellm':>14} ",
-        end="",
-    )
-    print(f"{'wrapper/litellm':>16}")
+    columns = ("SDK µs/chunk", "litellm/SDK", "ours/SDK", "ours/litellm", "wrapper/litellm")
+    print(f"{'provider':<10} {'KB':>4}", *(f"{column:>16}" for column in columns))
     for provider in options.providers.split(","):
         for size in (int(part) * 1024 for part in options.sizes.split(",")):
             url = f"http://127.0.0.1:{port}/list-{size}-{options.chunk}"

@@ -25,7 +25,7 @@ from instructor import Mode
 sys.path = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).parent]
 sys.path.append(str(Path(__file__).parent))  # behind the others: litellm.py there has the name of a package
 
-from end_to_end import ASK, Handler, chunked, least, serve  # noqa: E402
+from end_to_end import ASK, Handler, chunked, least, messages, pieces_of, serve  # noqa: E402
 from shapes import MODELS, text_of  # noqa: E402
 
 from instructor_stream_ext import wrap  # noqa: E402
@@ -40,31 +40,10 @@ class AnyHandler(Handler):
 
     def render(self, spec: str, request: dict[str, Any]) -> bytes:
         shape, size, chunk, *_ = spec.split("-")
-        text, length = text_of(shape, int(size)), int(chunk)
-        pieces = [text[at : at + length] for at in range(0, len(text), length)]
+        pieces = pieces_of(text_of(shape, int(size)), int(chunk))
         if self.path.endswith("/messages"):
             return chunked(messages(pieces, request["tools"][0]["name"]))
         return chunked(contents(pieces))
-
-
-def messages(pieces: list[str], name: str) -> list[str]:
-    """Anthropic's events."""
-    usage = {"input_tokens": 9, "output_tokens": 1}
-    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": usage}
-    tool = {"type": "tool_use", "id": "t", "name": name, "input": {}}
-    events: list[dict[str, Any]] = [
-        {"type": "message_start", "message": message},
-        {"type": "content_block_start", "index": 0, "content_block": tool},
-    ]
-    for piece in pieces:
-        delta = {"type": "input_json_delta", "partial_json": piece}
-        events.append({"type": "content_block_delta", "index": 0, "delta": delta})
-    events += [
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
-        {"type": "message_stop"},
-    ]
-    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events]
 
 
 def contents(pieces: list[str]) -> list[str]:

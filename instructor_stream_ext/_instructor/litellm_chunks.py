@@ -265,10 +265,39 @@ class _Reading:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__.get("completion_stream"), name)
 
+    @property
+    def _is_below(self) -> bool:
+        """True if the next chunk is to be read below the wrapper."""
+        return self._way is _Way.BELOW and not self._ready
+
+    def _takes(self, chunk: Any) -> bool:
+        """Take a chunk that was read below the wrapper; False for one with which the wrapper reads on."""
+        if self._condenser.take(chunk):
+            return True
+        self._feed.read.append(chunk)
+        self._read_along()
+        return False
+
+    def _ended(self, error: Exception) -> None:
+        """The stream below has ended or raised: the wrapper is to raise it, in its own words."""
+        self._feed.ended = error
+        self._read_along()
+
     def _read_along(self) -> None:
         """Let the wrapper read from here on, beginning with what was read below it."""
         self._way = _Way.ALONG
         self._feed.unseen.extend(self._condenser.give())
+
+    @property
+    def _wants_more(self) -> bool:
+        """True if there is nothing to hand out before the wrapper has read on.
+
+        Raises:
+            Exception: What the wrapper has ended with, once all that came before it is read.
+        """
+        if not self._ready and self._over is not None:
+            raise self._over
+        return not self._ready
 
     def _answered(self, chunk: Any) -> None:
         """The wrapper has given a chunk."""
@@ -317,21 +346,16 @@ class _Chunks(_Reading):
         return self
 
     def __next__(self) -> Any:
-        feed = self._feed
-        if self._way is _Way.BELOW and not self._ready:
+        if self._is_below:
             try:
-                while says_nothing(chunk := next(feed.chunks)):
+                while says_nothing(chunk := next(self._feed.chunks)):
                     pass
             except Exception as error:
-                feed.ended = error
+                self._ended(error)
             else:
-                if self._condenser.take(chunk):
+                if self._takes(chunk):
                     return chunk
-                feed.read.append(chunk)
-            self._read_along()
-        while not self._ready:
-            if self._over is not None:
-                raise self._over
+        while self._wants_more:
             try:
                 self._answered(next(self.completion_stream))
             except Exception as error:
@@ -346,21 +370,16 @@ class _AsyncChunks(_Reading):
         return self
 
     async def __anext__(self) -> Any:
-        feed = self._feed
-        if self._way is _Way.BELOW and not self._ready:
+        if self._is_below:
             try:
-                while says_nothing(chunk := await anext(feed.chunks)):
+                while says_nothing(chunk := await anext(self._feed.chunks)):
                     pass
             except Exception as error:
-                feed.ended = error
+                self._ended(error)
             else:
-                if self._condenser.take(chunk):
+                if self._takes(chunk):
                     return chunk
-                feed.read.append(chunk)
-            self._read_along()
-        while not self._ready:
-            if self._over is not None:
-                raise self._over
+        while self._wants_more:
             try:
                 self._answered(await anext(self.completion_stream))
             except Exception as error:
