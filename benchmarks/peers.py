@@ -33,7 +33,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from end_to_end import USAGE, Handler, chunked, event, serve
+from end_to_end import USAGE, Handler, chunked, event, pieces_of, serve
 from plot import plot
 from shapes import text_of
 
@@ -97,7 +97,7 @@ class PeerHandler(Handler):
         shape, size, chunk, *_ = spec.split("-")
         text, length = text_of(shape, int(size)), int(chunk)
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-        deltas += [{"content": text[at : at + length]} for at in range(0, len(text), length)]
+        deltas += [{"content": piece} for piece in pieces_of(text, length)]
         events = [*(event(delta, None) for delta in deltas), event({}, "stop"), USAGE, "[DONE]"]
         return chunked(f"data: {one}\n\n" for one in events)
 
@@ -123,7 +123,7 @@ def damaged(spec: str, damage: str, request: dict[str, Any]) -> bytes:
         text = json.dumps(content)
     elif damage != "refusal":
         text = text[: len(text) // 2]
-    pieces = [text[at : at + length] for at in range(0, len(text), length)]
+    pieces = pieces_of(text, length)
     deltas: list[dict[str, Any]] = [{"content": piece} for piece in pieces]
     if damage == "refusal":
         deltas = [{"role": "assistant", "content": ""}, {"refusal": "I cannot help with that."}]
