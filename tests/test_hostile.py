@@ -65,7 +65,7 @@ IN_JSON = {
     "a key of 1 MB": Hostile(lambda: '{"' + "k" * ONE_MB + '": 1, "n": 2}', Number, {"n": 2, "f": 0.0, "s": ""}),
     "a text of 1 MB": Hostile(lambda: '{"s": "' + "x" * ONE_MB + '"}', Number, {"n": 0, "f": 0.0, "s": "x" * ONE_MB}),
     "space of 1 MB": Hostile(lambda: "{" + " " * ONE_MB + '"n": 1}', Number, {"n": 1, "f": 0.0, "s": ""}),
-    "200,000 empty items": Hostile(lambda: '{"items": [' + "{}," * 200_000 + "{}]}", Items, {"items": [{}] * 200_001}),
+    "50,000 empty items": Hostile(lambda: '{"items": [' + "{}," * 50_000 + "{}]}", Items, {"items": [{}] * 50_001}),
     "more text than the limit": Hostile(lambda: '{"s": "' + "x" * 4_000_000, Number, None, LimitExceeded, "max_chars"),
     "one key again and again": Hostile(
         lambda: "{" + '"n": 1, "s": "x", ' * 20_000 + '"n": 2}', Number, {"n": 2, "f": 0.0, "s": "x"}
