@@ -80,7 +80,7 @@ _tests_run = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def few_to_collect() -> Iterator[None]:
-    """Have the garbage collector look at what the test makes: with all that was imported, it takes a tenth of a second."""
+    """Have the garbage collector look at what the test makes: with all that was imported, a collection takes long."""
     if next(_tests_run) % 100 == 0:
         gc.collect()  # the garbage of the tests before
     gc.freeze()

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import (
     Any,
     Generic,
@@ -219,9 +219,13 @@ def check_name(name: str) -> None:
         raise StreamMisuse(f"unknown hook {name!r}; {_known()}")
 
 
+def _is_coroutine(handler: Handler) -> bool:
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
+
+
 def refuse_coroutine(name: str, handler: Handler) -> None:
     """Raise `StreamMisuse` if `handler` is an `async def`, which a sync stream cannot await."""
-    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
+    if _is_coroutine(handler):
         raise StreamMisuse(f"the {name!r} hook {handler!r} is a coroutine function; a sync stream cannot await it")
 
 
@@ -313,6 +317,24 @@ class _Failures(NamedTuple):
     last: str
 
 
+class _Called:
+    """A callback that was called, such as `lambda event: save(event)`, and gave something to be awaited."""
+
+    def __init__(self, handler: Handler, answer: object) -> None:
+        self.__func__ = handler
+        self._answer = answer
+
+    def __repr__(self) -> str:
+        return repr(self.__func__)
+
+    def __call__(self) -> object:
+        return self._answer
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
 class Dispatch:
     """Which callbacks an event calls, worked out once per stream."""
 
@@ -327,11 +349,41 @@ class Dispatch:
             if handlers := hooks.handlers(name):
                 self._of.setdefault(kind, []).extend((handler, arguments) for handler in handlers)
         self.deltas = DeltaReceived in self._of
+        # a failing hook that ends the stream does so only when all others have been called
+        self._at_once = {
+            kind: handlers
+            for kind, handlers in self._of.items()
+            if errors.mode == "warn" and not any(_is_coroutine(handler) for handler, _ in handlers)
+        }
         self.transitions = not self._of.keys().isdisjoint((FieldTransition, ItemCompleted))
         self.reasoning = ReasoningReceived in self._of
         self.silent = not hooks
+
+    def __contains__(self, kind: type[Event]) -> bool:
+        return kind in self._of
 
     def calls(self, event: Event) -> list[Call] | tuple[()]:
         """The callbacks for an event with their arguments, `on_event` first."""
         handlers = self._of.get(type(event))
         return [Call(handler, arguments(event)) for handler, arguments in handlers] if handlers else ()
+
+    def call(self, event: Event) -> Sequence[Call]:
+        """Call the callbacks for an event, as far as that needs no driver, and return the calls that do.
+
+        A delta's way through the session and back for each of its callbacks is most of what they cost.
+        """
+        handlers = self._at_once.get(type(event))
+        if handlers is None:
+            return self.calls(event)
+        left: list[Call] = []
+        for handler, arguments in handlers:
+            try:
+                answer = handler(*arguments(event))
+            except Exception as error:
+                self.errors.handle(handler, error)
+            except BaseException as error:  # such as `KeyboardInterrupt`: the driver's to raise
+                return [Call(_raise, (error,))]
+            else:
+                if answer is not None and inspect.isawaitable(answer):
+                    left.append(Call(_Called(handler, answer)))
+        return left

@@ -281,20 +281,13 @@ class Reading(Teller):
 
     def _show(self, events: Iterable[Event]) -> Steps[bool]:
         """Tell what a delta brought, validate its items; True if that was enough and the connection is closed."""
-        machine, stop_when = self.machine, self._stop_when
+        machine, stop_when, dispatch = self.machine, self._stop_when, self._dispatch
         for event in events:
             partial = event if isinstance(event, PartialEmitted) else None
-            calls = self._dispatch.calls(event)
-            if calls:
-                if len(calls) == 1:  # as `_tell_all` would
-                    try:
-                        yield calls[0]
-                    except Exception as error:
-                        self._dispatch.errors.handle(calls[0].fn, error)
-                else:
-                    yield from self._tell_all(calls)
-                if partial is not None:
-                    machine.shown(self.clock())
+            if calls := dispatch.call(event):
+                yield from self._tell_all(calls)
+            if partial is not None and PartialEmitted in dispatch:
+                machine.shown(self.clock())
             is_enough = self._items is not None and type(event) is ItemCompleted and self._take(event)
             if stop_when is not None and partial is not None and (yield Call(stop_when, (partial.partial,))):
                 self._stopped("stop_when ended the stream")

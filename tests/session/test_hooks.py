@@ -583,6 +583,56 @@ def test_a_plain_function_that_gives_a_coroutine_is_a_failing_hook_in_sync(serve
     assert len(warned) == 1
 
 
+def test_it_is_one_in_the_midst_of_a_stream_too(server: ScriptedServer, caplog: pytest.LogCaptureFixture) -> None:
+    server.always(reply(TEXT))
+
+    def hook(_: Any) -> Any:
+        return _awaits()
+
+    with pytest.warns(RuntimeWarning, match="cannot await") as warned:
+        SYNC.client(server).create_partial(**ASK, on_delta=hook).get_final_response()
+    assert len(warned) == 1
+    assert "test_it_is_one_in_the_midst_of_a_stream_too.<locals>.hook" in caplog.messages[0]
+
+
+async def test_a_plain_function_that_gives_a_coroutine_is_awaited(server: ScriptedServer) -> None:
+    server.always(reply(TEXT))
+    told: list[str] = []
+
+    async def slow(delta: str) -> None:
+        await asyncio.sleep(0)
+        told.append(delta)
+
+    stream = ASYNC.client(server).create_partial(**ASK, on_delta=[lambda *given: slow(*given), lambda _: None])
+    await stream.get_final_response()
+    assert "".join(told) == TEXT
+    told.clear()
+
+    async def fails() -> None:
+        raise _Oops("a bug of the listener")
+
+    with pytest.warns(RuntimeWarning, match="a bug of the listener") as warned:
+        await ASYNC.client(server).create_partial(**ASK, on_delta=[lambda _: fails(), told.append]).get_final_response()
+    assert len(warned) == 1
+    assert "".join(told) == TEXT
+
+
+@both
+async def test_an_interrupt_in_a_hook_leaves_the_stream(server: ScriptedServer, twin: Twin) -> None:
+    """Control-C may come while a hook runs: that is no failure of the stream's."""
+    server.always(reply(TEXT))
+
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    heard = Recorder(twin)
+    stream = twin.client(server).create_partial(**ASK, on_delta=interrupted, **heard.hooks("event", "error", "end"))
+    with pytest.raises(KeyboardInterrupt):
+        await twin.final(stream)
+    assert [name for name in heard.names if name != "event"] == ["end"]
+    assert [type(event) for (event,) in heard.of("event")][-2:] == [StreamCancelled, StreamEnded]
+
+
 # ---------------------------------------------------------------------- slow hooks
 
 
