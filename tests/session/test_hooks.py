@@ -603,7 +603,10 @@ async def test_a_plain_function_that_gives_a_coroutine_is_awaited(server: Script
         await asyncio.sleep(0)
         told.append(delta)
 
-    stream = ASYNC.client(server).create_partial(**ASK, on_delta=[lambda *given: slow(*given), lambda _: None])
+    def plainly(delta: str) -> Any:
+        return slow(delta)
+
+    stream = ASYNC.client(server).create_partial(**ASK, on_delta=[plainly, lambda _: None])
     await stream.get_final_response()
     assert "".join(told) == TEXT
     told.clear()
