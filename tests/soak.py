@@ -5,8 +5,9 @@
 A server in a process of its own answers as the model's name asks: well, cut off, reset, with an error among the events,
 with a refused request, with what is no JSON, with silence. Each answer carries the number that was asked for, so that
 results that were mixed up are found. Threads share two sync clients, one with bounds in time and one without; tasks
-share two async ones, and some of them are cancelled or leave in the midst. Memory, threads, file descriptors, tasks and
-classes are looked at as it goes; the exit status is 1 if a result was wrong or one of them has grown.
+share two async ones, and some of them are cancelled or leave in the midst. Those with bounds use TLS. Memory, threads,
+file descriptors, tasks and classes are looked at as it goes; the exit status is 1 if a result was wrong or one of them
+has grown.
 """
 
 from __future__ import annotations
@@ -21,18 +22,21 @@ import logging
 import multiprocessing
 import random
 import socket
+import ssl
 import struct
 import sys
 import threading
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import instructor
 import openai
+import trustme
 from instructor import Mode
 from pydantic import BaseModel
 
@@ -141,30 +145,56 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def serve(port: Any) -> None:
-    """The server's process."""
+class Server(http.server.ThreadingHTTPServer):
+    """One thread for each connection."""
 
-    class Server(http.server.ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 1024
+    daemon_threads = True
+    request_queue_size = 1024
 
-        def handle_error(self, *_: Any) -> None:
-            """Clients that leave are no error."""
+    def handle_error(self, *_: Any) -> None:
+        """Clients that leave are no error."""
 
-    server = Server(("127.0.0.1", 0), Handler)
-    port.send(server.server_address[1])
-    server.serve_forever()
+
+class TLSServer(Server):
+    """The same over TLS."""
+
+    context: ssl.SSLContext
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        with self.context.wrap_socket(request, server_side=True) as secured:
+            super().finish_request(secured, client_address)
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Of the servers, and the certificate of the authority that the one with TLS has its own from."""
+
+    plain: str
+    secured: str
+    authority: str
+
+
+def serve(addresses: Any) -> None:
+    """The servers' process."""
+    authority = trustme.CA()
+    TLSServer.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(TLSServer.context)
+    plain, secured = Server(("127.0.0.1", 0), Handler), TLSServer(("127.0.0.1", 0), Handler)
+    urls = f"http://127.0.0.1:{plain.server_port}", f"https://127.0.0.1:{secured.server_port}"
+    addresses.send(Addresses(*urls, authority.cert_pem.bytes().decode()))
+    threading.Thread(target=secured.serve_forever, daemon=True).start()
+    plain.serve_forever()
 
 
 @contextlib.contextmanager
-def serving() -> Any:
-    """The address of a server in a process of its own."""
+def serving() -> Iterator[Addresses]:
+    """The addresses of servers in a process of their own."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=serve, args=(there,), daemon=True)
     process.start()
     try:
-        yield f"http://127.0.0.1:{here.recv()}"
+        yield here.recv()
     finally:
         process.terminate()
         process.join()
@@ -203,23 +233,30 @@ class Soak:
     """Streams of all kinds, over and over.
 
     Args:
-        url: Of the server.
+        servers: Where they are.
         seed: Of what is asked when.
     """
 
-    url: str
+    servers: Addresses
     seed: int = 1
     outcomes: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        options: dict[str, Any] = {"base_url": self.url, "api_key": "k", "max_retries": 0}
-        self._bare = openai.OpenAI(**options, http_client=openai.DefaultHttpxClient(trust_env=False))
-        self._abare = openai.AsyncOpenAI(**options, http_client=openai.DefaultAsyncHttpxClient(trust_env=False))
-        sync, asynchronous = (instructor.from_openai(one, mode=Mode.JSON) for one in (self._bare, self._abare))
-        bounds = Timeouts(idle=PATIENCE)
-        self._sync: list[Any] = [wrap(sync), wrap(sync, timeouts=bounds)]
-        self._async: list[Any] = [wrap(asynchronous), wrap(asynchronous, timeouts=bounds)]
+        self._bare: list[openai.OpenAI] = []
+        self._abare: list[openai.AsyncOpenAI] = []
+        self._sync: list[Any] = []
+        self._async: list[Any] = []
+        trusted = ssl.create_default_context(cadata=self.servers.authority)
+        http: dict[str, Any] = {"trust_env": False, "verify": trusted}
+        for url, bounds in ((self.servers.plain, Timeouts()), (self.servers.secured, Timeouts(idle=PATIENCE))):
+            options: dict[str, Any] = {"base_url": url, "api_key": "k", "max_retries": 0}
+            bare = openai.OpenAI(**options, http_client=openai.DefaultHttpxClient(**http))
+            abare = openai.AsyncOpenAI(**options, http_client=openai.DefaultAsyncHttpxClient(**http))
+            self._bare.append(bare)
+            self._abare.append(abare)
+            self._sync.append(wrap(instructor.from_openai(bare, mode=Mode.JSON), timeouts=bounds))
+            self._async.append(wrap(instructor.from_openai(abare, mode=Mode.JSON), timeouts=bounds))
 
     def _asked(self, rng: random.Random, *, is_bound: bool) -> tuple[str, int]:
         kind = rng.choice([name for name in KINDS if is_bound or name != "silent"])
@@ -296,8 +333,9 @@ class Soak:
 
     async def aclose(self) -> None:
         """Close the SDKs' clients."""
-        self._bare.close()
-        await self._abare.close()
+        for bare, abare in zip(self._bare, self._abare, strict=True):
+            bare.close()
+            await abare.close()
 
 
 def grown(before: Held, after: Held, *, pooled: int) -> list[str]:
@@ -307,9 +345,9 @@ def grown(before: Held, after: Held, *, pooled: int) -> list[str]:
     return found + ["kilobytes"] * (after.kilobytes > before.kilobytes * MEMORY)
 
 
-async def soak(options: argparse.Namespace, url: str) -> int:
+async def soak(options: argparse.Namespace, servers: Addresses) -> int:
     """Go on for so many seconds; returns the exit status."""
-    made = Soak(url)
+    made = Soak(servers)
     began = shown = time.monotonic()
     looks: list[Held] = []
     print(f"{'s':>6} {'streams':>8} {'MB':>7} {'threads':>8} {'files':>6} {'tasks':>6} {'classes':>8}")
@@ -329,7 +367,7 @@ async def soak(options: argparse.Namespace, url: str) -> int:
     for name, count in sorted(made.outcomes.items()):
         print(f"{count:>8} {name}")
     # SDKs import some of their types late, so the first half is the beginning
-    more = grown(looks[len(looks) // 2], looks[-1], pooled=options.threads + options.tasks)
+    more = grown(looks[len(looks) // 2], looks[-1], pooled=2 * (options.threads + options.tasks))
     print(*(f"wrong: {each}" for each in made.wrong[:20]), *(f"grown: {each}" for each in more), sep="\n")
     return int(bool(made.wrong or more))
 
@@ -342,9 +380,11 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=40)
     parser.add_argument("--every", type=float, default=30.0, help="seconds between two looks")
     warnings.simplefilter("error", ResourceWarning)
+    # httpcore2 leaves a connection to the garbage collector if it is cancelled in TLS's handshake; `files` counts them
+    warnings.filterwarnings("ignore", "unclosed (transport|<socket)", ResourceWarning)
     logging.getLogger("instructor").setLevel(logging.CRITICAL)  # which says of each refused request that it was refused
-    with serving() as url:
-        return asyncio.run(soak(parser.parse_args(), url))
+    with serving() as servers:
+        return asyncio.run(soak(parser.parse_args(), servers))
 
 
 if __name__ == "__main__":

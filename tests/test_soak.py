@@ -12,8 +12,8 @@ from tests.soak import BY_THE_LOAD, KINDS, Held, Soak, grown, serving
 
 async def test_results_are_never_mixed_up_and_nothing_is_left(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, logger="instructor")
-    with serving() as url:
-        soak = Soak(url, seed=7)
+    with serving() as servers:
+        soak = Soak(servers, seed=7)
         await soak.turn(0, threads=4, tasks=12, rounds=6)
         before = Held.now(len(asyncio.all_tasks()))
         await soak.turn(1, threads=4, tasks=12, rounds=6)
@@ -24,7 +24,7 @@ async def test_results_are_never_mixed_up_and_nothing_is_left(caplog: pytest.Log
     ends = {kind: {end for end in soak.outcomes if end.startswith(f"{kind}: ")} for kind in KINDS}
     for kind, (expected,) in KINDS.items():
         assert any(f"{kind}: {end}" in ends[kind] for end in (expected, *BY_THE_LOAD, "left", "cancelled")), kind
-    assert not {"threads", "tasks"} & set(grown(before, after, pooled=16))
+    assert not {"threads", "tasks"} & set(grown(before, after, pooled=32))
 
 
 def test_growth_is_noticed() -> None:
