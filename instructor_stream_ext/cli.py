@@ -1,4 +1,4 @@
-"""The command `instructor-stream`: look at cassettes, play them, check and scrub them, and watch the demo.
+"""The command `instructor-stream`: inspect, play, check and scrub cassettes, and watch the demo.
 
 Exit codes: 0 all is well; 1 the answer is no (`check` has found something, `replay` did not end in a valid object);
 2 the command was not understood; 3 a cassette or a model cannot be used, as the one line on stderr says.
@@ -74,7 +74,7 @@ MANY = 20
 
 
 def main() -> None:
-    """Run the command; a fault is one line on stderr."""
+    """Run the command; an error is one line on stderr."""
     try:
         app()
     except (CassetteError, MissingExtra) as error:
@@ -88,7 +88,7 @@ def _give_up(error: Exception | str, code: int = UNUSABLE) -> NoReturn:
 
 
 def _faults_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """Have a command end with one line and its exit code where a cassette cannot be used."""
+    """Exit with one line and the right code where a cassette cannot be used."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -188,7 +188,7 @@ def _interaction(cassette: Path, number: int) -> Interaction:
 @app.command(epilog=_CODES)
 @_faults_in_one_line
 def inspect(cassette: CassetteArgument) -> None:
-    """Show what a cassette holds: requests, answers, how each ended, a timeline of arrivals and of the text.
+    """Show what a cassette holds: requests, answers, how each ended, and a timeline of chunks and text.
 
     In the chart each row is a span of time: a mark for every chunk that arrived in it, and a bar for how much of the
     model's text was there by then.
@@ -236,7 +236,7 @@ def _described(number: int, interaction: Interaction) -> Iterator[str]:
 
 
 def _chart(interaction: Interaction, found: list[Piece], total: int) -> Iterator[str]:
-    """Rows of time: when chunks arrived, and how much of the text was there."""
+    """Return the rows of the timeline: when chunks arrived, and how much of the text was there."""
     arrivals = []
     place = reached = 0
     ends = [(piece.stop, len(piece.text)) for piece in found]
@@ -301,7 +301,7 @@ def view(
 
 
 def _counted(cassettes: list[Path]) -> Iterator[Path]:
-    """Go through cassettes; through many with a bar on stderr, where somebody looks at it."""
+    """Iterate over cassettes; with many of them and a terminal, show a progress bar on stderr."""
     if len(cassettes) < MANY or not sys.stderr.isatty():
         yield from cassettes
         return
@@ -312,7 +312,7 @@ def _counted(cassettes: list[Path]) -> Iterator[Path]:
 @app.command(epilog=_CODES)
 @_faults_in_one_line
 def check(paths: PathsArgument) -> None:
-    """Search cassettes for secrets, empty bodies and streams that do not say that they are over.
+    """Search cassettes for secrets, empty bodies, and streams without an end signal.
 
     The raw bytes of each cassette and sidecar are searched for keys, tokens, e-mail addresses, ids of organizations and
     projects, and for headers that must not be there. A body that is empty, or that lacks an end signal although its
@@ -336,7 +336,7 @@ def scrub(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be changed, and change nothing.")] = False,
 ) -> None:
-    """Take secrets off cassettes that were recorded without care, in place.
+    """Remove secrets from cassettes that were recorded without care, in place.
 
     Headers that identify an account are dropped, keys in addresses and whatever looks like a secret in headers and
     bodies is masked by as many characters, so that sidecars stay true. A secret that a model wrote in several pieces

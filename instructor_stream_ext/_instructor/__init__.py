@@ -1,1 +1,1 @@
-"""The seam to instructor: the only room that imports it (its exceptions are also in `core/errors.py`)."""
+"""The seam to instructor: the only package that imports it (`core/errors.py` imports its exceptions, too)."""

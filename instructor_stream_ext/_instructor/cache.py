@@ -1,4 +1,4 @@
-"""instructor's cache of answers, read before a request and filled after the gate."""
+"""instructor's answer cache: read before a request, filled after the gate."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Lookup:
 
     @classmethod
     def made(cls, create: Callable[..., Any], request: Request) -> Lookup | None:
-        """The place of a request; None where nothing is cached.
+        """Look up a request; None where nothing is cached.
 
         instructor keeps models only: of a list or a scalar it would read its own wrapper back as the answer.
         """
@@ -60,13 +60,13 @@ class Lookup:
         return cls(create, request)
 
     def document(self) -> str | None:
-        """The document that the cache has."""
+        """Return the document that the cache holds."""
         with contextlib.suppress(_NothingSent):
             self._look_up()
         return self._found()
 
     async def adocument(self) -> str | None:
-        """As `document`, awaiting."""
+        """Await the document that the cache holds."""
         with contextlib.suppress(_NothingSent):
             await self._look_up()
         return self._found()
@@ -91,7 +91,7 @@ class Lookup:
 
 
 class _NothingSent(BaseException):
-    """Thrown when instructor is about to send a request of which only its key was wanted."""
+    """Raised when instructor is about to send a request whose cache key is all that was wanted."""
 
 
 def _send_nothing(*_: Any, **__: Any) -> None:
@@ -99,7 +99,7 @@ def _send_nothing(*_: Any, **__: Any) -> None:
 
 
 class _CacheEntry(BaseCache):
-    """Stands before the caller's cache while instructor works out the key, and notes the key and what is there.
+    """Stands in for the caller's cache while instructor computes the key, and notes the key and the entry under it.
 
     So the key is plain instructor's, whatever goes into it; instructor is told that nothing is there, since the gate
     is what validates here.
@@ -114,10 +114,10 @@ class _CacheEntry(BaseCache):
         self.key, self._found = key, self.cache.get(key)
 
     def set(self, key: str, value: Any, ttl: int | None = None) -> None:
-        """Nothing: no request is sent while this is in place."""
+        """Do nothing: no request is sent while this is in place."""
 
     def document(self) -> str | None:
-        """The JSON of the answer; an entry that is none of instructor's own is the JSON itself, as it reads it."""
+        """The answer's JSON. What instructor did not write is taken for the JSON itself, as instructor does."""
         if self._found is None:
             return None
         try:
@@ -133,7 +133,7 @@ class _CacheEntry(BaseCache):
 
 
 class _Stored(BaseCache):
-    """One value, whatever the key."""
+    """A cache with one value under every key."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -142,11 +142,11 @@ class _Stored(BaseCache):
         return self._value
 
     def set(self, key: str, value: Any, ttl: int | None = None) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class _Kept:
-    """A final beside the provider's answer, as instructor's cache wants them; the final itself stays as it is."""
+    """A final with the provider's answer, as instructor's cache expects them; the final itself is unchanged."""
 
     def __init__(self, model: BaseModel, completion: Any) -> None:
         self.model_dump_json = model.model_dump_json

@@ -20,9 +20,9 @@ from instructor_stream_ext.providers import HOLDERS
 __all__ = ["aclose", "close", "error_under", "generators_under", "innermost", "own_socket", "responses_under"]
 
 _CLOSED_BY_READER = "ClientConnectionError"
-"""aiohttp's error in a response that its reader closed; where the network failed it is one derived from it."""
+"""The error that aiohttp sets on a response that its reader closed; a network failure is a subclass of it."""
 _LAYERS = 6
-"""Streams of httpx within one another: its own, a transport's, an event hook's, the pool's."""
+"""How many httpx streams may be nested: httpx's own, a transport's, an event hook's, the pool's."""
 _RESPONSES = {("httpx", "Response"), ("httpx2", "Response"), ("aiohttp", "ClientResponse")}
 
 
@@ -45,7 +45,7 @@ def close(stream: Any) -> None:
 
 
 def generators_under(stream: Any) -> list[AsyncGeneratorType[Any, Any]]:
-    """The async generators a stream reads through; to be asked between two reads, as `own_socket`.
+    """Return the async generators that a stream reads through. Ask between two reads, as with `own_socket`.
 
     openai drops some of them half read when the answer ends, and nothing closes them (PEP 533). The loop then closes
     each in a task of its own, which is never done if the loop stops first. Whoever holds them can close them.
@@ -109,7 +109,7 @@ async def _leave_the_pool(response: Any) -> None:
 
 
 def own_socket(stream: Any, own: OwnSocket) -> None:
-    """Note the socket a sync stream reads from; to be asked between two reads.
+    """Note the socket that a sync stream reads from. Ask between two reads.
 
     A generator that is running does not show what it reads from, and one that has not begun has no connection yet.
 
@@ -123,7 +123,7 @@ def own_socket(stream: Any, own: OwnSocket) -> None:
 
 
 def responses_under(stream: Any) -> list[Any]:
-    """The HTTP responses a stream reads from; to be asked between two reads, as `own_socket`.
+    """Return the HTTP responses that a stream reads from. Ask between two reads, as with `own_socket`.
 
     Args:
         stream: What the SDK handed out.
@@ -132,7 +132,7 @@ def responses_under(stream: Any) -> list[Any]:
 
 
 def innermost(stream: Any, attribute: str) -> Any:
-    """Of a stream and those it reads from, the last one with this attribute; the stream itself if none has it.
+    """Return the innermost of the nested streams that has an attribute, or the stream itself if none has.
 
     Args:
         stream: What the SDK handed out; to be asked between two reads.
@@ -142,7 +142,7 @@ def innermost(stream: Any, attribute: str) -> Any:
 
 
 def error_under(responses: list[Any]) -> BaseException | None:
-    """The network error that ended one of these responses although who read it saw a proper end.
+    """Return the network error that ended one of these responses, although its reader saw a normal end.
 
     litellm's async transport, which puts aiohttp under httpx, takes a connection that broke for one that ended
     (https://github.com/BerriAI/litellm/issues/33404; mended by 1.110 only where no finish reason had come).
@@ -164,13 +164,13 @@ def error_under(responses: list[Any]) -> BaseException | None:
 
 
 async def _ended(result: Any) -> None:
-    """Wait for what an async close returned; a sync one returned nothing to wait for."""
+    """Await the result of an async close; a sync close has nothing to await."""
     if inspect.isawaitable(result):
         await result
 
 
 def _below(stream: Any) -> Iterator[Any]:
-    """A stream, the streams it reads from, and their responses, from the outside in."""
+    """Yield a stream, the streams it reads from, and their responses, from the outside in."""
     seen: set[int] = set()
     waiting = [stream]
     while waiting:
@@ -184,7 +184,7 @@ def _below(stream: Any) -> Iterator[Any]:
 
 
 def _held_by(stream: Any) -> list[Any]:
-    """Return what a stream reads from, if it is of a kind whose insides are known.
+    """Return what a stream reads from, if its kind is known.
 
     The stream a generator loops over is no variable of it; the garbage collector knows it, as long as it is suspended.
     """
@@ -200,10 +200,10 @@ def _may_hold(value: Any) -> bool:
 
 
 def _is_response(held: Any) -> bool:
-    """Return whether this is an HTTP response of a library the SDKs stand on."""
+    """Return whether this is a response of an HTTP library that the SDKs use."""
     return any((_package(held), kind.__name__) in _RESPONSES for kind in type(held).__mro__[:2])
 
 
 def _package(held: Any) -> str:
-    """The top-level package an object's type is from."""
+    """Return the top-level package of an object's type."""
     return type(held).__module__.partition(".")[0]

@@ -70,7 +70,7 @@ class InstructorConnection:
             closing.own_socket(self._stream, self.own)
 
     def hasten(self, haste: Haste) -> None:
-        """Take over from the request's own timeout, which the headers were in time for."""
+        """Note the shortened timeout of the request, whose headers came in time."""
         haste.lift(closing.responses_under(self._stream))
         if not self.own.is_known:
             self.own = haste.own  # an SDK that connects only when it is read notes its connection there
@@ -103,7 +103,7 @@ class InstructorConnection:
 
 
 class _LitellmConnection(InstructorConnection):
-    """A stream of litellm's, which hides two things: how the provider's stream ended, and that a connection broke."""
+    """A litellm stream. It hides how the provider's stream ended, and that a connection broke."""
 
     def _opened(self) -> None:
         self._noted = self._responses = closing.responses_under(self._stream)
@@ -115,7 +115,7 @@ class _LitellmConnection(InstructorConnection):
                 self.chunks = chunks_below(self._stream, self._named, is_async=self._is_async)
 
     def _named(self, chunk: Any) -> None:
-        """Take the id and the model of the answer from a chunk of litellm's own."""
+        """Take the answer's id and model from one of litellm's own chunks."""
         if isinstance(self.reader, OpenAIChatReader):
             self.reader.names = chunk.id, chunk.model
 
@@ -148,14 +148,15 @@ class _LitellmConnection(InstructorConnection):
 def connection_of(
     link: Link, stream: Any, kwargs: dict[str, Any], *, is_text: bool, through_wrapper: bool = False
 ) -> InstructorConnection:
-    """The connection of a stream that this client's SDK handed out."""
+    """Return the connection of a stream that this client's SDK returned."""
     kind = _LitellmConnection if isinstance(link, LitellmLink) else InstructorConnection
     return kind(link, stream, kwargs, is_text=is_text, through_wrapper=through_wrapper)
 
 
 _UNFINISHED = "Stream ended before a finish_reason was received"
 _HEARD = ("received_finish_reason", "intermittent_finish_reason")
-"""Where litellm's stream keeps the provider's finish reason; both are None as long as there was none.
+"""Where litellm's stream keeps the provider's finish reason. Both stay None until there is one; the second may be set
+without one after some Gemini chunks (https://github.com/BerriAI/litellm/issues/12249).
 
 The second may be there without one, after some chunks of Gemini's (https://github.com/BerriAI/litellm/issues/12249).
 """

@@ -1,4 +1,4 @@
-"""Finals and errors as instructor's own `create` gives and raises them."""
+"""Finals and errors in the form in which instructor's `create` returns and raises them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger("instructor_stream_ext")
 
 
 def as_created(final: Any, completion: Any, usage: Any) -> Any:
-    """A final as instructor's `create` gives it: with the provider's answer and the usage where it puts them."""
+    """Return a final as instructor's `create` does: with the provider's answer and the usage attached."""
     if isinstance(final, list) and not isinstance(final, ListResponse):
         return ListResponse.from_list(final, raw_response=completion, total_usage=usage)
     if isinstance(final, BaseModel):
@@ -38,7 +38,7 @@ def as_created(final: Any, completion: Any, usage: Any) -> Any:
 def error_as_created(
     error: Exception, reader: Reader, request: Request, parse: Callable[..., Any], *, is_async: bool
 ) -> Exception:
-    """What instructor's `create` raises for an answer that the gate refused with this error, which is its cause.
+    """Return the error that instructor's `create` raises for a refused answer, caused by the gate's.
 
     An answer without JSON, of which no validator is told, is given to instructor's own parser; where that finds some,
     as in a draft, it is what instructor says of text that is no JSON. Of a list or a scalar the model is told with the
@@ -82,7 +82,7 @@ _KINDS_OF_ERROR = frozenset(get_args(core_schema.ErrorType))
 
 
 def _in_wrapper(error: ValidationError, wire: type[BaseModel]) -> ValidationError:
-    """The error of a list or a scalar, as that of the object that instructor asks the model to put around it."""
+    """Return the error of a list or a scalar with the paths of the object that instructor wraps around it."""
     (name,) = wire.model_fields
     faults: list[InitErrorDetails] = []
     for one in error.errors(include_url=False):

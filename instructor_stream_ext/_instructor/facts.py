@@ -1,4 +1,4 @@
-"""instructor's own names that this package stands on, and the few things asked of it that concern no stream."""
+"""The instructor names that this package relies on, and the few questions to it that concern no stream."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ __all__ = [
 ]
 
 HOOK_NAMES = frozenset(name.value for name in HookName)
-"""instructor's own hooks."""
+"""The names of instructor's own hooks."""
 
 
 def prepare_response_model(response_model: Any) -> Any:
-    """The class instructor would send for a response model."""
+    """Return the class that instructor would send for a response model."""
     return _prepare(response_model)
 
 
 def tool_name(model: Any) -> str:
-    """The name under which a model is offered, where several tools are."""
+    """Return the name under which a model is offered as one of several tools."""
     of_calls: Any = Iterable
     (tool,) = handle_parallel_model(of_calls[model])
     name: str = tool["function"]["name"]
@@ -58,10 +58,11 @@ def tool_name(model: Any) -> str:
 
 
 def instructor_over(function: Callable[..., Any], mode: Mode) -> Instructor:
-    """instructor's client over a function that answers as OpenAI's chat completions do; async if the function is.
+    """Return an instructor client over a function that answers as OpenAI's chat completions do.
 
     Args:
-        function: Takes a request's arguments and gives a completion, or a stream of its chunks.
+        function: Takes a request's arguments and returns a completion or a stream of chunks. If it is async, so is the
+            client.
         mode: How a structured answer is asked for.
     """
     kind = AsyncInstructor if inspect.iscoroutinefunction(function) else Instructor
@@ -69,7 +70,7 @@ def instructor_over(function: Callable[..., Any], mode: Mode) -> Instructor:
 
 
 def over_litellm(function: Callable[..., Any], mode: Mode, *, is_async: bool, **defaults: Any) -> Instructor:
-    """instructor's client over a completion function of litellm's.
+    """Return an instructor client over one of litellm's completion functions.
 
     Args:
         function: Such as `litellm.completion`.
@@ -82,7 +83,7 @@ def over_litellm(function: Callable[..., Any], mode: Mode, *, is_async: bool, **
 
 
 def instructor_takes(response_model: Any) -> bool:
-    """Return whether instructor's own `create` takes this type."""
+    """Return whether instructor's own `create` accepts this type."""
     try:
         _prepare(response_model)
     except TypeError:
@@ -103,7 +104,7 @@ def handlers_of(hooks: InstructorHooks, name: str) -> list[Callable[..., Any]]:
 
 
 def fitting(handler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments, if the handler takes them all; as instructor does it."""
+    """Return the keyword arguments if the handler accepts them all, as instructor does."""
     if not kwargs:
         return kwargs
     try:

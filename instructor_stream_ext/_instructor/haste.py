@@ -1,4 +1,4 @@
-"""Having the headers of a sync request in time: the request's own timeout, shortened to what is left of a bound."""
+"""Getting a sync request's headers in time: the request's own timeout is shortened to what is left of a bound."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["HASTE", "Haste", "genai_hastened", "hastened"]
 
 
 class Haste:
-    """One sync request that has to have its headers by an instant.
+    """One sync request whose headers have to arrive before a deadline.
 
     Args:
         within: Seconds from now.
@@ -26,11 +26,11 @@ class Haste:
 
     @property
     def left(self) -> float:
-        """Seconds; never 0, which some take for none at all."""
+        """Seconds left. Never 0, which some libraries take for no timeout."""
         return max(self._until - time.monotonic(), 0.001)
 
     def shorten(self, timeout: Any) -> Any:
-        """An SDK's timeout, None, a number or httpx's, that ends no later than this."""
+        """Return an SDK's timeout (None, a number or an httpx object), shortened so that it ends no later than this."""
         fields = [getattr(timeout, name, timeout) for name in ("connect", "read", "write", "pool")]
         self._patience = fields[1]
         connect, read, write, pool = (self.left if given is None else min(given, self.left) for given in fields)
@@ -39,7 +39,7 @@ class Haste:
         return type(timeout)(connect=connect, read=read, write=write, pool=pool)
 
     def lift(self, responses: Iterable[Any]) -> None:
-        """The headers have come: the caller's own timeout holds for the rest.
+        """Restore the caller's own timeout for the body, since the headers have arrived.
 
         httpx has no public way to set another timeout for a body; its transports (httpcore 1, httpcore2) look into the
         request's `timeout` extension when they begin to read it, which they have not yet.
@@ -51,11 +51,11 @@ class Haste:
 
 
 HASTE: ContextVar[Haste | None] = ContextVar("haste", default=None)
-"""Of the request that is being sent; instructor and the SDK are between us and the function that sends it."""
+"""The deadline of the request being sent. instructor and the SDK stand between us and the function that sends it."""
 
 
 def hastened(function: Callable[..., Any], default: Any) -> Callable[..., Any]:
-    """An SDK's function with the request's own timeout shortened to what is left."""
+    """Return an SDK's function that shortens the request's timeout to what is left."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if (haste := HASTE.get()) is not None:
@@ -68,7 +68,7 @@ def hastened(function: Callable[..., Any], default: Any) -> Callable[..., Any]:
 
 
 def genai_hastened(client: Any) -> Callable[..., Any]:
-    """google-genai's streaming function, which sends the request when it is first read.
+    """Return google-genai's streaming function, which sends the request only when it is first read.
 
     Its own option for a timeout (google-genai 3) is told to the server as well, in `X-Server-Timeout`
     (https://github.com/googleapis/js-genai/issues/1489 shows how it is meant), which would then end the whole answer,
@@ -95,7 +95,7 @@ def _copied_api(api: Any) -> Any:
 
 
 class _HastySender:
-    """httpx's client, for one request."""
+    """An HTTP client for one request."""
 
     def __init__(self, client: Any, haste: Haste) -> None:
         self._client = client
@@ -105,7 +105,7 @@ class _HastySender:
         return getattr(self._client, name)
 
     def send(self, request: Any, **kwargs: Any) -> Any:
-        """As httpx's, with a timeout for the headers alone."""
+        """Send a request with a timeout that covers the headers only."""
         timeouts = request.extensions.get("timeout") or {}
         left = self._haste.left
         self._haste._patience = timeouts.get("read")  # noqa: SLF001

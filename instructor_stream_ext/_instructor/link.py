@@ -1,4 +1,4 @@
-"""Links: the facts about one instructor client, and what differs by the SDK behind it."""
+"""Links: the facts about one instructor client, and what differs between SDKs."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Link:
     """
 
     source: Callable[..., Any] | None = None
-    """Makes the attempts of one stream, where that is another than `InstructorSource`."""
+    """Makes the attempts of one stream; None means `InstructorSource`."""
     always_streams = False
-    """True if `create` has to stream too, as what happens in a stream is the point of the client."""
+    """True if `create` must stream, too, because the client's purpose depends on it (as with fallbacks)."""
 
     def __init__(self, client: Instructor) -> None:
         self.client = client
@@ -46,11 +46,11 @@ class Link:
 
     @property
     def handlers(self) -> Any:
-        """instructor's handlers of this provider's answers in this mode."""
+        """instructor's handlers for this provider's answers in this mode."""
         return mode_registry.get_handlers(self.provider, self.mode)
 
     def for_call(self, kwargs: dict[str, Any]) -> Link:  # noqa: ARG002
-        """The client that a call with these arguments goes to; this one, where there is one only.
+        """Return the client for a call with these arguments; this one unless there are several.
 
         Raises:
             StreamMisuse: The call cannot work; nothing has been sent.
@@ -62,11 +62,11 @@ class Link:
 
     @property
     def meter(self) -> Meter | None:
-        """Says what attempts cost: by genai-prices where it is installed, by litellm's list under litellm."""
+        """Computes what attempts cost: from genai-prices where it is installed, from litellm's list under litellm."""
         return price_list()
 
     def check_price(self, kwargs: dict[str, Any]) -> None:
-        """See that `max_cost` can be held.
+        """Check that `max_cost` can be enforced.
 
         Raises:
             MissingExtra: There is no price list.
@@ -85,7 +85,7 @@ class Link:
 
     @property
     def calls_in_parallel(self) -> bool:
-        """True if an answer is made of several tool calls."""
+        """True if an answer consists of several tool calls."""
         return self.mode in Mode.parallel_modes()
 
     def check_streams(self) -> None:
@@ -97,15 +97,15 @@ class Link:
             )
 
     def asked(self, kwargs: dict[str, Any]) -> tuple[str | None, str | None]:
-        """The model and the provider that a request with these arguments goes to."""
+        """Return the model and the provider that a request with these arguments goes to."""
         return kwargs.get("model"), self.provider.value
 
     def sent_class(self, wire: type[BaseModel]) -> type[BaseModel]:
-        """The class to give instructor in place of `wire`, with the same schema."""
+        """Return the class to give to instructor in place of `wire`, with the same schema."""
         return wire
 
     def said(self, messages: Any) -> Any:
-        """The conversation, in the words that instructor takes for this provider."""
+        """Return the conversation in the form that instructor accepts for this provider."""
         return messages
 
     # ------------------------------------------------------------------ the functions that send
@@ -122,12 +122,12 @@ class Link:
 
     @functools.cached_property
     def function(self) -> Callable[..., Any] | None:
-        """The SDK's function under instructor's; None where the client has none, as xAI's."""
+        """The SDK's function below instructor's; None where the client has none, as with xAI."""
         return cast("Callable[..., Any] | None", getattr(self.create_fn, "__wrapped__", None))
 
     @functools.cached_property
     def _sdk_client(self) -> Any:
-        """The SDK client behind the function; None where it cannot be told."""
+        """The SDK client behind the function; None where it cannot be found."""
         if isinstance(self.function, functools.partial):
             return self.function.keywords.get("client")
         return getattr(getattr(self.function, "__self__", None), "_client", None)
@@ -141,7 +141,7 @@ class Link:
 
     @functools.cached_property
     def _impatient(self) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-        """`create_fn` and the function below it, with the SDK's own retries off; shares the SDK's connections.
+        """`create_fn` and the function below it, without the SDK's own retries. They share the SDK's connections.
 
         While `HASTE` is set, a request's own timeout is what is left of the stream's bound.
         """
@@ -149,7 +149,7 @@ class Link:
         return (self.create_fn, self.function) if function is None else (self._patched(function), function)
 
     def _hurried(self) -> Callable[..., Any] | None:
-        """The SDK's function without its own retries; None where there is no other."""
+        """The SDK's function without its own retries; None if it has none."""
         client = self._sdk_client
         with_options = getattr(client, "with_options", None)
         if with_options is None:
@@ -170,7 +170,7 @@ class Link:
         return patch_v2(function, self.provider, mode or self.mode, self._default_model)
 
     def functions(self, *, hurried: bool) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-        """`create_fn` and the SDK's function, for a request that may take its time or one that may not."""
+        """Return `create_fn` and the SDK's function, with or without the SDK's own retries."""
         create_fn, function = self._impatient if hurried else (self.create_fn, self.function)
         if function is None or not self.calls_in_parallel:
             return create_fn, function
@@ -179,16 +179,16 @@ class Link:
 
     @property
     def stream_argument(self) -> dict[str, bool]:
-        """The argument by which instructor is asked for a stream."""
+        """The argument that asks instructor for a stream."""
         return {} if self.calls_in_parallel else {"stream": True}
 
     def text_function(self, *, hurried: bool) -> Callable[..., Any]:
-        """As `create_fn`, for a request for plain text."""
+        """Return the function to call for plain text."""
         return self.functions(hurried=hurried)[0]
 
 
 class LitellmLink(Link):
-    """A client over a completion function of litellm's."""
+    """A client over one of litellm's completion functions."""
 
     @property
     def meter(self) -> Meter:
@@ -199,7 +199,7 @@ class LitellmLink(Link):
         return model, model.partition("/")[0] if model and "/" in model else "litellm"
 
     def check_call(self, kwargs: dict[str, Any]) -> None:
-        """Raise `StreamMisuse` if litellm was told no model: instructor's `from_provider` forgets it."""
+        """Raise `StreamMisuse` if no model was named: instructor's `from_provider` drops it."""
         if kwargs.get("model") or self._default_model:
             return
         bound = self.function.keywords if isinstance(self.function, functools.partial) else {}
@@ -222,7 +222,7 @@ class LitellmLink(Link):
 
 
 _LITELLM_PATIENCE = 600.0
-"""Seconds that litellm waits where nobody says otherwise."""
+"""Seconds that litellm waits by default."""
 
 
 class _BedrockLink(Link):
@@ -242,7 +242,7 @@ class _BedrockLink(Link):
 
 
 class _AnthropicLink(Link):
-    """Anthropic, where instructor refuses plain text in one mode."""
+    """Anthropic. instructor refuses plain text in one of its modes."""
 
     def text_function(self, *, hurried: bool) -> Callable[..., Any]:
         create_fn, function = self.functions(hurried=hurried)
@@ -251,10 +251,10 @@ class _AnthropicLink(Link):
 
 
 class _GenAILink(Link):
-    """google-genai, which sends a request when its stream is first read."""
+    """google-genai, which sends the request when its stream is first read."""
 
     def said(self, messages: Any) -> Any:
-        """The conversation with Google's name for the assistant, the only one that instructor knows here."""
+        """Return the conversation with Google's name for the assistant, the only one that instructor accepts here."""
         return None if messages is None else [_googles(message) for message in messages]
 
     def _hurried(self) -> Callable[..., Any] | None:
@@ -264,7 +264,7 @@ class _GenAILink(Link):
 
 
 class _XAILink(Link):
-    """xAI, whose stream instructor reads itself and hands on as text."""
+    """xAI. instructor reads the stream itself and passes on text."""
 
     def check_streams(self) -> None:
         super().check_streams()
@@ -283,7 +283,7 @@ def _googles(message: Any) -> Any:
 
 
 def _streaming(function: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
-    """The function with `stream=True`, which instructor refuses to pass on in modes of parallel tools."""
+    """Return the function with `stream=True`, which instructor refuses to pass on in parallel tool modes."""
     if not is_async:
         return functools.partial(function, stream=True)
 
@@ -294,7 +294,7 @@ def _streaming(function: Callable[..., Any], *, is_async: bool) -> Callable[...,
 
 
 _NO_PARALLEL_STREAMS = frozenset({Provider.XAI, Provider.VERTEXAI})
-"""Providers whose chunks of several calls are not told apart."""
+"""Providers whose chunks do not tell several calls apart."""
 
 _LINKS = {
     Provider.ANTHROPIC: _AnthropicLink,
@@ -305,7 +305,7 @@ _LINKS = {
 
 
 def link_to(client: object) -> Link:
-    """Find the link to an instructor client.
+    """Return the link for an instructor client.
 
     Raises:
         ClientNotSupported: It is none of instructor's.
@@ -319,7 +319,7 @@ def link_to(client: object) -> Link:
 
 
 def _is_litellms(function: Any) -> bool:
-    """Return whether litellm answers."""
+    """Return whether litellm answers the calls."""
     if function is None:
         return False
     while isinstance(function, functools.partial):
@@ -331,7 +331,7 @@ def _is_litellms(function: Any) -> bool:
 
 
 class _TextSeam(IterableBase):
-    """Mixed into a response model, it hands on the text that instructor's xAI client reads from its stream itself."""
+    """Mixed into a response model, it returns the text that instructor's xAI client reads from its stream."""
 
     @classmethod
     def tasks_from_chunks(cls, json_chunks: Any, **_: Any) -> Any:
@@ -344,7 +344,7 @@ class _TextSeam(IterableBase):
 
 @functools.cache
 def _with_text_seam(wire: type[BaseModel]) -> type[BaseModel]:
-    """The class to send in place of `wire`: the same schema under the same name."""
+    """Return the class to send in place of `wire`: the same schema under the same name."""
     # the seam comes first, so that its methods win over those of a wire model that is itself an IterableBase
     namespace = {"__module__": wire.__module__, "__qualname__": wire.__qualname__, "__doc__": wire.__doc__}
     kind: Any = type(wire)
@@ -352,7 +352,7 @@ def _with_text_seam(wire: type[BaseModel]) -> type[BaseModel]:
 
 
 class _InThread:
-    """A blocking iterator for an event loop: each step is taken in a worker thread."""
+    """An async iterator over a blocking one: each step runs in a worker thread."""
 
     def __init__(self, chunks: Iterator[Any]) -> None:
         self._chunks = chunks

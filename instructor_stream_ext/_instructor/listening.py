@@ -1,4 +1,4 @@
-"""Calls of instructor's own hooks for a stream, and the usage that is summed for them."""
+"""Calls to instructor's own hooks for a stream, and the usage that is summed for them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Listening", "copied", "total_tokens"]
 
 
 class Listening:
-    """The part of a source that tells instructor's hooks.
+    """The part of a source that calls instructor's hooks.
 
     Args:
         link: The client.
@@ -45,13 +45,13 @@ class Listening:
 
     @property
     def mode(self) -> Mode:
-        """instructor's mode of the running attempt."""
+        """instructor's mode in the running attempt."""
         return self._link.mode
 
     # ------------------------------------------------------------------ while a request is sent
 
     def _opening_hooks(self) -> InstructorHooks:
-        """Hooks for instructor's part: they note the request and pass it on; the session tells all others."""
+        """Hooks for instructor's part: they note the request and pass it on; the session calls all others."""
         hooks = InstructorHooks()
         hooks.on("completion:kwargs", self._note_request)
         hooks.on("completion:response", self._catch_stream)
@@ -78,12 +78,12 @@ class Listening:
     # ------------------------------------------------------------------ what came of it
 
     def owed(self) -> Iterable[Call]:
-        """What the listeners of the request have left to be awaited, and their errors."""
+        """Return the coroutines that the request's listeners left to be awaited, and their errors."""
         owed, self._owed = self._owed, []
         return owed
 
     def answered(self, reader: Reader) -> Iterable[Call]:
-        """The assembled completion and the usage so far."""
+        """Tell the hooks about the assembled completion and the usage so far."""
         wants_usage = handlers_of(self._hooks, "completion:usage")
         wants_response = handlers_of(self._hooks, "completion:response")
         if not (wants_usage or wants_response or self._request.token_budget or self._request.for_create):
@@ -98,14 +98,14 @@ class Listening:
         return told
 
     def rejected(self, reader: Reader, error: Exception, attempt: int) -> Iterable[Call]:
-        """A failed attempt, noted for the errors and told to `parse:error`."""
+        """Note a failed attempt for the errors, and tell `parse:error`."""
         completion = reader.completion()
         self._add_usage(reader, completion)
         self.failed_attempts.append(FailedAttempt(attempt, error, completion))
         return self._calls("parse:error", error, **self._metadata(attempt))
 
     def errored(self, error: Exception, attempt: int) -> Iterable[Call]:
-        """The provider failed."""
+        """Tell the hooks that the provider failed."""
         return self._calls(
             "completion:error",
             error,
@@ -115,7 +115,7 @@ class Listening:
         )
 
     def given_up(self, error: Exception, attempt: int) -> Iterable[Call]:
-        """No further attempt."""
+        """Tell the hooks that no further attempt follows."""
         return self._calls("completion:last_attempt", error, **{**self._metadata(attempt), "is_last_attempt": True})
 
     def _metadata(self, attempt: int) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class Listening:
 
 
 def _settling(handler: Callable[..., Any], told: Any) -> Callable[[], Any]:
-    """The rest of a call that was begun: gives what is to be awaited, or raises what it raised."""
+    """Return the rest of a call that has begun: what is to be awaited, or the error that it raised."""
 
     @functools.wraps(handler)
     def settle() -> Any:

@@ -1,4 +1,4 @@
-"""litellm's streams, read below litellm's own wrapper, which is told of what came in few chunks.
+"""litellm's streams, read below litellm's own wrapper, which sees what came in a few condensed chunks.
 
 litellm's `CustomStreamWrapper` makes each chunk anew, which costs eight times what the SDK below costs, and does its
 duties by what passes through it: callbacks of success and failure with the assembled answer, usage and cost, its cache,
@@ -25,7 +25,7 @@ __all__ = ["chunks_below"]
 
 
 def chunks_below(wrapper: Any, tell: Callable[[Any], None], *, is_async: bool) -> Any:
-    """Give an iterator over the chunks below litellm's wrapper; the wrapper itself where it has to be read.
+    """Return an iterator over the chunks below litellm's wrapper, or the wrapper itself where it has to be read.
 
     Args:
         wrapper: What litellm handed out, not yet read from.
@@ -55,14 +55,14 @@ def chunks_below(wrapper: Any, tell: Callable[[Any], None], *, is_async: bool) -
 
 _PER_CHUNK = ("log_stream_event", "async_log_stream_event", "logging_hook", "async_logging_hook")
 _CACHE = "cache"
-"""litellm's own callback for its cache, which takes whole answers; Gemini's first request registers it."""
+"""litellm's own cache callback, which takes whole answers; the first request to Gemini registers it."""
 _CHANGES = "async_post_call_streaming_deployment_hook"
 _REWRITTEN = ("cached_response", "sagemaker")
-"""What litellm calls providers whose text the wrapper changes or makes up."""
+"""litellm's names of providers whose text the wrapper changes or makes up."""
 
 
 def _is_watched(litellm: Any, wrapper: Any, *, is_async: bool) -> bool:
-    """Return whether the wrapper or a callback does something with every chunk."""
+    """Return whether the wrapper or a callback acts on every chunk."""
     constants = sys.modules.get("litellm.constants")
     return bool(
         wrapper.custom_llm_provider in _REWRITTEN
@@ -74,7 +74,7 @@ def _is_watched(litellm: Any, wrapper: Any, *, is_async: bool) -> bool:
 
 
 def _callbacks(litellm: Any, wrapper: Any) -> list[Any]:
-    """All that litellm may call when the answer of this wrapper has succeeded."""
+    """Return everything that litellm may call when this answer succeeds."""
     log = wrapper.logging_obj
     own = [getattr(log, f"dynamic_{name}", None) or () for name in ("success_callbacks", "async_success_callbacks")]
     everybodys = litellm.callbacks, litellm.success_callback, litellm._async_success_callback  # noqa: SLF001
@@ -82,7 +82,7 @@ def _callbacks(litellm: Any, wrapper: Any) -> list[Any]:
 
 
 def _sees_chunks(litellm: Any, callback: Any, *, is_async: bool) -> bool:
-    """Return whether a callback gets to see or change chunks; of one whose insides are not known, yes."""
+    """Return whether a callback sees or changes chunks; True for one whose code is not known."""
     logger = _custom_logger(litellm)
     if logger is not None and isinstance(callback, logger):
         names = (_CHANGES,) if is_async else _PER_CHUNK
@@ -100,7 +100,7 @@ def _custom_logger(litellm: Any) -> Any:
 
 
 class _Feed:
-    """Stands between litellm's wrapper and the stream it reads; all but its chunks are the stream's own.
+    """Stands between litellm's wrapper and the stream that it reads. All but the chunks passes through.
 
     Args:
         kind: litellm's type of chunks.
@@ -126,18 +126,18 @@ class _Feed:
         return getattr(self.__dict__.get("completion_stream"), name)
 
     def can_read(self, stream: Any) -> bool:
-        """Return whether a stream can be read below the wrapper, by its type."""
+        """Return whether a stream of this type can be read below the wrapper."""
         return hasattr(stream, "__next__") or _is_sdks(stream)
 
     def reading(self, stream: Any) -> Any:
-        """Take a stream's place."""
+        """Take the place of a stream."""
         self.completion_stream = stream
         self._made = _made_by(stream)
         self.chunks = self._iterator(stream)
         return self
 
     def calling(self, make_call: Callable[..., Any]) -> Callable[..., Any]:
-        """As the wrapper's way to send the request, which it does when it is first read."""
+        """Take the place of the function by which the wrapper sends the request when it is first read."""
         return lambda **kwargs: self.reading(make_call(**kwargs))
 
     def _iterator(self, stream: Any) -> Any:
@@ -145,7 +145,7 @@ class _Feed:
 
     @property
     def is_known(self) -> bool:
-        """True if what the wrapper was given can be read by whoever reads the wrapper's own chunks."""
+        """True if the reader of the wrapper's chunks can also read what the wrapper was given."""
         return all(map(self._knows, self.given))
 
     def _knows(self, chunk: Any) -> bool:
@@ -154,7 +154,7 @@ class _Feed:
         return isinstance(chunk, self._kind) or hasattr(chunk, "choices")
 
     def next_unseen(self) -> Any:
-        """What the wrapper is to see next without a look at the stream; None for nothing."""
+        """Return what the wrapper is to see next without reading the stream; None for nothing."""
         if self.unseen:
             return self._made(self.unseen.popleft())
         if self.read:
@@ -164,7 +164,7 @@ class _Feed:
         return None
 
     def handed(self, chunk: Any) -> Any:
-        """Note what the wrapper sees of the stream itself."""
+        """Note a chunk that the wrapper gets from the stream itself."""
         if not says_nothing(chunk):
             self.given.append(chunk)
         return self._made(chunk)
@@ -203,12 +203,12 @@ class _AsyncFeed(_Feed):
 
 
 def says_nothing(chunk: Any) -> bool:
-    """Return whether a chunk is nothing to anybody, as litellm's own streams give for an event without content."""
+    """Return whether a chunk is empty, as litellm's own streams return for an event without content."""
     return chunk is None or (chunk.__class__ is dict and "text" in chunk and not any(map(chunk.get, _GENERIC)))
 
 
 _GENERIC = ("text", "is_finished", "finish_reason", "usage", "tool_use", "provider_specific_fields")
-"""What litellm's `GenericStreamingChunk` may say."""
+"""The keys that litellm's `GenericStreamingChunk` may have."""
 
 
 def _same(chunk: Any) -> Any:
@@ -220,7 +220,7 @@ def _is_sdks(stream: Any) -> bool:
 
 
 def _made_by(stream: Any) -> Callable[[Any], Any]:
-    """What makes the objects of a stream's chunks, which are read as plain data where that can be done."""
+    """Return what builds the chunk objects of a stream; they are read as plain data where that is possible."""
     kind = getattr(stream, "_cast_to", None)
     read_as_json(stream)
     if kind is None or stream._cast_to is kind:  # noqa: SLF001
@@ -243,7 +243,7 @@ class _Way(enum.Enum):
 
 
 class _Reading:
-    """Which chunks to hand out; all else is the wrapper's own.
+    """Decides which chunks to return; everything else is left to the wrapper.
 
     Args:
         wrapper: litellm's.
@@ -271,7 +271,7 @@ class _Reading:
         return self._way is _Way.BELOW and not self._ready
 
     def _takes(self, chunk: Any) -> bool:
-        """Take a chunk that was read below the wrapper; False for one with which the wrapper reads on."""
+        """Take a chunk that was read below the wrapper; return False for one from which on the wrapper reads."""
         if self._condenser.take(chunk):
             return True
         self._feed.read.append(chunk)
@@ -279,7 +279,7 @@ class _Reading:
         return False
 
     def _ended(self, error: Exception) -> None:
-        """The stream below has ended or raised: the wrapper is to raise it, in its own words."""
+        """Note that the stream below has ended or raised; the wrapper will raise it in its own way."""
         self._feed.ended = error
         self._read_along()
 
@@ -290,7 +290,7 @@ class _Reading:
 
     @property
     def _wants_more(self) -> bool:
-        """True if there is nothing to hand out before the wrapper has read on.
+        """True if there is nothing to return before the wrapper has read on.
 
         Raises:
             Exception: What the wrapper has ended with, once all that came before it is read.
@@ -300,7 +300,7 @@ class _Reading:
         return not self._ready
 
     def _answered(self, chunk: Any) -> None:
-        """The wrapper has given a chunk."""
+        """Note that the wrapper has returned a chunk."""
         feed = self._feed
         if self._way is _Way.BEGINNING:
             self._begin(chunk)
@@ -315,7 +315,7 @@ class _Reading:
         feed.given.clear()
 
     def _hand_out(self) -> None:
-        """Have the reader read what the wrapper was given."""
+        """Pass to the reader what the wrapper was given."""
         given = self._feed.given
         self._ready.extend(given)
         self._has_end = self._has_end or any(map(finish_in, given))
@@ -333,14 +333,14 @@ class _Reading:
         self._way = _Way.BELOW if all(taken) else _Way.ALONG
 
     def _failed(self, error: Exception) -> None:
-        """The wrapper has ended or raised: hand out first what it was given before."""
+        """Note that the wrapper has ended or raised; what it was given before comes first."""
         if self._way is not _Way.WRAPPER and self._feed.is_known:
             self._hand_out()
         self._over = error
 
 
 class _Chunks(_Reading):
-    """The chunks below litellm's wrapper, of a sync stream."""
+    """The chunks below litellm's wrapper, for a sync stream."""
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -364,7 +364,7 @@ class _Chunks(_Reading):
 
 
 class _AsyncChunks(_Reading):
-    """The chunks below litellm's wrapper, of an async stream."""
+    """The chunks below litellm's wrapper, for an async stream."""
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self

@@ -1,4 +1,4 @@
-"""litellm, imported where it is needed, and whose model a model string names."""
+"""litellm, imported on first use, and its lookup of the provider behind a model string."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["litellm_module", "looked_up"]
 
 
 def litellm_module() -> Any:
-    """litellm, which takes seconds to import.
+    """Import litellm, which takes seconds.
 
     Raises:
         MissingExtra: It is not installed.
@@ -24,7 +24,7 @@ def litellm_module() -> Any:
 
 
 def looked_up(model: str, arguments: Mapping[str, Any]) -> tuple[str, str]:
-    """The model's name without prefix, and litellm's name of its provider, as litellm finds them or raises."""
+    """Return the model's name without its prefix, and litellm's name of the provider; raises what litellm raises."""
     asked = {name: arguments.get(name) for name in ("custom_llm_provider", "api_base", "api_key")}
     name, provider, _, _ = litellm_module().get_llm_provider(model, **asked)
     return name, provider

@@ -1,4 +1,4 @@
-"""The cost of an attempt, by litellm's price list."""
+"""The cost of an attempt, from litellm's price list."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["LitellmPrices"]
 
 _PRICES = ("input_cost_per_token", "output_cost_per_token")
 _ASKED_OVER_THE_NET = ("ollama/", "ollama_chat/")
-"""Models whose price litellm asks their own server for, which has none."""
+"""Providers for which litellm would ask the model's own server for a price; it has none."""
 
 
 class LitellmPrices(Prices):
-    """litellm's prices, or those that the request itself names.
+    """litellm's prices, or those that the request names.
 
     Tokens are counted with one tokenizer for all models, as their own may have to be fetched.
     """

@@ -1,4 +1,4 @@
-"""The cost of an attempt, by the list that the package genai-prices ships: nothing is asked over the network."""
+"""The cost of an attempt, from the list that the package genai-prices ships. Nothing is fetched from the network."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from instructor_stream_ext.providers.reader import Reader
 __all__ = ["Attempt", "PriceList", "Prices", "asked_tokens", "price_list"]
 
 _MANY = 1_000
-"""Tokens by which a price per token is found."""
+"""How many tokens are priced to compute the price of one."""
 _NO_TEXT = frozenset({"data", "file", "image_url", "inline_data", "input_audio", "source"})
-"""Keys of messages below which images, sounds and files stand; they are no text, and the provider counts them."""
+"""Keys of messages that hold images, sounds and files. They are no text; the provider counts them itself."""
 
 
 class Attempt(Protocol):
-    """A request and what came of it."""
+    """A request and its answer."""
 
     sent: dict[str, Any]
     model: str | None
@@ -33,7 +33,7 @@ class Attempt(Protocol):
 
 
 class Prices(ABC):
-    """A price list: what an attempt costs by the provider's count once that is known, by an estimate until then."""
+    """A price list: the cost of an attempt from the provider's count once it is known, from an estimate until then."""
 
     def __call__(self, attempt: Attempt) -> Cost:
         """Return the cost of an attempt so far.
@@ -50,7 +50,7 @@ class Prices(ABC):
         return Cost(self._dollars(attempt, self._asked(attempt), said), estimated=True)
 
     def rates(self, attempt: Attempt) -> Rates | None:
-        """The price of an attempt that is under way; None if it is not known."""
+        """Return the price of an attempt that is under way; None if it is not known."""
         asked = self._asked(attempt)
         alone, with_answer = self._dollars(attempt, asked, 0), self._dollars(attempt, asked, _MANY)
         if alone is None or with_answer is None:
@@ -58,25 +58,25 @@ class Prices(ABC):
         return Rates(asked, alone / max(asked, 1), (with_answer - alone) / _MANY)
 
     def _asked(self, attempt: Attempt) -> int:
-        """Tokens of the request: some providers count them at the start."""
+        """The tokens of the request, which some providers count at the start."""
         usage = attempt.reader.usage
         return (usage.input_tokens if usage is not None else 0) or self._tokens_asked(attempt.sent)
 
     @abstractmethod
     def _told(self, attempt: Attempt, usage: Usage) -> float | None:
-        """US dollars by the provider's count; None if the price is not known."""
+        """Return the cost in US dollars from the provider's count; None if the price is not known."""
 
     @abstractmethod
     def _dollars(self, attempt: Attempt, asked: int, said: int) -> float | None:
-        """US dollars of so many tokens; None if the price is not known."""
+        """Return the price of some tokens in US dollars; None if it is not known."""
 
     @abstractmethod
     def _tokens(self, text: str) -> int:
-        """Count the tokens of a text, about."""
+        """Estimate the tokens of a text."""
 
     @abstractmethod
     def _tokens_asked(self, sent: Mapping[str, Any]) -> int:
-        """Count the tokens of a request, about."""
+        """Estimate the tokens of a request."""
 
 
 class PriceList(Prices):
@@ -99,7 +99,7 @@ class PriceList(Prices):
 
     @staticmethod
     def _of(attempt: Attempt, **tokens: int) -> float | None:
-        """The price of the model that says it answers, else of the one that was asked."""
+        """Return the price of the model that answered, or of the one that was asked."""
         models = dict.fromkeys(model for model in (attempt.reader.model, attempt.model) if model)
         prices = (_priced(model, attempt.provider, **tokens) for model in models)
         return next((price for price in prices if price is not None), None)
@@ -127,7 +127,7 @@ def _priced(model: str | None, provider: str | None, **tokens: int) -> float | N
 
 @functools.cache
 def price_list() -> PriceList | None:
-    """The price list; None where genai-prices is not installed."""
+    """Return the price list; None where genai-prices is not installed."""
     return PriceList() if find_spec("genai_prices") is not None else None
 
 

@@ -1,4 +1,4 @@
-"""Errors of SDKs that refuse a request's option for usage, or say nothing at all."""
+"""SDK errors that refuse the option asking for usage, or that do not say what is wrong."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["cause_of", "is_opaque", "names_usage"]
 
 _BAD_REQUEST = (400, 422)
 _FEW_WORDS = 6
-"""An error of no more words, such as MiMo's "Param Incorrect", says nothing of what is wrong."""
+"""An error with no more words than this, such as MiMo's "Param Incorrect", does not say what is wrong."""
 
 
 def cause_of(error: Exception) -> Exception:
-    """The SDK's own exception under instructor's wrapper."""
+    """Return the SDK's own exception inside instructor's wrapper."""
     if type(error) is InstructorRetryException and isinstance(error.__cause__, Exception):
         return error.__cause__
     return error
 
 
 def names_usage(error: Exception) -> bool:
-    """Return whether a server says that it does not know `stream_options`.
+    """Return whether a server rejects `stream_options` by name.
 
     Mistral's did (https://github.com/openai/openai-agents-python/issues/442).
     """
@@ -32,7 +32,7 @@ def names_usage(error: Exception) -> bool:
 
 
 def is_opaque(error: Exception, sent: Mapping[str, Any]) -> bool:
-    """Return whether a server refuses a request without saying what in it is wrong: in a few words that name nothing.
+    """Return whether a server refuses a request without naming what is wrong with it.
 
     Args:
         error: What the SDK made of it.

@@ -61,7 +61,7 @@ class Live(NamedTuple):
 
 
 class Caught(BaseException):
-    """Thrown from instructor's `completion:response` hook, it carries the live stream out of instructor.
+    """Raised in instructor's `completion:response` hook to carry the live stream out of instructor.
 
     Its handlers would read the stream to the end; some take none in some modes; some note once per class that one is
     due and lose that with two requests at a time; and looking for the usage of a stream, which has none, makes it

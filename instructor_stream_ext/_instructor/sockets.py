@@ -1,4 +1,4 @@
-"""The socket that a sync stream reads from, for whoever has to wake a read that blocks.
+"""The socket that a sync stream reads from, so that another thread can wake a blocked read.
 
 Closing a socket from another thread does not wake a reader; shutting it down does. A socket is only ever shut down for
 the stream it was found with: it comes from that stream's own response, never from another thread's frames (looking
@@ -16,11 +16,11 @@ from typing import Any
 __all__ = ["OwnSocket", "connection_under"]
 
 _SHARED = (b"HTTP/2", b"HTTP/3")
-"""Versions of HTTP under which a connection carries other requests as well."""
+"""HTTP versions in which a connection carries other requests as well."""
 
 
 class OwnSocket:
-    """The socket of one stream, as long as nobody else can be using it. All methods may be called from any thread."""
+    """The socket of one stream, for as long as no other stream can be using it."""
 
     def __init__(self) -> None:
         # the collector may close a stream in whatever thread it runs, also in one that holds this very lock
@@ -30,7 +30,7 @@ class OwnSocket:
 
     @property
     def is_known(self) -> bool:
-        """True if there is a socket to be shut down."""
+        """True if there is a socket to shut down."""
         return self._socket is not None
 
     def take(self, response: Any) -> None:
@@ -52,12 +52,12 @@ class OwnSocket:
             vars(response)[_OWNER] = self
 
     def forget(self) -> None:
-        """The connection goes back to the pool, where another stream may take it."""
+        """Forget the socket: the connection returns to the pool, where another stream may take it."""
         with self._lock:
             self._socket = None
 
     def shut_down(self) -> bool:
-        """End what is being read, with an error or as if the peer had closed; whether there was a socket."""
+        """Shut the socket down, which ends the read, with or without an error; return whether there was one."""
         with self._lock:
             if self._socket is None:
                 return False
@@ -75,12 +75,12 @@ class OwnSocket:
 
 
 _OWNER = "_instructor_stream_ext_owner"
-"""Where a response keeps the `OwnSocket` that it tells of its end."""
+"""Where a response keeps the `OwnSocket` to notify when it is closed."""
 
 
 @functools.cache
 def _telling(kind: Any) -> Any:
-    """A response class like the given one, whose instances first tell when they are closed."""
+    """Return a subclass of a response class whose instances notify before they are closed."""
 
     def close(response: Any) -> None:
         owner = vars(response).pop(_OWNER, None)
@@ -92,7 +92,7 @@ def _telling(kind: Any) -> Any:
 
 
 def _socket_under(response: Any) -> socket.socket | None:
-    """The socket a response reads from, if it is the response's alone."""
+    """Return the socket that a response reads from, if no other response shares it."""
     if type(response).__module__.partition(".")[0] == "urllib3":
         # urllib3 2 has no public way from a response to its socket; http.client's response reads from a `SocketIO`
         reader = getattr(getattr(response, "_fp", None), "fp", None)
@@ -104,6 +104,6 @@ def _socket_under(response: Any) -> socket.socket | None:
 
 
 def connection_under(response: Any) -> Any:
-    """The connection that a response of httpx or httpx2 is read from, if it is the response's alone."""
+    """Return the connection that an httpx or httpx2 response is read from, if no other response shares it."""
     extensions = getattr(response, "extensions", None) or {}
     return None if extensions.get("http_version") in _SHARED else extensions.get("network_stream")

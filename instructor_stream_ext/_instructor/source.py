@@ -80,7 +80,7 @@ class InstructorSource(Listening):
         return self._link.asked(self._sent or self._request.kwargs)
 
     def connect(self, within: float = math.inf, *, hurried: bool) -> Any:
-        """Send the request; a coroutine if the client is async.
+        """Send the request; returns a coroutine if the client is async.
 
         Args:
             within: Seconds in which a sync call has to have the headers; `math.inf` for no bound of ours.
@@ -115,7 +115,7 @@ class InstructorSource(Listening):
         return self._connected(answer)
 
     def _api_error(self, error: Exception) -> Exception:
-        """The SDK's own exception, noted as one that came from the API."""
+        """Return the SDK's own exception, and note that it came from the API."""
         cause = cause_of(error)
         # instructor wraps what the SDK's function raises, but not where it is called for text or by a re-ask
         below = self._next.arguments or self._next.rest or self._request.wire is None
@@ -123,11 +123,11 @@ class InstructorSource(Listening):
         return cause
 
     def came_from_api(self, error: Exception) -> bool:
-        """Return whether the SDK raised it: instructor's own preparation of a request is no matter for retry rules."""
+        """Return whether the SDK raised the error. Errors in instructor's preparation of a request are not retried."""
         return error is self._raised
 
     def unanswered(self, error: Exception, attempt: int) -> Exception:
-        """The SDK's own error; for `create`, what instructor's own raises in its place."""
+        """Return the error to raise for an unanswered request: the SDK's, or instructor's for `create`."""
         if not self._request.for_create or self._request.wire is None:
             return error
         return InstructorRetryException(
@@ -144,11 +144,11 @@ class InstructorSource(Listening):
 
     @property
     def recalled_completion(self) -> Any:
-        """The provider's answer that the cache has; None unless `recall` found a document."""
+        """The provider's answer from the cache; None unless `recall` found a document."""
         return None if self._lookup is None else self._lookup.completion
 
     def recall(self) -> Any:
-        """The document that the caller's cache has for this request; a coroutine if the client is async."""
+        """Look up the request in the caller's cache; returns a coroutine if the client is async."""
         link = self._link
         if link.function is None:
             return None
@@ -158,7 +158,7 @@ class InstructorSource(Listening):
         return lookup.adocument() if link.is_async else lookup.document()
 
     def keep(self, result: Any, reader: Reader) -> None:
-        """Fill the cache with what plain instructor would have put there."""
+        """Store in the cache what plain instructor would store."""
         if self._lookup is not None:
             self._lookup.keep(result, reader.completion())
 
@@ -171,7 +171,7 @@ class InstructorSource(Listening):
         return is_ours and not (link.usage_refused or self._next.usage_left_out)
 
     def _refusal_of_usage(self, error: Exception, refusal: Exception | None) -> Exception:
-        """The error after which the request is repeated once without `stream_options`; all others are raised.
+        """Return the error after which the request is repeated once without `stream_options`; raise all others.
 
         A server may name the option or, as Xiaomi's MiMo does, say only that something is wrong. Whether that was it
         only the repetition tells, so it is remembered for the client when an answer has come (`_connected`).
@@ -196,7 +196,7 @@ class InstructorSource(Listening):
         return cause
 
     def _send(self, *, hurried: bool) -> Callable[[], Any]:
-        """The call that sends the request: through instructor the first time, below it for a re-ask."""
+        """Return the call that sends the request: through instructor the first time, below it for a re-ask."""
         link, request = self._link, self._request
         create_fn, function = link.functions(hurried=hurried)
         options = {"stream_options": {"include_usage": True}} if self._wants_usage else {}
@@ -252,14 +252,14 @@ class InstructorSource(Listening):
         )
 
     def as_created(self, error: Exception, reader: Reader) -> Exception:
-        """What instructor's `create` raises for an answer that the gate refused with this error."""
+        """Return the error that instructor's `create` raises for an answer that the gate refused."""
         link = self._link
         return error_as_created(error, reader, self._request, link.handlers.response_parser, is_async=link.is_async)
 
     # ------------------------------------------------------------------ the next request
 
     def reask(self, error: Exception, text: str) -> None:
-        """Make the next request from the failed one, with the model's own bad answer in it."""
+        """Make the next request from the failed one, including the model's invalid answer."""
         last = self.failed_attempts[-1].completion
         self._check_budget(last)
         told = f"That answer is not valid:\n{error}\nAnswer again and mend these errors."
@@ -276,7 +276,7 @@ class InstructorSource(Listening):
         self._next = replace(self._next, arguments=arguments, turns=turns)
 
     def go_on(self, text: str, reader: Reader) -> None:
-        """Make the next request one for the rest of an answer that was cut off: as plain text, in any mode."""
+        """Make the next request ask for the rest of an answer that was cut off: as plain text, in any mode."""
         self._add_usage(reader, reader.completion())
         wire = self._request.wire
         schema = None if wire is None else wire.model_json_schema()
@@ -284,11 +284,11 @@ class InstructorSource(Listening):
         self._sent = None
 
     def recover(self, error: Exception) -> Recovery | None:  # noqa: ARG002
-        """One model alone has nobody to fall back on."""
+        """Return None: a single model has nothing to fall back to."""
         return None
 
     def _begin_anew(self, link: Link, request: Request) -> None:
-        """Have another client make the next attempt, which knows nothing of those before."""
+        """Let another client make the next attempt, without any state of earlier ones."""
         self._link, self._request = link, request
         self._lookup = None  # its key is that of a request to the model before
         self._sent = None
@@ -319,5 +319,5 @@ class InstructorSource(Listening):
 
 
 def _turn(answer: str, said: str) -> tuple[dict[str, str], dict[str, str]]:
-    """The model's answer and what it is told about it, as messages."""
+    """Return the model's answer and the reply to it as messages."""
     return {"role": "assistant", "content": answer}, {"role": "user", "content": said}

@@ -1,1 +1,1 @@
-"""The objects in the caller's hands: wrapped clients, their methods, and the streams that these return."""
+"""The public objects: wrapped clients, their methods, and the streams that they return."""

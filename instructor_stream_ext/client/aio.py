@@ -39,13 +39,14 @@ class AsyncStreamClient(Client):
         """Stream partials of a response model and, last, the validated object.
 
         Args:
-            response_model: What the answer is to be.
+            response_model: The type of the answer.
             messages: The conversation, or text for one user message; `input=` is taken for it.
             max_retries: Attempts after the first, or a tenacity `AsyncRetrying`.
             context: For validators and templating.
             strict: As in pydantic.
             options: For this call: `debounce`, `on_...`, `hooks`, `timeouts`, `limits`, `stop_when`, `final_checks`,
-                `repair`, `on_truncated`, `max_continuations`, `token_budget`; all others go to the provider's SDK.
+                `repair`, `on_truncated`, `max_continuations`, `token_budget`; all others are passed to the provider's
+                SDK.
 
         Raises:
             StreamMisuse: The response model or a hook cannot work; nothing has been sent.
@@ -73,14 +74,14 @@ class AsyncStreamClient(Client):
         """Stream a list of items, each validated once, as soon as it is closed.
 
         Args:
-            response_model: What one item is.
+            response_model: The type of one item.
             messages: As in `create_partial`; so are all others.
             max_retries: As in `create_partial`; a re-ask begins the items anew.
             context: For validators and templating.
             strict: As in pydantic.
-            options: As in `create_partial`. `on_bad_item` says what an item that does not validate does: "reask" begins
-                all items anew, "raise" ends the stream, "skip" leaves it out and notes it in the stream's `skipped`.
-                `limits=Limits(max_items=N)` ends the stream well after N valid items, and closes the connection.
+            options: As in `create_partial`. `on_bad_item` decides what happens to an item that does not validate:
+                "reask" starts over, "raise" ends the stream, "skip" leaves the item out and adds it to the stream's
+                `skipped`. `limits=Limits(max_items=N)` ends the stream after N valid items and closes the connection.
 
         Raises:
             StreamMisuse: The response model or a hook cannot work; nothing has been sent.
@@ -101,8 +102,8 @@ class AsyncStreamClient(Client):
 
         Args:
             messages: As in `create_partial`.
-            by: What the text is given by: "delta" as it comes, or whole "word"s, "sentence"s or "line"s.
-            buffer: How many of them are given at a time.
+            by: The unit in which text is yielded: each "delta" as it arrives, or whole "word"s, "sentence"s or "line"s.
+            buffer: How many units are yielded at a time.
             options: As in `create_partial`.
 
         Raises:
@@ -162,10 +163,10 @@ class AsyncStreamClient(Client):
         strict: bool = True,
         **options: Any,
     ) -> Any:
-        """The validated object; streams underneath when somebody listens, else it is instructor's own `create`.
+        """Return the validated object; streams underneath if hooks listen, else uses instructor's `create`.
 
         Args:
-            response_model: What the answer is to be; None for the SDK's own answer.
+            response_model: The type of the answer; None for the SDK's own answer.
             messages: As in `create_partial`; so are all others.
             max_retries: As in `create_partial`.
             context: For validators and templating.
@@ -207,7 +208,7 @@ class AsyncStreamClient(Client):
         strict: bool = True,
         **options: Any,
     ) -> tuple[Any, Any]:
-        """As `create`, with the provider's answer beside the object."""
+        """Return the validated object and the provider's answer."""
         options.update(max_retries=max_retries, context=context, strict=strict)
         return await self._create(response_model, messages, options)
 

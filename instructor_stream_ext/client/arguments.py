@@ -1,4 +1,4 @@
-"""The arguments of calls, as type checkers and editors see them: `**options: Unpack[...]` of the clients' methods.
+"""Typed call arguments: the clients' `**options: Unpack[...]`, for type checkers and editors.
 
 A type checker refuses a misspelt hook, a hook with another signature and a `debounce` that is no policy. To make that
 possible the dictionaries are closed: they list the arguments of this package, of instructor and of the SDKs behind it.
@@ -149,7 +149,7 @@ class ProviderArguments(TypedDict, total=False):
 
 
 class _StreamArguments(HookArguments[T], Generic[T], total=False):
-    """The options of one stream, beside the response model."""
+    """The options of one stream, apart from the response model."""
 
     debounce: DebounceArgument
     hooks: Hooks | InstructorHooks | None
@@ -176,7 +176,7 @@ class ItemArguments(CallArguments[list[T]], Generic[T], total=False):
 
 
 class WrapArguments(HookArguments[Any], total=False):
-    """The arguments of `wrap` beside the client."""
+    """The arguments of `wrap`, apart from the client."""
 
     debounce: DebounceArgument
     hooks: Hooks | InstructorHooks | None
@@ -194,4 +194,4 @@ class WrapArguments(HookArguments[Any], total=False):
 
 
 class RoutingArguments(WrapArguments, ProviderArguments, total=False):
-    """The arguments of a client of `instructor_stream_ext.routing`: those of `wrap`, and litellm's for each call."""
+    """The arguments of a routing client: those of `wrap`, and litellm's for each call."""

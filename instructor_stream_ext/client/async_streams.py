@@ -30,7 +30,7 @@ __all__ = ["AsyncItemStream", "AsyncPartialStream", "AsyncTextStream"]
 
 
 class _Pass(Generic[T]):
-    """One loop over an async stream. When it is dropped before the end, the stream is closed by the loop it ran in."""
+    """One loop over an async stream. If it is dropped early, its event loop closes the stream."""
 
     __slots__ = ("_driver", "_lens", "_loop", "_next", "_seen")
 
@@ -79,7 +79,7 @@ async def _close(driver: AsyncGeneratorType[Any, None]) -> None:
 
 
 _closing: set[asyncio.Task[None]] = set()
-"""Closings under way: a loop holds its tasks only weakly."""
+"""Closings under way. An event loop holds its tasks only weakly."""
 
 
 class _AsyncStream(Stream[V_co, F_co]):
@@ -104,12 +104,12 @@ class _AsyncStream(Stream[V_co, F_co]):
         return await anext(self._drive())
 
     def __await__(self) -> Generator[Any, None, Self]:
-        """Awaiting a stream gives the stream, for callers used to `await client.create_iterable(...)`."""
+        """Return the stream itself, for callers used to `await client.create_iterable(...)`."""
         yield from ()
         return self
 
     def events(self) -> AsyncIterator[StreamEvent[F_co]]:
-        """Everything that happens, in order, in place of the values.
+        """Iterate over everything that happens, in order, instead of the values.
 
         Raises:
             StreamMisuse: The stream is already being read.
@@ -119,11 +119,11 @@ class _AsyncStream(Stream[V_co, F_co]):
         return self._pass()
 
     def picked(self, pick: Pick) -> AsyncIterator[Any]:
-        """Iterate over what a function makes of the events, reasoning included, in place of the values.
+        """Iterate over what a function makes of each event, reasoning included, instead of the values.
 
         Args:
-            pick: From an event to what is to be seen of it, `NOTHING` for nothing; called within the stream. Deltas and
-                transitions are told only where somebody else listens to them.
+            pick: Maps an event to the value to yield, or to `NOTHING`. Called within the stream. Deltas and transitions
+                are included only if something else listens for them.
 
         Raises:
             StreamMisuse: The stream is already being read.
@@ -133,7 +133,7 @@ class _AsyncStream(Stream[V_co, F_co]):
         return self._pass()
 
     def text_stream(self) -> AsyncIterator[str]:
-        """The pieces of the model's text, in place of the values.
+        """Iterate over the model's text, delta by delta, instead of the values.
 
         Raises:
             StreamMisuse: The stream is already being read.
@@ -143,7 +143,7 @@ class _AsyncStream(Stream[V_co, F_co]):
         return self._pass()
 
     def text_of(self, path: str | Path) -> AsyncIterator[str]:
-        """Iterate over the text that is added to one string field, in place of the values.
+        """Iterate over the text added to one string field, instead of the values. `debounce` decides how often.
 
         How often a piece comes is the business of `debounce`, as with partials.
 
@@ -157,10 +157,10 @@ class _AsyncStream(Stream[V_co, F_co]):
         return self._pass()
 
     async def get_final_response(self) -> F_co:
-        """Read to the end and give the validated result; asked again, the same object.
+        """Read to the end and return the validated result. Further calls return the same object.
 
         Raises:
-            StreamError: As the stream ended; asked again, the same error.
+            StreamError: As the stream ended. Further calls raise the same error.
             StreamStopped: It was left early.
         """
         if self._lens.left:
@@ -174,7 +174,7 @@ class _AsyncStream(Stream[V_co, F_co]):
         return self._result()  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
-        """Close the connection; the provider sees it at once. Closing twice is no error."""
+        """Close the connection; the provider notices at once. Closing twice is allowed."""
         if self._driver is not None and self._driver.ag_running:
             interrupted = self._session.interrupt()  # from a hook, or from another task
             if interrupted is not None:
@@ -208,13 +208,13 @@ class AsyncPartialStream(_AsyncStream[T_co, T_co]):
 
 
 class AsyncItemStream(_AsyncStream[T, list[T]], Items[T]):
-    """List items, each validated once, as soon as it is closed; the final response is the list of all."""
+    """List items, each validated once, as soon as it is complete; the final response is the list of them."""
 
     def __init__(self, session: Session, messages: list[Any]) -> None:
         super().__init__(session, messages, items(session))
 
     def partials(self) -> AsyncIterator[tuple[int, T]]:
-        """Iterate over the items while they are being written, in place of the values: `(number, partial)`.
+        """Iterate over the items while they are written: `(number, partial)`, instead of the values.
 
         A number comes again with each change of its item; the last time it comes with the validated item. How often
         partials come is the business of `debounce`. After a restart numbers begin anew.
@@ -229,7 +229,7 @@ class AsyncItemStream(_AsyncStream[T, list[T]], Items[T]):
 
 
 class AsyncTextStream(_AsyncStream[str, str]):
-    """Plain text, piece by piece; the final response is the whole."""
+    """Plain text, piece by piece; the final response is the whole text."""
 
     def __init__(self, session: Session, messages: list[Any], pieces: Pieces | None = None) -> None:
         self._text_pick = TextPick() if pieces is None else CutTextPick(pieces)

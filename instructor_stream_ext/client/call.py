@@ -1,4 +1,4 @@
-"""From a call's arguments to everything its stream needs; the same for sync and async clients."""
+"""From a call's arguments to everything that its stream needs, for sync and async clients alike."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ __all__ = ["CallMaker", "PlainCall", "Settings"]
 T = TypeVar("T")
 
 _CACHING = ("cache", "cache_ttl", "cache_namespace")
-"""instructor's cache of answers, which the session asks before it sends anything, and fills after the gate."""
+"""instructor's answer cache: the session consults it before it sends anything, and fills it after the gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Options:
-    """What one call says, over the client's settings."""
+    """The options of one call, on top of the client's settings."""
 
     hooks: Hooks
     instructor_hooks: InstructorHooks
@@ -106,7 +106,7 @@ class _Options:
 
 
 class CallMaker:
-    """Settings, hooks, and the making of a stream, for the sync and the async client."""
+    """The settings and hooks of a client; makes its streams, sync or async."""
 
     def __init__(self, link: Link, settings: Settings, hooks: Hooks, instructor_hooks: InstructorHooks) -> None:
         self.link = link
@@ -143,7 +143,7 @@ class CallMaker:
         on_bad: OnBadItem = "reask",
         for_create: bool = False,
     ) -> Session:
-        """Everything one stream needs, from a call's arguments; nothing is sent yet."""
+        """Build everything that one stream needs from a call's arguments; nothing is sent yet."""
         link = self.link.for_call(kwargs)
         link.check_streams()
         shape = None if make_shape is None else make_shape(link)
@@ -189,7 +189,7 @@ class CallMaker:
         return Session(parts)
 
     def _options(self, link: Link, messages: Any, kwargs: dict[str, Any]) -> _Options:
-        """Take what is ours out of a call's arguments."""
+        """Take this package's options out of a call's arguments."""
         settings = self.settings
         continuations = continuations_from(
             kwargs.pop("on_truncated", settings.on_truncated),
@@ -224,7 +224,7 @@ class CallMaker:
     def _request(
         self, link: Link, wire: Any, messages: Any, options: _Options, kwargs: dict[str, Any], *, for_create: bool
     ) -> Request:
-        """The request, of the arguments that are left."""
+        """Build the request from the remaining arguments."""
         kwargs = link.client.handle_kwargs(kwargs)
         caching = {name: kwargs.pop(name) for name in _CACHING if name in kwargs}
         link.check_call(kwargs)
@@ -246,7 +246,7 @@ class CallMaker:
     def partial_session(
         self, response_model: Any, messages: Any, kwargs: dict[str, Any], *, for_create: bool = False
     ) -> tuple[Session, Any]:
-        """A stream of partials, not yet begun, and its conversation; for `create` with the errors that it raises."""
+        """Build a stream of partials and its conversation; `for_create` gives it the errors that `create` raises."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
 
@@ -257,7 +257,7 @@ class CallMaker:
         return self._session(make_shape, messages, kwargs, for_create=for_create), messages
 
     def item_session(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
-        """A stream of items, not yet begun, and its conversation."""
+        """Build a stream of items and its conversation."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
         on_bad = kwargs.pop("on_bad_item", "reask")
@@ -268,12 +268,12 @@ class CallMaker:
         return self._session(make_shape, messages, kwargs, on_bad=on_bad), messages
 
     def text_session(self, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
-        """A stream of plain text, not yet begun, and its conversation."""
+        """Build a stream of plain text and its conversation."""
         messages = as_messages(messages, kwargs)
         return self._session(None, messages, {**kwargs, "max_retries": 0}), messages
 
     def plain_call(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> PlainCall:
-        """The call for instructor's own `create`, with the types it refuses adapted."""
+        """Build the call to instructor's own `create`, with types that it refuses adapted."""
         reject_async_validators(response_model)
         kwargs = without_ours(kwargs)
         messages = as_messages(messages, kwargs)
@@ -296,10 +296,10 @@ class CallMaker:
         return call
 
     def sdk_call(self, messages: Any, kwargs: dict[str, Any]) -> Callable[[], Any]:
-        """The call for the SDK's own stream, which nobody here reads.
+        """Build the call for the SDK's own stream, which this package does not read.
 
         Raises:
-            StreamMisuse: It was given what only a stream of this package can do.
+            StreamMisuse: An option was given that only this package's streams support.
         """
         given = [name for name in OF_STREAMS if kwargs.get(name)]
         if isinstance(kwargs.get("hooks"), Hooks):
@@ -314,7 +314,7 @@ class CallMaker:
         return functools.partial(self.link.for_call(kwargs).client.create, None, messages, **kwargs)
 
     def streams_create(self, kwargs: dict[str, Any]) -> bool:
-        """Return whether `create` has to stream underneath: somebody listens, or an option is one of streams."""
+        """Return whether `create` has to stream: hooks listen, or an option needs it."""
         settings = self.settings
         if self.link.always_streams or self.hooks or self._log or isinstance(kwargs.get("hooks"), Hooks):
             return True
@@ -324,7 +324,7 @@ class CallMaker:
 
 
 class PlainCall:
-    """One call of instructor's own `create`."""
+    """One call to instructor's own `create`."""
 
     def __init__(self, shape: Shape | None, create: Callable[..., Any]) -> None:
         self._shape = shape
@@ -337,14 +337,14 @@ class PlainCall:
         self.completion = completion
 
     def result(self, answer: Any) -> Any:
-        """Turn what instructor returned into the type that the caller asked for."""
+        """Convert what instructor returned to the type that the caller asked for."""
         if self.completion is None:  # from the cache, which tells no hook
             self.completion = getattr(answer, "_raw_response", None)
         return answer.root if self._shape is not None and isinstance(answer, RootModel) else answer
 
 
 def _adapted(response_model: Any) -> Shape | None:
-    """The shape of a type that instructor's `create` refuses; None if it takes it."""
+    """Return the shape of a type that instructor's `create` refuses; None if it accepts the type."""
     if response_model is None or instructor_takes(response_model):
         return None
     return shape_of(response_model)
@@ -373,7 +373,7 @@ def _gate(shape: Shape | None, options: _Options, *, on_bad: OnBadItem) -> tuple
 
 
 class _ParserMaker:
-    """Makes the parser of one attempt; tool arguments are never searched for a document, prose is."""
+    """Makes the parser of one attempt. It searches prose for the document, but not tool arguments."""
 
     __slots__ = ("_limits", "_plan", "_source", "_tags", "_tools")
 

@@ -1,4 +1,4 @@
-"""Arguments of a call, looked over before anything is sent."""
+"""Checks of a call's arguments before anything is sent."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ T = TypeVar("T")
 ON = frozenset(f"on_{name}" for name in HOOK_NAMES)
 OF_STREAMS = (*sorted(ON), "final_checks", "repair", "stop_when", "timeouts", "limits", "on_truncated")
 QUIET_OPTIONS = ("debounce", "reasoning_tags", "max_continuations")
-"""Options of streams for which alone `create` does not stream underneath."""
+"""Options that do not make `create` stream underneath."""
 
 
 def split_hooks(hooks: Any, on_hooks: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
-    """Our hooks and instructor's, from a `hooks=` and the `on_...=` arguments.
+    """Split `hooks=` and the `on_...=` arguments into this package's hooks and instructor's.
 
     Raises:
         StreamMisuse: `hooks` is neither, or a name does not exist.
@@ -55,7 +55,7 @@ def split_hooks(hooks: Any, on_hooks: dict[str, Any]) -> tuple[Hooks, Instructor
 
 
 def as_messages(messages: Any, kwargs: dict[str, Any]) -> Any:
-    """The conversation: `messages`, or `input=` for it; text counts as one user message."""
+    """Return the conversation from `messages` or `input=`; a string is one user message."""
     given = kwargs.pop("input", None)
     if messages is not None and given is not None:
         raise TypeError("pass only one of 'messages' and 'input'")
@@ -66,21 +66,21 @@ def as_messages(messages: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def without_ours(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that are instructor's or the SDK's."""
+    """Return the arguments that belong to instructor or the SDK."""
     refuse_unknown({name: value for name, value in kwargs.items() if name not in OF_STREAMS})
     policy_from(kwargs.get("debounce"))
     return {name: value for name, value in kwargs.items() if name not in OF_STREAMS and name not in QUIET_OPTIONS}
 
 
 def refuse_unknown(kwargs: dict[str, Any]) -> None:
-    """Hooks that do not exist; no SDK's argument is called so."""
+    """Raise for hooks that do not exist; no SDK has an argument of such a name."""
     for name in kwargs:
         if name.startswith("on_"):
             Hooks(**{name: None})
 
 
 def checks_from(checks: Any, *, is_async: bool) -> Sequence[Handler]:
-    """The checks of `final_checks=`, one callable or several; anything else is a `StreamMisuse`."""
+    """Return the checks of `final_checks=`, one callable or several; raise `StreamMisuse` for anything else."""
     given: list[Handler] = [checks] if callable(checks) else list(checks or ())
     for check in given:
         if not callable(check):
@@ -91,7 +91,7 @@ def checks_from(checks: Any, *, is_async: bool) -> Sequence[Handler]:
 
 
 def check_repair(repair: Any, *, is_async: bool) -> None:
-    """Raise `StreamMisuse` unless `repair=` can be called, by a sync client without await."""
+    """Raise `StreamMisuse` unless `repair=` can be called, without `await` by a sync client."""
     if repair is None:
         return
     if not callable(repair):
@@ -101,21 +101,21 @@ def check_repair(repair: Any, *, is_async: bool) -> None:
 
 
 def check_reader(litellm_reader: Any) -> None:
-    """Raise `StreamMisuse` for a word that says nothing of how litellm's streams are read."""
+    """Raise `StreamMisuse` unless this names a way to read litellm's streams."""
     if litellm_reader not in (known := get_args(LitellmReader)):
         raise StreamMisuse(f"litellm_reader must be one of {', '.join(known)}, not {litellm_reader!r}")
 
 
 def continuations_from(on_truncated: Any, most: Any, messages: Any = ()) -> int:
-    """How often the model may be asked for the rest of an answer that met its token limit.
+    """Return how often the model may be asked for the rest of an answer that hit its token limit.
 
     Args:
-        on_truncated: Of the call.
+        on_truncated: The call's option.
         most: Its `max_continuations`.
-        messages: Its conversation, None where the call has it in the provider's own words.
+        messages: The call's conversation; None if it is in the provider's own format.
 
     Raises:
-        StreamMisuse: One of them cannot be, or nobody can say what the model was asked.
+        StreamMisuse: An option is invalid, or the question is not known.
     """
     if on_truncated not in get_args(OnTruncated):
         raise StreamMisuse(f"on_truncated must be one of {', '.join(get_args(OnTruncated))}, not {on_truncated!r}")
@@ -129,7 +129,7 @@ def continuations_from(on_truncated: Any, most: Any, messages: Any = ()) -> int:
 
 
 def budget_from(token_budget: Any) -> int | None:
-    """The tokens of `token_budget=`, refused in the words of instructor."""
+    """Return the tokens of `token_budget=`; an invalid value raises instructor's own error."""
     if token_budget is None:
         return None
     if isinstance(token_budget, bool) or not isinstance(token_budget, int):
@@ -140,7 +140,7 @@ def budget_from(token_budget: Any) -> int | None:
 
 
 def model_of(response_model: TypeForm[T] | None) -> TypeForm[T]:
-    """The response model of a call in which it may be left out by mistake.
+    """Return the response model of a call, which may have been left out by mistake.
 
     Raises:
         StreamMisuse: It was left out.
@@ -151,7 +151,7 @@ def model_of(response_model: TypeForm[T] | None) -> TypeForm[T]:
 
 
 def stream_kind(response_model: Any) -> str:
-    """Return the method that `create(..., stream=True)` stands for, by its response model, as in instructor."""
+    """Return the method that `create(..., stream=True)` stands for, from its response model, as instructor does."""
     if response_model is None:
         return "sdk"
     if isinstance(response_model, type) and not get_args(response_model) and issubclass(response_model, PartialBase):

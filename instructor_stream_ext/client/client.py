@@ -1,4 +1,4 @@
-"""The base of the sync and the async client."""
+"""The base class of the sync and the async client."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Client"]
 
 
 class Client:
-    """The base of the sync and the async client; unknown attributes are looked up in the instructor client."""
+    """The base class of both clients. Unknown attributes are looked up on the instructor client."""
 
     def __init__(self, calls: CallMaker) -> None:
         self._calls = calls
 
     @property
     def wrapped(self) -> Instructor:
-        """The instructor client inside."""
+        """The wrapped instructor client."""
         return self._calls.link.client
 
     @property
@@ -77,7 +77,7 @@ class Client:
             self._calls.hooks.off(name, handler)
 
     def clear(self, name: str | None = None) -> None:
-        """Remove all callbacks of a name that were registered here, or all there are.
+        """Remove the callbacks of one name, or all, that were registered here.
 
         Raises:
             StreamMisuse: The name is unknown.

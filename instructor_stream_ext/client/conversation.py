@@ -25,7 +25,7 @@ T = TypeVar("T")
 ClientT = TypeVar("ClientT", bound=StreamClient | AsyncStreamClient)
 
 MARK = "interrupted"
-"""The key of an answer that was not finished; it stays here and is not sent."""
+"""The key that marks an unfinished answer. It is kept here and never sent."""
 
 
 class Conversation(Generic[ClientT]):
@@ -120,7 +120,7 @@ class Conversation(Generic[ClientT]):
         return stream
 
     def _sent(self) -> list[dict[str, Any]]:
-        """Return the latest turns as they go to the provider, without our mark."""
+        """Return the latest turns as they go to the provider, without the mark."""
         spoken = _spoken(self.messages)
         if self.max_turns is not None:
             begins = [index for index, message in enumerate(spoken) if message["role"] == "user"]
@@ -130,7 +130,7 @@ class Conversation(Generic[ClientT]):
         return [{key: value for key, value in message.items() if key != MARK} for message in [*system, *spoken]]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write `messages` to a file, as JSON; models and images among the content parts become plain data.
+        """Write `messages` to a file, as JSON. Models and images among the content parts become plain data.
 
         The file is replaced when all of it is written, so an error leaves the one before as it was.
 
@@ -152,15 +152,15 @@ class Conversation(Generic[ClientT]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], client: ClientT, *, max_turns: int | None = None) -> Self:
-        """Go on with a conversation that was saved.
+        """Continue a conversation that was saved.
 
         Args:
             path: The file.
-            client: As in the constructor; it need not be the one that began.
+            client: As in the constructor; it may be another client than before.
             max_turns: As in the constructor.
 
         Raises:
-            StreamMisuse: The file holds no conversation.
+            StreamMisuse: The file does not hold a conversation.
         """
         try:
             messages = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
@@ -172,13 +172,13 @@ class Conversation(Generic[ClientT]):
 
 
 class _Seen(Protocol):
-    """How many characters of the answer the consumer was given."""
+    """How many characters of the answer the consumer has received."""
 
     seen: int
 
 
 class _Turn:
-    """One turn on its way into the history."""
+    """A turn that is about to join the history."""
 
     def __init__(self, history: list[dict[str, Any]], asked: dict[str, Any]) -> None:
         self.seen: _Seen | None = None
@@ -186,7 +186,7 @@ class _Turn:
         self._asked = asked
 
     def ended(self, event: StreamEnded) -> None:
-        """The stream is at its end: what the user saw becomes history."""
+        """Add to the history what the user saw, now that the stream has ended."""
         text = event.text
         if event.outcome is Outcome.CANCELLED and self.seen is not None and self.seen.seen:
             text = text[: self.seen.seen]  # what arrived but was held back, the user did not see
@@ -199,7 +199,7 @@ class _Turn:
 
 
 def _plain(value: Any, place: str) -> Any:
-    """Convert a message, or the part of one at this place, to JSON-ready data."""
+    """Convert a message, or a part of one, to JSON-ready data."""
     if isinstance(value, Mapping):
         return {str(key): _plain(held, f"{place}.{key}") for key, held in value.items()}
     if isinstance(value, (list, tuple)):

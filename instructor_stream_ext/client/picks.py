@@ -1,4 +1,4 @@
-"""Picks: small functions from an event to what the consumer sees of it."""
+"""Picks: small functions from an event to what the consumer receives for it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 
 
 class Lens:
-    """Decides what the consumer sees of an event. The driver holds it, and never the stream.
+    """Maps events to what the consumer receives. The driver holds it instead of the stream.
 
     Attributes:
         pick: The decision; replaced when the stream is read as events or as text.
@@ -53,7 +53,7 @@ class Lens:
         self.left = False
 
     def __call__(self, event: Event) -> Any:
-        """The consumer's view of an event."""
+        """Return what the consumer receives for an event."""
         if self.priming:
             self.priming = False
             self.first = event
@@ -62,24 +62,24 @@ class Lens:
 
 
 def whole(event: Event) -> Any:
-    """The event itself."""
+    """Return the event itself."""
     return event
 
 
 def delta(event: Event) -> Any:
-    """The text of a delta."""
+    """Return the text of a delta."""
     return event.text if type(event) is DeltaReceived else NOTHING
 
 
 def values(event: Event) -> Any:
-    """Partials and, last, the final."""
+    """Return partials and, last, the final."""
     if type(event) is PartialEmitted:
         return event.partial
     return event.result if type(event) is StreamCompleted else NOTHING
 
 
 def items(session: Session) -> Pick:
-    """List items, each validated once."""
+    """Return list items, each validated once."""
 
     def pick(event: Event) -> Any:
         taken = session.taken(event) if type(event) is ItemCompleted else ()
@@ -89,21 +89,21 @@ def items(session: Session) -> Pick:
 
 
 class Several(list[Any]):
-    """More than one value for the consumer, out of one event."""
+    """Several values for the consumer from one event."""
 
 
 class Spread(Protocol):
-    """A pick that may find several values in one event; those that wait for the consumer."""
+    """A pick that may find several values in one event and hands them out one at a time."""
 
     waiting: deque[Any]
 
     def next(self) -> Any:
-        """The next of the values that wait."""
+        """Return the next waiting value."""
         ...
 
 
 class ItemPartials:
-    """The items of a list while they are being written, each with its number; last of each, the validated one."""
+    """The items of a list while they are written, each with its number; last of each, the validated item."""
 
     def __init__(self, session: Session) -> None:
         self.waiting: deque[tuple[int, Any]] = deque()
@@ -115,7 +115,7 @@ class ItemPartials:
         self._done: set[int] = set()
 
     def __call__(self, event: Event) -> Any:
-        """The items that have changed."""
+        """Return the items that have changed."""
         if type(event) is StreamRestarted:
             self._clear()
             self.waiting.clear()
@@ -140,12 +140,12 @@ class ItemPartials:
         return NOTHING
 
     def next(self) -> tuple[int, Any]:
-        """The next of the items that wait."""
+        """Return the next waiting item."""
         return self.waiting.popleft()
 
 
 class TextPick:
-    """The text, piece by piece; joined, the pieces are the whole. What is left at a failure comes before the error.
+    """The text, piece by piece. The pieces joined are the whole; after a failure, what is left comes before the error.
 
     Attributes:
         seen: Characters of this attempt that the consumer was given.
@@ -155,7 +155,7 @@ class TextPick:
         self.seen = 0
 
     def __call__(self, event: Event) -> Any:
-        """The text that is new to the consumer."""
+        """Return the text that is new to the consumer."""
         if type(event) is PartialEmitted:
             text = event.partial
         elif type(event) is StreamCompleted:
@@ -172,7 +172,7 @@ class TextPick:
 
 
 class CutTextPick(TextPick):
-    """The text in words, sentences or lines. What is held back comes before the end, whatever the end is."""
+    """The text in words, sentences or lines. Held-back text is returned before the end, whatever the end is."""
 
     def __init__(self, pieces: Pieces) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class CutTextPick(TextPick):
         self.waiting: deque[str] = deque()
 
     def __call__(self, event: Event) -> Any:
-        """The pieces that are whole."""
+        """Return the pieces that are complete."""
         if type(event) is StreamRestarted:
             self._pieces.clear()
             self.waiting.clear()
@@ -193,7 +193,7 @@ class CutTextPick(TextPick):
         return Several(cut) if cut else NOTHING
 
     def next(self) -> str:
-        """The next of the pieces that wait."""
+        """Return the next waiting piece."""
         piece = self.waiting.popleft()
         self.seen += len(piece)
         return piece

@@ -36,7 +36,7 @@ class UnsupportedResponseModel(StreamMisuse, TypeError):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A response model on its way to the model and back.
+    """A response model's way to the model and back.
 
     Attributes:
         wire: The model class whose schema instructor sends.
@@ -55,7 +55,7 @@ class Shape:
 
 
 def shape_of(response_model: Any) -> Shape:
-    """The shape of a response model, worked out once per type.
+    """Return the shape of a response model, computed once per type.
 
     Args:
         response_model: All that `create` takes, and dataclasses, unions and containers, which it does not.
@@ -67,7 +67,7 @@ def shape_of(response_model: Any) -> Shape:
 
 
 def item_shape(item: Any) -> Shape:
-    """The shape of a list of items that are validated one by one.
+    """Return the shape of a list whose items are validated one by one.
 
     Args:
         item: The type of one item; `Iterable[X]` counts as `X`.
@@ -79,7 +79,7 @@ def item_shape(item: Any) -> Shape:
 
 
 def calls_shape(item: Any) -> Shape:
-    """The shape of several tool calls at once, each validated on its own.
+    """Return the shape of several tool calls at once, each validated on its own.
 
     Args:
         item: The model of one tool, or the union of those of all; `Iterable[X]` counts as `X`.
@@ -120,7 +120,7 @@ def _calls_cached(item: Any) -> Shape:
 
 
 def _sendable(shape: Shape) -> Shape:
-    """The shape, if its type has a JSON schema at all; pydantic's error otherwise, before anything is sent."""
+    """Return the shape if its type has a JSON schema; raise pydantic's error otherwise, before anything is sent."""
     shape.wire.model_json_schema()
     return shape
 
@@ -141,7 +141,7 @@ def _shape(response_model: Any) -> Shape:
 
 
 def _complete(partial: type[Any]) -> type[BaseModel]:
-    """The model under instructor's `Partial[Model]`."""
+    """Return the model inside instructor's `Partial[Model]`."""
     for base in partial.__mro__:
         if issubclass(base, BaseModel) and not issubclass(base, PartialBase):
             return base
@@ -152,7 +152,7 @@ def _dataclass_shape(cls: type[Any]) -> Shape:
     root: Any = RootModel.__class_getitem__(cls)
 
     def inlined(_: type[Any], core_schema: Any, handler: Any) -> Any:
-        """The fields themselves: providers want an object at the root, not a reference to one."""
+        """Return a schema with the fields at the root: providers want an object there, not a reference."""
         return handler.resolve_ref_schema(handler(core_schema))
 
     says_nothing = (cls.__doc__ or "").startswith(f"{cls.__name__}(")  # the dataclass decorator's own words
@@ -166,7 +166,7 @@ def _dataclass_shape(cls: type[Any]) -> Shape:
 
 
 def _wire(response_model: Any) -> type[BaseModel]:
-    """The class instructor would send; a `content` field around what it does not know."""
+    """Return the class that instructor would send; it puts a `content` field around types it does not know."""
     origin = get_origin(response_model)
     if origin is types.UnionType:
         response_model = Union[get_args(response_model)]  # noqa: UP007  instructor knows only typing.Union
@@ -192,7 +192,7 @@ def _wire(response_model: Any) -> type[BaseModel]:
 
 
 def _wrapped(wire: type[BaseModel]) -> Shape:
-    """The shape of a class that instructor made: its one field is what the caller wants, or it is itself."""
+    """Return the shape of a class that instructor made: of its only field, or of itself."""
     name = "content" if issubclass(wire, AdapterBase) else "tasks" if hasattr(wire, "task_type") else None
     if name is None:
         return Shape(wire=wire, adapter=TypeAdapter(wire), plan=compile_plan(wire))
@@ -204,7 +204,7 @@ def _wrapped(wire: type[BaseModel]) -> Shape:
 
 
 def _item_of(response_model: Any) -> Any:
-    """The type of one item, of which `Iterable[X]` says that there are many."""
+    """Return the type of one item, unwrapping `Iterable[X]`."""
     return get_args(response_model)[0] if get_origin(response_model) is Iterable else response_model
 
 

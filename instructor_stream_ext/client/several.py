@@ -1,4 +1,4 @@
-"""Many async streams at once: all their events as they come, all their finals, or the first final."""
+"""Several async streams at once: all events as they come, all finals, or the first final."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ F_co = TypeVar("F_co", covariant=True)
 
 
 class AnyStream(Protocol[F_co]):
-    """An async stream of partials, items or text, seen by its final: a type checker carries it to the result."""
+    """An async stream of partials, items or text, typed by its final so that type checkers know the result."""
 
     def events(self) -> AsyncIterator[StreamEvent[F_co]]:
-        """Everything that happens, in order."""
+        """Iterate over everything that happens, in order."""
         ...
 
     async def get_final_response(self) -> F_co:
-        """Read to the end and give the final."""
+        """Read to the end and return the final."""
         ...
 
     async def aclose(self) -> None:
@@ -37,7 +37,7 @@ class AnyStream(Protocol[F_co]):
 def merge(
     streams: Mapping[L, AnyStream[F]], *, stop_on_error: bool = False
 ) -> AsyncGenerator[tuple[L, StreamEvent[F]], None]:
-    """The events of all streams as they come, each with its stream's label.
+    """Yield the events of all streams as they come, each with its stream's label.
 
     No stream runs ahead of the consumer by more than one event. A stream that fails says so in its `StreamFailed`; the
     others go on. Leaving the loop closes all connections.
@@ -128,7 +128,7 @@ async def gather(streams: Mapping[L, AnyStream[F]], *, stop_on_error: bool = Fal
 
 
 async def race(streams: Mapping[L, AnyStream[F]]) -> tuple[L, F]:
-    """The first stream that passes the gate wins; the connections of all others are closed.
+    """Return the first final that passes the gate; the connections of all other streams are closed.
 
     Args:
         streams: Label to stream, at least one.
@@ -179,7 +179,7 @@ def _check(streams: Mapping[L, AnyStream[Any]]) -> None:
 
 
 async def _end(tasks: Sequence[asyncio.Future[Any]], streams: Mapping[L, AnyStream[Any]]) -> None:
-    """End what still runs, and close the connections, before anybody goes on."""
+    """Cancel what still runs and close the connections before anyone continues."""
     for task in tasks:
         task.cancel()
     if tasks:

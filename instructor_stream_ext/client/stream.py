@@ -35,7 +35,7 @@ F_co = TypeVar("F_co", covariant=True)
 
 
 class Stream(Generic[V_co, F_co]):
-    """The properties of all streams; they hold for the moment."""
+    """The properties of all streams, readable at any time."""
 
     def __init__(self, session: Session, messages: list[Any], pick: Pick) -> None:
         self._session = session
@@ -53,24 +53,24 @@ class Stream(Generic[V_co, F_co]):
 
     @property
     def text(self) -> str:
-        """All answer text of this attempt so far, prose included, reasoning not."""
+        """All answer text of the current attempt, including prose but not reasoning."""
         return self._machine.text
 
     @property
     def reasoning(self) -> str:
-        """The model's reasoning in this attempt so far, wherever its provider puts it; "" if there was none."""
+        """The model's reasoning in the current attempt, wherever its provider puts it; "" if there is none."""
         reader = self._session.reader
         apart = "" if reader is None else reader.reasoning
         return apart or self._machine.thought
 
     @property
     def json_text(self) -> str:
-        """The JSON document within the text, as far as it has come."""
+        """The JSON document within the text, as far as it has arrived."""
         return self._machine.json_text
 
     @property
     def partial(self) -> F_co | None:
-        """The newest partial, still unvalidated; the final object once the stream is complete."""
+        """The newest partial, not validated; once the stream is complete, the final object."""
         partial: F_co | None = self._machine.partial
         return partial
 
@@ -80,7 +80,7 @@ class Stream(Generic[V_co, F_co]):
         return self._machine.is_final
 
     def state(self, path: str | Path) -> FieldState:
-        """How far one place of the document has come.
+        """Return how far one place of the document has come.
 
         Args:
             path: A tuple of attribute names, keys and indices, or text such as "items[3].name".
@@ -98,12 +98,12 @@ class Stream(Generic[V_co, F_co]):
 
     @property
     def attempt(self) -> int:
-        """The running attempt, from 1."""
+        """The number of the current attempt, from 1."""
         return self._machine.attempt
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens over all attempts; None if the provider sent none."""
+        """Tokens over all attempts; None if the provider sent no usage."""
         reader = self._session.reader
         if reader is not None and self._machine.state is State.STREAMING:
             self._machine.note_usage(reader.usage)
@@ -111,7 +111,7 @@ class Stream(Generic[V_co, F_co]):
 
     @property
     def cost(self) -> float | None:
-        """US dollars over all attempts and models; None where the price is unknown.
+        """US dollars over all attempts and models; None if a price is unknown.
 
         Prices are those of genai-prices (extra `[cost]`), under litellm those of litellm. While an attempt runs, and
         for one that was left before the provider had told its tokens, they are estimated; `stats.cost_estimated` says
@@ -122,7 +122,7 @@ class Stream(Generic[V_co, F_co]):
 
     @property
     def completion(self) -> Any:
-        """The provider's answer put together from its chunks, in its SDK's type; None before the first chunk."""
+        """The provider's answer, assembled from its chunks in the SDK's type; None before the first chunk."""
         return self._session.completion
 
     @property
@@ -137,22 +137,22 @@ class Stream(Generic[V_co, F_co]):
 
     @property
     def limits(self) -> Limits:
-        """The bounds in size that hold for this stream."""
+        """The size bounds of this stream."""
         return self._machine.limits
 
     def taken(self, event: ItemCompleted) -> tuple[Any, ...]:
-        """The validated item that an event tells of, alone in a tuple; none if it is no item of the stream's list."""
+        """Return the validated item of an event, alone in a tuple; an empty one if it is not of the stream's list."""
         return self._session.taken(event)
 
     def _text_of(self, path: str | Path) -> None:
-        """Read the stream as the text of one field from here."""
+        """Read the stream as the text of one field from here on."""
         path = parse_path(path) if isinstance(path, str) else path
         self._machine.check_text(path)
         self._claim("the text of a field")
         self._listen(growth(self._machine, path), deltas=True)
 
     def _claim(self, reading_as: str) -> None:
-        """The stream is about to be read in one way; it cannot be read in another, nor twice."""
+        """Note in which way the stream is read: it cannot be read in another way, nor twice."""
         before = self._reading_as
         if self._closed or (before is not None and (before, reading_as) not in _MAY_GO_ON):
             reason = f"it is already read as {before}" if before else "it was closed"
@@ -160,7 +160,7 @@ class Stream(Generic[V_co, F_co]):
         self._reading_as = reading_as
 
     def _drains(self) -> None:
-        """All that is left is read for the final object: a loop after that would be a second pass."""
+        """Note that the rest is read for the final object: a later loop would be a second pass."""
         self._reading_as = self._reading_as or "its final response"
 
     def _listen(self, pick: Pick, *, deltas: bool = False, transitions: bool = False, reasoning: bool = False) -> None:
@@ -174,7 +174,7 @@ class Stream(Generic[V_co, F_co]):
                 machine.parser.transitions = True
 
     def _result(self) -> Any:
-        """The final object, or the error that stands in its place."""
+        """Return the final object, or raise the error that took its place."""
         if self._session.error is not None:
             raise self._session.error
         if self._machine.is_final:
@@ -188,7 +188,7 @@ BEING_READ = "the stream is being read at this moment, by another task or thread
 
 
 _MAY_GO_ON = {("single values", "single values"), ("single values", "values")}
-"""A loop may go on where `next` stopped."""
+"""Ways of reading that may continue one another: a loop may continue after `next`."""
 
 
 class Items(Stream[T, list[T]]):

@@ -35,7 +35,7 @@ class _SyncStream(Stream[V_co, F_co]):
     _lent: weakref.ref[GeneratorType[Any, None, None]] | None = None
 
     def _drive(self) -> GeneratorType[Any, None, None] | None:
-        """The driver, whoever holds it; None if whoever held it has left."""
+        """The driver, whoever holds it; None once its holder has left."""
         if self._driver is None and self._lent is not None:
             return self._lent()
         if self._driver is None and not self._closed:
@@ -43,7 +43,7 @@ class _SyncStream(Stream[V_co, F_co]):
         return self._driver
 
     def _lend(self) -> Iterator[Any]:
-        """Give the driver away, so that it ends when the loop that holds it is left."""
+        """Hand out the driver, so that it ends when the loop that holds it is left."""
         driver = self._drive()
         if driver is None:
             return iter(())
@@ -64,7 +64,7 @@ class _SyncStream(Stream[V_co, F_co]):
         return next(driver)  # type: ignore[no-any-return]
 
     def events(self) -> Iterator[StreamEvent[F_co]]:
-        """Everything that happens, in order, in place of the values.
+        """Iterate over everything that happens, in order, instead of the values.
 
         Raises:
             StreamMisuse: The stream is already being read.
@@ -74,7 +74,7 @@ class _SyncStream(Stream[V_co, F_co]):
         return self._lend()
 
     def text_stream(self) -> Iterator[str]:
-        """The pieces of the model's text, in place of the values.
+        """Iterate over the model's text, delta by delta, instead of the values.
 
         Raises:
             StreamMisuse: The stream is already being read.
@@ -84,7 +84,7 @@ class _SyncStream(Stream[V_co, F_co]):
         return self._lend()
 
     def text_of(self, path: str | Path) -> Iterator[str]:
-        """Iterate over the text that is added to one string field, in place of the values.
+        """Iterate over the text added to one string field, instead of the values. `debounce` decides how often.
 
         How often a piece comes is the business of `debounce`, as with partials.
 
@@ -98,10 +98,10 @@ class _SyncStream(Stream[V_co, F_co]):
         return self._lend()
 
     def get_final_response(self) -> F_co:
-        """Read to the end and give the validated result; asked again, the same object.
+        """Read to the end and return the validated result. Further calls return the same object.
 
         Raises:
-            StreamError: As the stream ended; asked again, the same error.
+            StreamError: As the stream ended. Further calls raise the same error.
             StreamStopped: It was left early.
         """
         if self._session.error is None:
@@ -114,7 +114,7 @@ class _SyncStream(Stream[V_co, F_co]):
         return self._result()  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Close the connection; the provider sees it at once. Closing twice is no error."""
+        """Close the connection; the provider notices at once. Closing twice is allowed."""
         driver = self._driver or (self._lent() if self._lent is not None else None)
         if driver is not None and driver.gi_running:
             self._session.interrupt()  # from a hook, or from another thread
@@ -136,7 +136,7 @@ class _SyncStream(Stream[V_co, F_co]):
 
 
 def _after(first: Any, driver: Generator[Any, None, None]) -> Generator[Any, None, None]:
-    """Yield what was seen before the loop began, then the rest."""
+    """Yield what was read before the loop began, then the rest."""
     yield first
     yield from driver
 
@@ -149,13 +149,13 @@ class PartialStream(_SyncStream[T_co, T_co]):
 
 
 class ItemStream(_SyncStream[T, list[T]], Items[T]):
-    """List items, each validated once, as soon as it is closed; the final response is the list of all."""
+    """List items, each validated once, as soon as it is complete; the final response is the list of them."""
 
     def __init__(self, session: Session, messages: list[Any]) -> None:
         super().__init__(session, messages, items(session))
 
     def partials(self) -> Iterator[tuple[int, T]]:
-        """Iterate over the items while they are being written, in place of the values: `(number, partial)`.
+        """Iterate over the items while they are written: `(number, partial)`, instead of the values.
 
         A number comes again with each change of its item; the last time it comes with the validated item. How often
         partials come is the business of `debounce`. After a restart numbers begin anew.
@@ -170,7 +170,7 @@ class ItemStream(_SyncStream[T, list[T]], Items[T]):
 
 
 class TextStream(_SyncStream[str, str]):
-    """Plain text, piece by piece; the final response is the whole."""
+    """Plain text, piece by piece; the final response is the whole text."""
 
     def __init__(self, session: Session, messages: list[Any], pieces: Pieces | None = None) -> None:
         self._text_pick = TextPick() if pieces is None else CutTextPick(pieces)
@@ -190,7 +190,7 @@ class TextStream(_SyncStream[str, str]):
 
 
 def _spread(found: Iterator[Any], pick: Spread) -> Generator[Any, None, None]:
-    """One value at a time, where one event gave several."""
+    """Yield one value at a time where an event gave several."""
     while pick.waiting:
         yield pick.next()
     for value in found:

@@ -81,7 +81,7 @@ def wrap(
     litellm_reader: LitellmReader = "auto",
     **on_hooks: Unpack[HookArguments[Any]],
 ) -> StreamClient | AsyncStreamClient:
-    """Give an instructor client streams that stream, and that are never wrong in silence.
+    """Return an instructor client with streams that stream and are never wrong in silence.
 
     The client given is not changed and goes on working as before.
 
@@ -160,7 +160,7 @@ def wrap(
 
 
 def _inherited(new: Settings, old: Settings) -> Settings:
-    """New settings over old ones; a default counts as not given."""
+    """Merge new settings over old ones; a default counts as not given."""
     default = type(old)()
     given = {name: getattr(new, name) for name in old.__slots__ if getattr(new, name) != getattr(default, name)}
     return replace(old, **given)

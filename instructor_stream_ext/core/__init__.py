@@ -1,1 +1,1 @@
-"""The core, sans-I/O: no clock, loop, thread, logging, instructor or HTTP."""
+"""The core, sans-I/O: no clock, event loop, thread, logging, instructor or HTTP."""

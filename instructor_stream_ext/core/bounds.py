@@ -1,4 +1,4 @@
-"""The bounds of `Timeouts` over one stream: which passes next, and whether it has."""
+"""The bounds of `Timeouts` for one stream: which one passes next, and whether it has passed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Bounds:
         self.renew()
 
     def renew(self) -> None:
-        """Another attempt begins: only `total` spans them."""
+        """Start another attempt; only `total` spans attempts."""
         self._waiting_at: float | None = None
         self._waited = 0.0
         self._lively = False
@@ -36,13 +36,13 @@ class Bounds:
         self._nearest: tuple[float, str, float] | None = None
 
     def waits(self, now: float) -> None:
-        """The driver begins to wait for the provider: only from here does the provider's time count."""
+        """Note that the driver starts to wait: only from here on does the provider's time count."""
         if self._waiting_at is None:
             self._waiting_at = now
             self._nearest = None
 
     def arrived(self, now: float, *, alive: bool) -> None:
-        """A chunk has come; `alive` if it carried the model's text or reasoning.
+        """Note a chunk; `alive` says whether it carried text or reasoning from the model.
 
         One that comes after a bound has passed is kept, and the stream ends behind it: so do those of a transport that
         nobody can interrupt, such as a fake or a cassette that is played within the process.
@@ -65,12 +65,12 @@ class Bounds:
         self._waiting_at = self._nearest = None
 
     def expire(self) -> None:
-        """The bound that is nearest has passed, and the connection was broken for it: no news changes that."""
+        """Note that the nearest bound has passed and the connection was broken for it. Later chunks change nothing."""
         if self._expired is None:
             self._expired = (-math.inf, *self.next()[1:])
 
     def next(self) -> tuple[float, str, float]:
-        """The next instant at which a bound passes if the provider stays silent, which one, and its length."""
+        """The next instant at which a bound passes if the provider stays silent, with the bound's name and length."""
         nearest = self._expired or self._nearest
         if nearest is None:
             nearest = self._nearest = self._next()

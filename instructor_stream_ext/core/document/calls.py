@@ -1,4 +1,4 @@
-"""Several documents at once: the tool calls of one answer, each of them a document of its own."""
+"""Several documents at once: the tool calls of one answer, each a document of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CallsParser", "ParsedCall"]
 
 
 class ParsedCall:
-    """One call.
+    """One tool call.
 
     Args:
         tool: The tool that it calls, "" if nobody offered it.
@@ -36,21 +36,21 @@ class ParsedCall:
         self._parts: list[str] = []
 
     def feed(self, text: str) -> None:
-        """Take a piece of its arguments."""
+        """Take a piece of the call's arguments."""
         self._parts.append(text)
         if self.parser is not None and self.fault is None:
             self.parser.feed(text)
 
     @property
     def arguments(self) -> str:
-        """Its arguments so far: the JSON of them where they are that."""
+        """The arguments so far; only the JSON among them, if they hold JSON."""
         if self.parser is not None and self.fault is None and self.parser.complete:
             return self.parser.json_text()
         return "".join(self._parts)
 
 
 class CallsParser:
-    """Builds the list of the partials of all calls. See `PartialParser`, whose other half this is.
+    """Builds the list of partials of all calls. It has the interface of `PartialParser`.
 
     `turn_to` says which call the text that follows is of; calls may come in turns.
 
@@ -66,7 +66,7 @@ class CallsParser:
 
     search = False
     needs_end = True
-    """No text of the document says that it is whole: only the provider does."""
+    """Whether only the provider's word says that the text is complete."""
     in_prose = False
     lacks = ""
     lost: InvalidJSON | None = None
@@ -92,7 +92,7 @@ class CallsParser:
     # ------------------------------------------------------------------ text in
 
     def turn_to(self, index: int, tool: str, name: str) -> None:
-        """The text that follows is of this call.
+        """Note which call the text that follows belongs to.
 
         Args:
             index: Its number in the answer.
@@ -114,7 +114,7 @@ class CallsParser:
         self._is_stale = True
 
     def feed(self, text: str) -> None:
-        """Take text of the call that was turned to."""
+        """Take text of the current call."""
         assert self._call is not None  # noqa: S101
         self._call.feed(text)
         self._fed[self._number] = self._call
@@ -122,12 +122,12 @@ class CallsParser:
         self._is_stale = True
 
     def grow(self, text: str) -> Any:
-        """As `feed` and then `shown`."""
+        """Call `feed`, then `shown`."""
         self.feed(text)
         return self.shown()
 
     def advance(self) -> bool:
-        """Scan what was fed; a fault in one call is that call's alone, until it was told to be whole.
+        """Scan what was fed. A fault in a call belongs to that call alone, unless the call was reported as complete.
 
         Returns:
             Whether anything was scanned.
@@ -163,7 +163,7 @@ class CallsParser:
                 self._events.append(ItemDone((index,), None if parser is None else parser.last))
 
     def finish(self) -> bool:
-        """Say that no more text comes.
+        """Note that no more text follows.
 
         Returns:
             Whether there are calls, and all of them closed.
@@ -186,14 +186,14 @@ class CallsParser:
             self._events.append(FieldChanged(path, before, after, value=value))
 
     def fall_back(self) -> bool:
-        """There is no document before these."""
+        """Return False: there is no earlier document."""
         return False
 
     def read_past(self) -> None:
-        """Nothing is left to be read past: each call has its own fault."""
+        """Do nothing: each call has its own fault."""
 
     def candidates(self, text: str) -> str:
-        """Where a document may stand that was not seen to begin."""
+        """Where a document may stand that was not seen to begin: nowhere."""
         return text
 
     # ------------------------------------------------------------------ what there is so far
@@ -204,7 +204,7 @@ class CallsParser:
         return bool(self.calls)
 
     def shown(self) -> Any:
-        """The list of what the calls are so far; None before the first has something to show."""
+        """Return the list of calls so far; None before the first has something to show."""
         self.advance()
         return self.last
 
@@ -212,7 +212,7 @@ class CallsParser:
 
     @property
     def last(self) -> Any:
-        """As `shown`, of what was scanned."""
+        """Return what `shown` would, for what has been scanned."""
         shown = []
         changed = self._last is None
         for index in range(max(self.calls, default=-1) + 1):
@@ -227,19 +227,19 @@ class CallsParser:
         return self._last
 
     def told(self) -> list[FieldChanged | ItemDone]:
-        """Return what started and ended since the last call; an item where a call has closed, or can never be one."""
+        """Return what started and ended since the last call. An item ends as its call closes, or turns invalid."""
         events, self._events = self._events, []
         return events
 
     def json_text(self) -> str:
-        """The arguments of all calls, as one list."""
+        """Return the arguments of all calls as one list."""
         told = ", ".join(call.arguments for _, call in sorted(self.calls.items()))
         return f"[{told}]" if self.complete else f"[{told}"
 
     # ------------------------------------------------------------------ places
 
     def state(self, path: Path = ()) -> FieldState:
-        """How far a place has come, in what was scanned: first the number of the call."""
+        """Return how far a place has come in what was scanned. A path begins with the number of the call."""
         check_path(self.plan.root, path)
         if not path:
             return FieldState.COMPLETE if self.complete else FieldState.STREAMING if self.calls else FieldState.MISSING
@@ -252,11 +252,11 @@ class CallsParser:
             return FieldState.MISSING  # a place that only the other tools have
 
     def check_text(self, path: Path) -> None:
-        """Refuse a path that cannot lead to a string: `StreamMisuse`."""
+        """Raise `StreamMisuse` for a path that cannot lead to a string."""
         PartialParser(self.plan).check_text(path)
 
     def text_at(self, path: Path) -> str:
-        """The string at a place as far as it has come."""
+        """Return the string at a place, as far as it has arrived."""
         call = self._at(path)
         return "" if call is None or call.parser is None else call.parser.text_at(path[1:])
 
@@ -266,7 +266,7 @@ class CallsParser:
 
 
 def _check_told(call: ParsedCall) -> None:
-    """See that what came behind a call that was told says nothing new.
+    """Check that what follows a reported call says nothing new.
 
     Raises:
         InvalidJSON: It does.

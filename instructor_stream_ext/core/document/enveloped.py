@@ -1,4 +1,4 @@
-"""The object that instructor puts around a list, a scalar or a union, as the scanner reads it.
+"""The object that instructor wraps around a list, a scalar or a union, as the scanner reads it.
 
 Paths and partials begin at the document within. Of a list more shapes are taken, see :class:`Envelope`.
 """
@@ -17,7 +17,7 @@ from instructor_stream_ext.core.errors import InvalidJSON
 __all__ = ["FOLD", "Enveloped", "folded"]
 
 FOLD: Final = 1024
-"""Pieces of text kept apart before they are joined into one."""
+"""Pieces of text that are kept apart before they are joined into one."""
 
 _BEFORE_VALUE = re.compile(r"[ \t\n\r:]*").match
 _VALUE_IN = json.JSONDecoder(strict=False).raw_decode
@@ -47,12 +47,12 @@ class Enveloped(Tokens):
         self._is_fenced = False
 
     def expect_document(self) -> None:
-        """Say that the text will be as `json_text` gave it, without an object around it. Before the first text."""
+        """Expect text as `json_text` returned it, without an envelope. Call it before the first text."""
         self._is_bare = True
         self._stack[0].slot = self.plan.root
 
     def json_text(self) -> str:
-        """The document as far as it was scanned, without what stands around it."""
+        """Return the document as far as it was scanned, without its envelope."""
         if self._is_blank:
             return "[]"
         whole = self.around_text()
@@ -68,7 +68,7 @@ class Enveloped(Tokens):
         return whole[begin:-1].rstrip(SPACE)
 
     def around_text(self) -> str:
-        """As `json_text`, with the object around the document."""
+        """Return the document as far as it was scanned, with its envelope."""
         kept = self._kept
         if len(kept) > 1:
             whole = kept[0]
@@ -81,12 +81,12 @@ class Enveloped(Tokens):
 
     @property
     def listing(self) -> tuple[str, list[int]]:
-        """The JSON as far as it was scanned, and where in it the list begins, each time that it came."""
+        """Return the JSON as far as it was scanned, and the offset of each place at which the list begins."""
         return self.around_text(), self._starts
 
     @property
     def lacks(self) -> str:
-        """Return what the object around the document has in its place; empty if the document is there."""
+        """Return the keys that the envelope has in place of the document's; empty if the document is there."""
         envelope = self.plan.envelope
         if envelope is None or not self.complete or self._is_inner or self._is_blank or self._is_bare or self._row:
             return ""
@@ -98,7 +98,7 @@ class Enveloped(Tokens):
 
     @property
     def _is_inner(self) -> bool:
-        """True if the document within the envelope has begun."""
+        """True if the document inside the envelope has begun."""
         return len(self._starts) > 1
 
     @property
@@ -123,7 +123,7 @@ class Enveloped(Tokens):
             super()._narrow(frame, key)
 
     def _look_inside(self, frame: Frame, key: str) -> None:
-        """A key of the outer object: the document's, an item's own, or another that is read past."""
+        """Take a key of the outer object: the document's, an item's own, or one to skip."""
         envelope = self.plan.envelope
         assert envelope is not None  # noqa: S101
         frame.path, frame.known = ROOT_PATH, True
@@ -141,12 +141,12 @@ class Enveloped(Tokens):
                 self._others.append(key)
 
     def _begin_inner(self) -> None:
-        """Take what comes next as the document."""
+        """Take what follows as the document."""
         self._starts.append(self._value_at - self.json_start)
         self._is_followed = False
 
     def _take_list(self, frame: Frame) -> None:
-        """A list under a key that nobody knows is the list, unless there was one already that has items."""
+        """Take a list under an unknown key as the document, unless another list with items was found before."""
         envelope = self.plan.envelope
         assert envelope is not None  # noqa: S101
         key = envelope.key
@@ -158,7 +158,7 @@ class Enveloped(Tokens):
     # ------------------------------------------------------------------ items without a list around them
 
     def _begin_row(self, frame: Frame) -> None:
-        """The object is no envelope but an item, of a list that has nothing around it."""
+        """Take the object as an item of a list without an envelope."""
         root = self._stack[0]
         seq = self.plan.root.seq
         root.plan, root.slot, root.path, root.known = seq, seq.item, (), True
@@ -171,7 +171,7 @@ class Enveloped(Tokens):
         self._kept[:] = ["[" + self.around_text()]
 
     def _next_item(self, text: str) -> str:
-        """Take what comes behind an item, where the text is to be nothing but items; gives the text to scan."""
+        """Take what follows an item in a text that consists of items only; returns the text to scan."""
         rest = text.lstrip(_BETWEEN_ITEMS)
         self._base += len(text) - len(rest)
         if not rest:
@@ -182,7 +182,7 @@ class Enveloped(Tokens):
         raise self._surplus()
 
     def _is_next_item(self, text: str) -> bool:
-        """Return whether an object behind an item is the next one, and not an answer of which the first was a draft."""
+        """Return whether an object after an item is the next item, rather than the answer after a draft."""
         envelope = self.plan.envelope
         if self._row is None or envelope is None or not self.complete or self._is_fenced:
             return False
@@ -197,12 +197,12 @@ class Enveloped(Tokens):
         return text
 
     def _surplus(self) -> InvalidJSON:
-        """The fault of text that goes on after the document."""
+        """Return the fault of text that continues after the document."""
         return self._fault("the document is closed, and other text follows", self._after_at - self._base)
 
 
 def folded(pieces: list[str], fold_at: int) -> int:
-    """Join the newest pieces into one; returns when to do so again."""
+    """Join the newest pieces into one; returns at which count to do so again."""
     blocks = fold_at - FOLD
     pieces[blocks:] = ["".join(pieces[blocks:])]
     return fold_at + 1

@@ -11,7 +11,7 @@ __all__ = ["FieldChanged", "Frame", "ItemDone"]
 
 
 class FieldChanged(NamedTuple):
-    """A field or an item started or is complete."""
+    """A field or an item has started or is complete."""
 
     path: Path
     before: FieldState
@@ -117,7 +117,7 @@ class Frame:
                 setattr(self, name, getattr(other, name))
 
     def hand(self, name: str | None) -> None:
-        """Make the set of attributes with a value anew, `name` being the open one."""
+        """Rebuild the set of attributes with a value; `name` is the open one."""
         arrived = set(self.arrived or ())
         self.handed_size = len(arrived)
         self.handed_name = name

@@ -11,21 +11,21 @@ _LIST = re.compile(r"[\s:]*\[(?!\s*\])").match
 """A list that has items."""
 _FILLER = re.compile(r"[\s,]*").match
 _VALUE = json.JSONDecoder(strict=False).raw_decode
-"""Models put raw control characters into strings; what is no JSON at all the scanner has refused before."""
+"""Models put raw control characters into strings; the scanner has already refused what is not JSON at all."""
 
 
 class ItemCutter:
-    """Cuts the items of a list, each looked at once."""
+    """Cuts the items out of a list; each is looked at once."""
 
     def __init__(self) -> None:
         self._pos = 0
 
     def cut(self, document: str, starts: list[int], index: int) -> str:
-        """The JSON of an item.
+        """Return the JSON of an item.
 
         Args:
-            document: The JSON as far as it has come; what was there before must not have changed.
-            starts: Where in it the list begins, each time that it comes.
+            document: The JSON as far as it has arrived; what was there before must not have changed.
+            starts: The offset of each place at which the list begins.
             index: The number of the item, which must be complete; one more than at the last call, or 0.
         """
         if index == 0:

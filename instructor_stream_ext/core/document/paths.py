@@ -1,4 +1,4 @@
-"""Paths into a document: reading them, and whether the response type has such a place."""
+"""Paths into a document: parsing them, and checking that the response type has such a place."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def parse_path(path: str) -> Path:
     """Read a path such as `items[3].name`.
 
     Args:
-        path: Names after points, indices in brackets; a key with points in it in brackets and quotes: `pages["a.b"]`.
+        path: Names after dots, indices in brackets; a key that contains dots in brackets and quotes: `pages["a.b"]`.
 
     Raises:
-        StreamMisuse: That is no path.
+        StreamMisuse: It is not a path.
     """
     steps: list[str | int] = []
     pos = 0

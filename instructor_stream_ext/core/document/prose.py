@@ -1,4 +1,4 @@
-"""The JSON values that stand in a text, for an answer in which no document was found to begin."""
+"""The JSON values in a text, for an answer in which no document was seen to begin."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _OPENERS = {
 }
 _FIRST_LOOK = 64
 _EACH = 32
-"""The cost of a try beside its characters, in characters."""
+"""The cost of a try in addition to its characters, in characters."""
 
 
 def last_values(text: str, kind: Literal["object", "array", "any"]) -> Iterator[str]:
-    """The whole JSON values of a kind that stand in a text, the last first; values within values are not given.
+    """Return the complete JSON values of a kind in a text, the last first, without values nested in others.
 
     Args:
         text: Prose, with or without JSON in it.
-        kind: What the values are to be.
+        kind: The kind of value to look for.
 
     The work is bounded by a multiple of the length: a text made to be slow is searched only as far as that goes.
     """
@@ -57,7 +57,7 @@ def last_values(text: str, kind: Literal["object", "array", "any"]) -> Iterator[
 
 
 def document_in(plan: Plan, value: str) -> str | None:
-    """The document in a JSON value, which may be an object around it; None if there is none.
+    """Return the document in a JSON value, which may be an envelope around it; None if there is none.
 
     Args:
         plan: Of the document.
@@ -71,7 +71,7 @@ def document_in(plan: Plan, value: str) -> str | None:
 
 
 def _value_at(text: str, start: int) -> tuple[int, int]:
-    """How long the value at `start` is, 0 if it is none; and how much was looked at to know."""
+    """Return the length of the value at `start` (0 if there is none), and how many characters were examined."""
     scanner = Scanner(compile_plan(Any))
     pos, step = start, _FIRST_LOOK
     while pos < len(text) and not scanner.complete:

@@ -33,12 +33,12 @@ _WORDS = (
     r"\[BEGIN FINAL RESPONSE\]",  # Apriel
     r"(?i:here(?:'s| is) my response:)",  # Granite 3.2
 )
-"""Words that close reasoning but may be said in prose as well, so that it takes more than them (`StartFinder`)."""
+"""Words that close reasoning but also occur in prose, so that they alone are not enough (see `StartFinder`)."""
 _HEADS = (
     r"(?i:here are my reasoning steps:)",  # Apriel
     r"(?i:here(?:'s| is) my thought process:)",  # Granite 3.2
 )
-"""The beginnings of such reasoning; an answer in prose may begin so, too, and is none if nothing closes it."""
+"""How such reasoning begins. An answer in prose may begin the same way, and is not reasoning if nothing closes it."""
 _OPENING = (
     rf"(?i:<{_NAMES}>)",
     r"\[THINK\]",
@@ -52,7 +52,7 @@ _OPENING = (
 )
 _BRACKETED = ("[/THINK]", "[THINK]", "[BEGIN FINAL RESPONSE]")
 _LONGEST = 64
-"""No tag is longer, so that no more than this is looked at twice."""
+"""No tag is longer, so no more characters than this are looked at twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,10 @@ class Tags:
 
 
 def tags_from(more: ReasoningTags | None) -> Tags:
-    """The tags of all known families, and more.
+    """Return the tags of all known families, and further ones.
 
     Raises:
-        StreamMisuse: A tag is no text, or empty.
+        StreamMisuse: A tag is not text, or is empty.
     """
     if more is None:
         return _compiled(())

@@ -1,4 +1,4 @@
-"""JSON text in, typed values and the open path out: one pass, whatever the cuts.
+"""JSON text in, typed values and the open path out: in one pass, however the text is cut.
 
 `feed` is O(1). `advance` looks at each character once. The scanner finds the document in the text around it; below it
 lie the object that instructor puts around some answers (:mod:`.enveloped`), the pass over the characters
@@ -28,21 +28,21 @@ _EMPTY_OBJECT = re.compile(r"\{\s*\}\Z").match
 
 
 class Drafted(Exception):
-    """All that was scanned so far was a draft or an example. The scanner has begun anew; scan on."""
+    """All that was scanned so far was a draft or an example. The scanner has started over: advance it again."""
 
 
 class Scanner(Enveloped):
-    """The state machine. See `PartialParser`, which adds what is shown.
+    """The state machine. `PartialParser` adds what is shown.
 
     Args:
         plan: The compiled response type.
-        search: Look for the document in the text; else it is the text.
-        patient: A document that opens the text and is no JSON is a fault only when no other comes, as in prose.
+        search: Look for the document in the text; otherwise the text is the document.
+        patient: Treat a document that opens the text and is not JSON as a fault only if no other follows, as in prose.
         exact: Nothing else may follow the document in the text.
         max_depth: Open containers at most.
         max_items: Items in one array at most.
         transitions: Note what starts and ends.
-        tags: What ends reasoning in the text; the known families' if None.
+        tags: What ends reasoning in the text; the tags of the known families if None.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Scanner(Enveloped):
     # ------------------------------------------------------------------ text in
 
     def feed(self, text: str) -> None:
-        """Take text; nothing is looked at yet. O(1)."""
+        """Take text without looking at it. O(1)."""
         pending = self._pending
         pending.append(text)
         self.pending_chars += len(text)
@@ -111,7 +111,7 @@ class Scanner(Enveloped):
         return self._dirty or self._noted
 
     def _take_in(self, text: str) -> None:  # noqa: C901  the hot path
-        """Scan text right behind what was scanned before."""
+        """Scan text that directly follows what was scanned before."""
         if self._half or not (text.isascii() or _SURROGATE(text) is None):
             text = self._glue(text)
         state = self._state
@@ -144,7 +144,7 @@ class Scanner(Enveloped):
             self._scan_document(self._beyond(text))
 
     def finish(self) -> bool:
-        """Say that no more text comes.
+        """Note that no more text follows.
 
         Returns:
             Whether the document is complete: a number that is the whole document is, only now.
@@ -175,28 +175,28 @@ class Scanner(Enveloped):
         return self.complete
 
     def read_past(self) -> None:
-        """Take the rest of the text without looking at it; `finish` raises the fault that was found."""
+        """Take the rest of the text without scanning it; `finish` raises the fault that was found."""
         if isinstance(self.error, InvalidJSON):
             self._spoilt, self.error = self.error, None
             self._finder, self._exact, self._state = None, False, LOST
             self._tail = ""
 
     def read_document_only(self) -> None:
-        """Take the text for the document, and what follows it for nothing."""
+        """Take the text as the document, and ignore what follows it."""
         self.search, self._finder, self._exact = False, None, False
 
     @property
     def may_be_placeholder(self) -> bool:
-        """True if the document is an empty object, behind which the real one may come."""
+        """True if the document is an empty object, after which the real one may follow."""
         return self.complete and _EMPTY_OBJECT(self.around_text()) is not None
 
     @property
     def is_within_string(self) -> bool:
-        """True if what was scanned ends within a string, or a key."""
+        """True if the scanned text ends inside a string or a key."""
         return self._state in (STRING, KEY_STRING)
 
     def _glue(self, text: str) -> str:
-        """Put together surrogate pairs that a provider cut in two; one that stays alone becomes U+FFFD."""
+        """Join surrogate pairs that a provider cut in two; a lone half becomes U+FFFD."""
         text = self._half + text
         self._half = ""
         if "\ud800" <= text[-1:] <= "\udbff":
@@ -206,7 +206,7 @@ class Scanner(Enveloped):
     # ------------------------------------------------------------------ the document begins and ends
 
     def _start(self, text: str) -> str:
-        """Begin the document at the first character that is no space; gives the text to scan."""
+        """Begin the document at the first character that is not white space; returns the text to scan."""
         spaces = SPACES(text)
         pos = spaces.end() if spaces else 0
         self._base += pos
@@ -216,7 +216,7 @@ class Scanner(Enveloped):
         return self._begin_document(text[pos:])
 
     def _look(self, text: str, finder: StartFinder) -> str:  # noqa: C901  one case per thing that can be found
-        """Look for a document where none is open: before the first, and behind one that is closed or no JSON.
+        """Look for a document where none is open: before the first, or after one that is closed or not JSON.
 
         Returns:
             The text to scan.
@@ -272,7 +272,7 @@ class Scanner(Enveloped):
         return text
 
     def _scan_document(self, text: str) -> None:
-        """Scan within the document; what is no JSON may be a draft, whose end is still to come.
+        """Scan inside the document; what is not JSON may be a draft whose end is still to come.
 
         It is looked at once more from its beginning: the tag, or the fence, that ends a draft may stand in a string
         that was never closed.
@@ -302,20 +302,20 @@ class Scanner(Enveloped):
                 text = self._behind(rest, finder) if rest else ""
 
     def _behind(self, text: str, finder: StartFinder | None) -> str:
-        """Take what comes in the same text behind the document; gives the text to scan."""
+        """Take what follows the document in the same text; returns the text to scan."""
         if finder is not None:
             return self._look(text, finder)
         return self._beyond(text) if self._exact else ""
 
     @property
     def lost(self) -> InvalidJSON | None:
-        """The fault of a document that is no JSON, as long as no other has begun."""
+        """The fault of a document that is not JSON, while no other has begun."""
         if self._finder is not None and self._finder.reasoning and self._finder.reasoning[-1][0] == self.json_start:
             return None  # it was no document but a tag, such as [THINK]
         return self._lost
 
     def _close_document(self, surplus: int) -> None:
-        """The document ends where so many characters of the text are left."""
+        """End the document where this many characters of the text are left."""
         self._state = DONE
         self.complete = True
         self._between, self._is_fenced = "", False
@@ -323,7 +323,7 @@ class Scanner(Enveloped):
         self._kept[-1] = last[: len(last) - surplus]
 
     def fall_back(self) -> bool:
-        """Take the last document that was closed, where the one that came after it never was.
+        """Return to the last document that was closed, where a later one was never closed.
 
         Returns:
             Whether there is one; it is to be scanned anew.
@@ -339,7 +339,7 @@ class Scanner(Enveloped):
         return True
 
     def candidates(self, text: str) -> str:
-        """Where a document may stand that was not seen to begin: behind what is void, and in no reasoning."""
+        """Where a document may stand that was not seen to begin: after what is void, and outside reasoning."""
         parts, at = [], self.void_end
         for begin, end in [] if self._finder is None else self._finder.reasoning:
             if begin >= at:
@@ -350,7 +350,7 @@ class Scanner(Enveloped):
         return "\n".join(parts)
 
     def _beyond(self, text: str) -> str:
-        """Take what comes after the document, where the text is to be nothing else.
+        """Take what follows the document, where the text should hold nothing else.
 
         An empty object with another behind it was a placeholder: gateways to Gemini send `{}` and then the arguments.
         The same document once more, which some servers send, says nothing new. Items may come one after another. All

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["Found", "StartFinder"]
 
 _HELD = 256
-"""Characters after an opener within which its key must be complete: bounds what is looked at twice."""
+"""Characters after an opener within which its key must be complete; bounds what is looked at twice."""
 
 _SPACE = re.compile(r"\s*").match
 _BEHIND = 64
-"""Characters before an opener that are looked at."""
+"""Characters before an opener that are examined."""
 _WITHIN = re.compile(r'(?:"\s*:|\[|[}\]]\s*,)\s*\Z').search
 _IN_SCHEMA = re.compile(r'"(?:properties|\$defs)"\s*:\s*\Z').search
 _KEY = re.compile(r'\{[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:', re.DOTALL).match
@@ -31,14 +31,14 @@ _KINDS = {'"': "string", "-": "number", **dict.fromkeys("0123456789", "number")}
 _WORDS = ("true", "false", "null")
 _LINE_START = re.compile(r"(?:\A|\n)[ \t]*\Z").search
 _STRIPPED_HEAD = re.compile(r"(?:analysis|commentary)\w").match
-"""The beginning of gpt-oss's answer where the server drops special tokens: the channel's name, and no space."""
+"""How gpt-oss's answer begins if the server drops special tokens: the channel's name without a space."""
 _STRIPPED_HEADS = ("analysis", "commentary")
 _FOLLOWS = 24
-"""Characters after words that may close reasoning, within which JSON must begin."""
+"""JSON must begin within this many characters after words that may close reasoning."""
 
 
 class Found(Enum):
-    """The finding of a look at text."""
+    """What a search found."""
 
     NOTHING = "nothing"
     START = "start"
@@ -70,7 +70,7 @@ class StartFinder:
         """True if a document was found before: a value within some other JSON is none that comes after it."""
 
     def lose(self) -> None:
-        """Look for the next document behind the brackets of one that is no JSON, a fence or a closing tag."""
+        """Look for the next document after the brackets of one that is not JSON, a fence or a closing tag."""
         self._depth = 0
         self.again = True
 
@@ -149,7 +149,7 @@ class StartFinder:
         return Found.NOTHING, max(pos, size - tags.longest + 1)
 
     def _closes(self, text: str, start: int, end: int) -> bool | None:
-        """Return whether words between two offsets close reasoning; None if more text must tell."""
+        """Return whether the words between two offsets close reasoning; None if more text is needed."""
         if _LINE_START((self._before + text[max(0, start - _BEHIND) : start])[-_BEHIND:]):
             return True
         follows = text[end : end + _FOLLOWS].lstrip()
@@ -160,13 +160,13 @@ class StartFinder:
         return follows[0] in "{[`"
 
     def _is_within(self, text: str, pos: int) -> bool:
-        """Return whether what begins here is part of a schema, or of JSON that is no document of the type."""
+        """Return whether what begins here is part of a schema, or of JSON that is not a document of the type."""
         before = (self._before + text[max(0, pos - _BEHIND) : pos])[-_BEHIND:]
         return (_WITHIN if self.again else _IN_SCHEMA)(before) is not None
 
 
 def _fits(plan: ValuePlan, text: str, pos: int) -> bool | None:  # noqa: PLR0911  one case per kind
-    """Return whether a value of this plan begins at `pos`; None if more text must tell."""
+    """Return whether a value of this plan begins at `pos`; None if more text is needed."""
     char = text[pos]
     if char == "{":
         return "object" in plan.kinds and _object_fits(plan.obj, text, pos)

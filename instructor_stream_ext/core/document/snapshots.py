@@ -1,4 +1,4 @@
-"""Typed partials: what a document is so far, at the price of what changed.
+"""Typed partials: the document so far, at the cost of what changed.
 
 A snapshot copies only the open spine, from the root to the value being written; whatever is finished is shared between
 snapshots and never touched again, so that an earlier one cannot change. What would still grow with the document, the
@@ -33,14 +33,14 @@ __all__ = ["FieldChanged", "ItemDone", "PartialParser", "last_values", "parse_pa
 _NOTHING: Any = object()
 
 REUSE_FROM = 192
-"""Children from which an open list or dict is grown in the buffer of an older snapshot instead of copied."""
+"""From this many children on, an open list or dict grows in the buffer of an older snapshot instead of being copied."""
 
 PACE_FROM = 1024
-"""Items from which an open tuple or set, which must be built anew each time, is shown only as it grows by a 64th."""
+"""From this many items on, an open tuple or set, which is rebuilt each time, is shown only as it grows by a 64th."""
 
 
 class PartialParser(Scanner):
-    """Builds partials of a response type from JSON text that comes in pieces.
+    """Builds partials of a response type from JSON text that arrives in pieces.
 
     Args:
         plan: The compiled response type.
@@ -105,13 +105,13 @@ class PartialParser(Scanner):
         return self._build() if self._dirty or self._noted else self._last
 
     def shown(self) -> Any:
-        """As `snapshot`, for who looks at it only: the last one, too, while what arrives looks like its stand-in."""
+        """Return what `snapshot` would; the last partial also while the new text looks like its stand-in."""
         if self._pending or self.error is not None:
             self.advance()
         return self._build() if self._dirty else self._last
 
     def grow(self, text: str) -> Any:
-        """As `feed` and then `shown`, in one go."""
+        """Call `feed`, then `shown`, in one step."""
         if self._pending or self.error is not None:
             self.feed(text)
             self.advance()
@@ -142,7 +142,7 @@ class PartialParser(Scanner):
         return events
 
     def told(self) -> list[FieldChanged | ItemDone]:
-        """As `drain`, of what was scanned so far."""
+        """Return what `drain` would, for what was scanned so far."""
         events = self._events
         if not events:
             return []
@@ -192,7 +192,7 @@ class PartialParser(Scanner):
         return self._last
 
     def _open_string(self) -> Any:
-        """The string being written.
+        """Return the string that is being written.
 
         The string shown two snapshots ago is grown by what came since: if that snapshot is gone, nobody else holds the
         string, and CPython grows it in place. It must be in one local variable and nowhere else for that.
@@ -209,7 +209,7 @@ class PartialParser(Scanner):
         return string if wrap is None else wrap(string)
 
     def _with_state(self, frame: Frame, child: Any) -> Any:
-        """A value that is shown together with its state, although it may have nothing to show yet."""
+        """Return a value that is shown with its state, even though it may have nothing to show yet."""
         if child is _NOTHING:
             if frame is self._frame and not self._is_value_open():
                 return _NOTHING
@@ -251,7 +251,7 @@ class PartialParser(Scanner):
     # ------------------------------------------------------------------ states
 
     def state(self, path: Path = ()) -> FieldState:  # noqa: PLR0911  one case per thing that may be open
-        """How far one place has come, in what was scanned.
+        """Return how far one place has come in what was scanned.
 
         Args:
             path: Attribute names, keys and indices; `()` is the document.
@@ -284,7 +284,7 @@ class PartialParser(Scanner):
         return FieldState.STREAMING
 
     def check_text(self, path: Path) -> None:
-        """Refuse a path that cannot lead to a string.
+        """Check that a path can lead to a string.
 
         Raises:
             StreamMisuse: There is no such place, or no plain string can stand there.
@@ -293,7 +293,7 @@ class PartialParser(Scanner):
             raise StreamMisuse(f"there is no text at {'.'.join(map(str, path))!r}: the field is no string")
 
     def text_at(self, path: Path) -> str:
-        """The string at a place as far as it has come; empty before, and where something else stands."""
+        """Return the string at a place so far; empty before it begins, and where something else stands."""
         value = self._build() if self._dirty else self._last
         for step in path:
             value = _child(_bare(value), step)
@@ -302,7 +302,7 @@ class PartialParser(Scanner):
 
 
 def _bare(value: Any) -> Any:
-    """A value without what markers and root models put around it."""
+    """Return a value without what markers and root models put around it."""
     while True:
         if isinstance(value, Streamed):
             value = value.value
@@ -313,7 +313,7 @@ def _bare(value: Any) -> Any:
 
 
 def _names(frame: Frame) -> tuple[Any, ...]:
-    """Return the names of the open child of a frame."""
+    """Return the names of a frame's open child."""
     if frame.is_list:
         return (len(frame.data) + frame.dropped,)
     return () if frame.name is None else (frame.key, frame.name)
@@ -338,7 +338,7 @@ def _state_in_frame(frame: Frame, step: Any, rest: Path) -> FieldState:
 
 
 def _entry(data: dict[Any, Any], step: Any, public: dict[str, str]) -> Any:
-    """A value of a dict by its key, by the key as the text has it, or by the attribute it will be."""
+    """Return a value of a dict by its key, by the key as written in the text, or by its attribute name."""
     if step in data:
         return data[step]
     for key, value in data.items():
@@ -348,7 +348,7 @@ def _entry(data: dict[Any, Any], step: Any, public: dict[str, str]) -> Any:
 
 
 def _state_in(value: Any, path: Path) -> FieldState:
-    """The state of a place within a finished value: COMPLETE if it came."""
+    """Return the state of a place inside a finished value: COMPLETE if it is there."""
     for step in path:
         value = _child(value.value if isinstance(value, Streamed) else value, step)
         if value is _NOTHING:
@@ -378,7 +378,7 @@ def _child(value: Any, step: Any) -> Any:  # noqa: PLR0911  one case per type
 
 
 def _finished(frame: Frame, plan: Any, child: Any) -> Any:
-    """An open tuple, set or deque: built anew, but when it is long only as it grows."""
+    """Return an open tuple, set or deque: rebuilt each time, or only as it grows if it is long."""
     data = frame.data
     size = len(data)
     if size >= PACE_FROM and frame.newer is not None and size - frame.newer_size < size >> 6:
@@ -393,7 +393,7 @@ def _finished(frame: Frame, plan: Any, child: Any) -> Any:
 
 
 def _owners(frame: Frame) -> int:
-    """How many references there are to the list handed out before last, seen as `_grown_list` sees it."""
+    """Return how many references there are to the second-last list handed out, as `_grown_list` sees it."""
     older = frame.older
     frame.older = None
     return sys.getrefcount(older)
@@ -406,7 +406,7 @@ def _sole_owner() -> int:
 
 
 def _can_reuse() -> bool:
-    """Reference counts tell the truth only in CPython with its lock."""
+    """Return whether reference counts can be trusted: in CPython with its lock only."""
     return sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
@@ -414,7 +414,7 @@ _SOLE_OWNER = _sole_owner() if _can_reuse() else -1
 
 
 def _grown_list(frame: Frame) -> list[Any]:
-    """A list of the finished items, to be appended to: the one shown before last if nobody has it any more."""
+    """Return a list of the finished items to append to: the second-last one shown, if nobody holds it any more."""
     data = frame.data
     older = frame.older
     size = frame.older_size
@@ -434,7 +434,7 @@ def _grown_list(frame: Frame) -> list[Any]:
 
 
 def _grown_dict(frame: Frame) -> dict[Any, Any]:
-    """As `_grown_list`. No key came twice, so what is new stands at the end."""
+    """Return a dict to add to, as `_grown_list`. No key came twice, so new keys are at the end."""
     data = frame.data
     older = frame.older
     size = frame.older_size

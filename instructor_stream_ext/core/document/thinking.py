@@ -9,7 +9,7 @@ __all__ = ["Thinking", "opens_with_thought", "thought_in"]
 
 
 class Thinking:
-    """Tells reasoning from the answer while the text comes.
+    """Tells reasoning from the answer while the text arrives.
 
     Args:
         tags: The tags to look for.
@@ -22,7 +22,7 @@ class Thinking:
         self._over = False
 
     def feed(self, text: str) -> str:
-        """Take text; the reasoning that is known now, "" if none. What may be a tag cut in two waits for more."""
+        """Take text; returns the reasoning known now, "" if none. What may be half a tag waits for more."""
         if self._over:
             return ""
         self._held += text
@@ -39,12 +39,12 @@ class Thinking:
         return told
 
     def finish(self) -> str:
-        """The text has ended: what was held back."""
+        """Return what was held back, now that the text has ended."""
         told, self._held, self._over = self._held if self._inside else "", "", True
         return told
 
     def _enter(self) -> bool:
-        """Return whether the text begins with an opening tag, as far as it can be told."""
+        """Return whether the text begins with an opening tag, as far as can be told."""
         begun = self._held.lstrip()
         opened = self._tags.opening.match(begun)
         if opened is not None:
@@ -56,7 +56,7 @@ class Thinking:
 
 
 def thought_in(text: str, tags: Tags) -> str:
-    """The reasoning at the beginning of a text, as far as it has come."""
+    """Return the reasoning at the beginning of a text, as far as it has arrived."""
     thinking = Thinking(tags)
     return thinking.feed(text) + thinking.finish()
 
@@ -67,4 +67,4 @@ def opens_with_thought(text: TextBuffer, tags: Tags) -> bool:
 
 
 _BLANK = 64
-"""Characters of white space that may stand before a tag."""
+"""Characters of white space that may precede a tag."""

@@ -1,4 +1,4 @@
-"""One pass over JSON text, whatever the cuts: tokens in, values into the tree.
+"""One pass over JSON text, however it is cut: tokens in, values into the tree.
 
 Runs are taken by regular expressions; an incomplete token at the end of the text (an escape, a number, a literal) is
 kept as a short tail, and an explicit stack of frames stands in for recursion.
@@ -60,7 +60,7 @@ _MISTAKES: Final = {
     "/": "'/' (JSON has no comments)",
     "#": "'#' (JSON has no comments)",
 }
-"""Common mistakes of models in JSON, by the first character that is none."""
+"""Common mistakes of models in JSON, by the first invalid character."""
 
 
 class Tokens(Tree):
@@ -129,7 +129,7 @@ class Tokens(Tree):
         return text[pos:] if self._state == DONE else ""
 
     def _after_value(self, text: str, pos: int, char: str) -> int:
-        """Behind a value in a container: a comma, with the key behind it, or the end."""
+        """Take what follows a value in a container: a comma with the next key, or the end."""
         frame = self._frame
         if char == ",":
             if frame.is_list:
@@ -153,7 +153,7 @@ class Tokens(Tree):
         raise self._fault(f"expected ',' or {']' if frame.is_list else '}'!r}, found {char!r}", pos)
 
     def _first_value(self, text: str, pos: int, char: str) -> int:
-        """A list's first item begins, or it has none."""
+        """Begin a list's first item, or end the empty list."""
         if char == "]":
             self._close(self._frame)
             self._state = AFTER
@@ -164,7 +164,7 @@ class Tokens(Tree):
         return self._value(text, pos, char)
 
     def _value(self, text: str, pos: int, char: str) -> int:
-        """A value begins."""
+        """Begin a value."""
         frame = self._frame
         if char == '"':
             slot = frame.slot
@@ -194,7 +194,7 @@ class Tokens(Tree):
         return end
 
     def _key(self, text: str, pos: int, char: str) -> int:
-        """A key or its colon, or the end of the object that could have held one."""
+        """Take a key or its colon, or the end of the object."""
         if self._state == COLON:
             if char != ":":
                 raise self._fault(f"expected ':', found {char!r}", pos)
@@ -220,7 +220,7 @@ class Tokens(Tree):
     # ------------------------------------------------------------------ strings
 
     def _in_string(self, text: str, pos: int) -> int:
-        """Text within a string, to its end, to the next escape, or to the end of the text."""
+        """Take text inside a string, to its end, the next escape, or the end of the text."""
         parts = self._parts
         end = _RUN(text, pos).end()  # type: ignore[union-attr]
         if end > pos:
@@ -255,7 +255,7 @@ class Tokens(Tree):
             self._change(frame, "")
 
     def _end_string(self, frame: Frame, string: str, *, is_new: bool = False) -> None:
-        """A string ends; one that is new has not been shown."""
+        """End a string; one that is new has not been shown."""
         slot = frame.slot
         value: Any = string
         if slot.string is not None:
@@ -265,7 +265,7 @@ class Tokens(Tree):
         self._store(frame, value, changed=is_new or slot.done or not slot.streams)
 
     def _escape(self, text: str, pos: int) -> int:
-        """Take a run that begins with an escape: where it ends; `pos` itself if it waits for more text."""
+        """Take a run that begins with an escape; returns where it ends, or `pos` if it needs more text."""
         match = _ESCAPES(text, pos)
         if match is not None:
             piece = scanstring(match[0] + '"', 0, False)[0]  # noqa: FBT003
@@ -285,7 +285,7 @@ class Tokens(Tree):
     # ------------------------------------------------------------------ numbers, true, false, null
 
     def _token(self, frame: Frame, text: str, pos: int, char: str) -> int:  # noqa: C901  one case per kind
-        """Take a number or a literal: where it ends; `pos` itself if it waits for more text."""
+        """Take a number or a literal; returns where it ends, or `pos` if it needs more text."""
         if char in _NUMERIC and not text.startswith("-I", pos):
             number = NUMBER(text, pos)
             if number is not None:
@@ -352,12 +352,12 @@ class Tokens(Tree):
         return error
 
     def _check_items(self, frame: Frame) -> None:
-        """Refuse one more item than allowed, as it begins."""
+        """Refuse an item beyond the limit as it begins."""
         allowed = self._max_items
         if allowed is not None and frame.path is not ROOT_PATH and len(frame.data) + frame.dropped >= allowed:
             raise self._refuse(LimitExceeded("max_items", allowed))
 
 
 def _named(char: str) -> str:
-    """A character that is out of place, with the mistake that it usually is."""
+    """Describe an invalid character, and the mistake that it usually is."""
     return _MISTAKES.get(char, repr(char))

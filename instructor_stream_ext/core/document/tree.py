@@ -30,7 +30,7 @@ _SEQUENCES = frozenset({tuple, set, frozenset})
 
 
 class Tree:
-    """The open containers of one document, and how values come into them.
+    """The open containers of one document, and how values enter them.
 
     Args:
         plan: The compiled response type.
@@ -44,7 +44,7 @@ class Tree:
         self._fresh()
 
     def _fresh(self) -> None:
-        """Nothing is known of a document."""
+        """Reset to the state before any document."""
         root = Frame(None, [], is_list=True, known=True, visible=True)
         root.slot = self.plan.entry or self.plan.root
         root.path = ROOT_PATH
@@ -55,7 +55,7 @@ class Tree:
 
     @property
     def transitions(self) -> bool:
-        """True if `drain` has anything to tell. Set before the first text."""
+        """True if `drain` has anything to report. Set it before the first text."""
         return self._events is not None
 
     @transitions.setter
@@ -115,7 +115,7 @@ class Tree:
         return self._push(parent, frame)
 
     def _place(self, frame: Frame) -> None:
-        """Find the place of the next item of a fixed tuple; what comes after its last is read past."""
+        """Find the place of the next item of a fixed tuple; items beyond its last are skipped."""
         index = len(frame.data)
         frame.slot = frame.plan.at(index)
         if index >= len(frame.plan.items):
@@ -156,7 +156,7 @@ class Tree:
             self._store(parent, value, changed=changed or parent.slot.done)
 
     def _leave_out(self, parent: Frame, value: Any) -> None:
-        """End an object that no partial shows, because what it waited for did not come; as an item it is one."""
+        """End an object that no partial shows because what it waited for did not arrive. As an item it counts."""
         self._tell_end(parent, value)
         if parent.is_list and parent.path is not ROOT_PATH:
             if parent.plan.items is None:
@@ -198,7 +198,7 @@ class Tree:
                         self._retarget(frame, member)
 
     def _change(self, frame: Frame, shown: Any) -> None:
-        """A value takes the place of its stand-in; where they look alike, nobody sees it."""
+        """Replace a stand-in by the value. If they look alike, nobody sees a change."""
         if frame.is_list or frame.slot.with_state:
             self._dirty = True
             return
@@ -209,7 +209,7 @@ class Tree:
             self._dirty = True
 
     def _open(self, parent: Frame, frame: Frame) -> None:
-        """A container begins; where an empty one stands in for it, nobody sees it."""
+        """Begin a container. If an empty one stands in for it, nobody sees a change."""
         if parent.is_list or parent.slot.with_state:
             self._dirty = True
             return
@@ -225,7 +225,7 @@ class Tree:
             self._dirty = True
 
     def _arrive(self, frame: Frame) -> None:
-        """Note that something an object waits for is there."""
+        """Note that something an object waits for has arrived."""
         waiting = frame.waiting
         if waiting is None:
             return
@@ -239,7 +239,7 @@ class Tree:
     # ------------------------------------------------------------------ keys and unions
 
     def _set_key(self, frame: Frame, key: str) -> None:
-        """A key is complete: find its place."""
+        """Find the place of a key that is complete."""
         if frame.left is not None:
             self._narrow(frame, key)
         plan = frame.plan
@@ -263,7 +263,7 @@ class Tree:
                     frame.repeated = True
 
     def _narrow(self, frame: Frame, key: str) -> None:
-        """Drop the members of a union that have no such key; decide if one is left."""
+        """Drop the members of a union that lack this key; decide if one is left."""
         left = [member for member in frame.left if member.knows(key)]
         if len(left) == 1:
             self._retarget(frame, left[0])
@@ -271,7 +271,7 @@ class Tree:
             frame.left = left
 
     def _retarget(self, frame: Frame, member: ObjectPlan) -> None:
-        """The union is decided: build anew, once, what was read so far."""
+        """Rebuild, once, what was read so far, now that the union is decided."""
         raw, union = frame.data, frame.plan
         arrived: set[str] = set()
         frame.plan = member
@@ -299,7 +299,7 @@ class Tree:
     # ------------------------------------------------------------------ transitions
 
     def _begin(self, frame: Frame) -> None:
-        """A value begins in a frame."""
+        """Begin a value in a frame."""
         if frame.name is None:
             return
         if frame.slot.with_state and frame.visible:
@@ -308,7 +308,7 @@ class Tree:
             self._events.append(FieldChanged(self._child_path(frame), MISSING, STREAMING))
 
     def _tell_end(self, frame: Frame, value: Any) -> None:
-        """A value ends in a frame."""
+        """Record the end of a value in a frame."""
         if self._events is not None and frame.known and frame.name is not None:
             path = self._child_path(frame)
             self._events.append(FieldChanged(path, STREAMING, _COMPLETE, "field", value))
