@@ -20,7 +20,7 @@ _SHARED = (b"HTTP/2", b"HTTP/3")
 
 
 class OwnSocket:
-    """The socket of one stream, for as long as no other stream can be using it."""
+    """The socket of one stream, while no other stream can be using it. All methods may be called from any thread."""
 
     def __init__(self) -> None:
         # the collector may close a stream in whatever thread it runs, also in one that holds this very lock

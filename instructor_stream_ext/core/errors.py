@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 SHOWN_OF_PROSE = 200
-"""Characters of an answer without JSON that the error's message shows."""
+"""How many characters of an answer without JSON the error's message shows."""
 
 
 class StreamError(Exception):
@@ -85,7 +85,7 @@ class NoOutput(StreamError):
 
     @classmethod
     def in_prose(cls, text: str, *, reasoning: bool = False) -> NoOutput:
-        """The error for prose without JSON, which its message shows, the beginning of a long one.
+        """Return the error for prose without JSON. Its message shows the prose, or the start of it.
 
         Args:
             text: All answer text.
@@ -114,7 +114,7 @@ class InvalidJSON(StreamError, ValueError):
 
 
 class RetriesExhausted(StreamError, InstructorRetryException):
-    """The gate failed in every attempt; `failed_attempts` has each, `__cause__` is the last error."""
+    """The gate failed in every attempt. `failed_attempts` lists them; `__cause__` is the last error."""
 
     def __str__(self) -> str:
         return Exception.__str__(self)
@@ -148,7 +148,7 @@ class StreamTimeout(StreamError, TimeoutError):
 
 
 class LimitExceeded(StreamError):
-    """A bound of `Limits` was passed.
+    """A bound of `Limits` was exceeded.
 
     Args:
         limit: "max_chars", "max_depth", "max_items", "max_output_tokens", "max_cost", or "digits" for a number Python
@@ -172,7 +172,7 @@ class StreamStopped(StreamError):
 
 
 class ClientNotSupported(StreamError, TypeError):
-    """The object given to `wrap` is no instructor client, or its mode cannot stream."""
+    """The object given to `wrap` is not an instructor client, or its mode cannot stream."""
 
 
 class MissingExtra(StreamError, ImportError):

@@ -1,4 +1,4 @@
-"""The events of a stream: one small immutable record for each thing that happened.
+"""The events of a stream: a small immutable record for each thing that happened.
 
 Every event carries `at` (seconds since the stream began) and `attempt` (from 1). The order, and what may follow what,
 is the business of :mod:`instructor_stream_ext.core.machine`; here are only the words.
@@ -47,7 +47,7 @@ T_co = TypeVar("T_co", covariant=True, default=Any)
 
 
 class FieldState(Enum):
-    """How far one place of the document has come."""
+    """How far a place in the document has come."""
 
     MISSING = "missing"
     STREAMING = "streaming"
@@ -63,16 +63,16 @@ class Outcome(StrEnum):
 
 
 class RestartReason(StrEnum):
-    """Why what was shown so far is void."""
+    """Why everything shown so far is void."""
 
     REASK = "reask"
     FALLBACK = "fallback"
     DRAFT = "draft"
-    """A draft or an example before the answer was shown; the attempt is the same."""
+    """What was shown was a draft or an example before the answer; the attempt is the same."""
 
 
 class EndKind(Enum):
-    """The meaning of a provider's end signal, whatever its word for it."""
+    """What a provider's end signal means, whatever its word for it."""
 
     COMPLETE = "complete"
     TRUNCATED = "truncated"
@@ -84,7 +84,7 @@ class EndKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EndSignal:
-    """How the provider said the answer ended.
+    """How the provider said that the answer ended.
 
     Args:
         kind: What it means.
@@ -99,7 +99,7 @@ class EndSignal:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens, summed over the attempts, whatever the provider calls them."""
+    """Token counts, summed over the attempts, under the same names for every provider."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -120,7 +120,7 @@ class SkippedItem:
     Attributes:
         path: Its place in the document.
         text: Its JSON.
-        errors: What was wrong with it, as pydantic's `ValidationError.errors()` tells it.
+        errors: What was wrong with it, in the form of pydantic's `ValidationError.errors()`.
     """
 
     path: Path
@@ -196,14 +196,14 @@ class StreamStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeltaReceived(Event):
-    """A piece of the model's text."""
+    """A piece of the model's text has arrived."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasoningReceived(Event):
-    """A piece of the model's reasoning, which is no part of the answer.
+    """A piece of the model's reasoning has arrived. It is not part of the answer.
 
     What a model writes into its text between tags is told here and in the text, too.
     """
@@ -231,7 +231,7 @@ class PartialEmitted(Event, Generic[T_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemCompleted(Event):
-    """A list item is complete: still unvalidated, but whole."""
+    """A list item is complete. It is not validated yet."""
 
     path: Path
     item: Any
@@ -252,21 +252,21 @@ class StreamRestarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamCompleted(Event, Generic[T_co]):
-    """The gate is passed; `result` is the validated object."""
+    """The answer has passed the gate; `result` is the validated object."""
 
     result: T_co
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamFailed(Event):
-    """The stream ends with `error`, which will be raised."""
+    """The stream ends with `error`, which is raised next."""
 
     error: BaseException
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamCancelled(Event):
-    """The consumer left, or `stop_when` said so."""
+    """The consumer left, or `stop_when` ended the stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

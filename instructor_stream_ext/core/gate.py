@@ -21,11 +21,11 @@ __all__ = ["ItemGate", "ModelGate", "OnBadItem", "TextGate", "validate_document"
 _EMPTY_LIST = re.compile(r"\[\s*\]").fullmatch
 
 OnBadItem: TypeAlias = Literal["raise", "skip", "reask"]
-"""The consequence of an item that does not validate: the stream ends, the item is left out, or all items begin anew."""
+"""What an item that does not validate does: end the stream, leave the item out, or start over."""
 
 
 def validate_document(adapter: TypeAdapter[Any], document: str, *, strict: bool | None, context: Any) -> Any:
-    """Validate JSON text as `model_validate_json` does, mending only what the scanner has already shown mended.
+    """Validate JSON text as `model_validate_json` does, repairing only what the scanner has already shown repaired.
 
     Raw control characters and lone surrogates, which models send and JSON forbids, were shown as they are and as
     U+FFFD; the gate sees them escaped. No validator has run when that turns out to be needed.
@@ -58,7 +58,7 @@ def _is_syntax(error: ValidationError) -> bool:
 
 
 def _mend(value: Any) -> Any:
-    """The same tree with surrogate pairs joined and lone surrogates replaced, in keys too."""
+    """Return the same tree with surrogate pairs joined and lone surrogates replaced, in keys too."""
     if isinstance(value, str):
         return joined(value)
     if isinstance(value, list):
@@ -98,7 +98,7 @@ class ModelGate:
         self._context = context
 
     def open(self, document: str | None, text: str) -> Any:
-        """The validated result.
+        """Return the validated result.
 
         Args:
             document: The JSON; None where the last complete value in `text` that validates is to be taken.
@@ -132,7 +132,7 @@ class ModelGate:
 
 
 class ItemGate:
-    """Validates list items one by one, each once, as soon as it is closed.
+    """Validates list items one by one, each once, as soon as it is complete.
 
     Args:
         adapter: What an item is.
@@ -203,7 +203,7 @@ class ItemGate:
         return self._kept(path, self._adapter, self._cutter.cut(document, starts, index))
 
     def take_call(self, path: Path, tool: str, arguments: str, fault: Exception | None) -> tuple[Any, ...]:
-        """As `take`, of a tool call that is closed, in whatever order they close.
+        """Validate a tool call that is complete, in whatever order the calls end, and keep it.
 
         Args:
             path: Its place in the answer.
@@ -237,7 +237,7 @@ class ItemGate:
         return (valid,)
 
     def restart(self) -> None:
-        """The items so far are void, and so is the document that they were cut from."""
+        """Forget all items and the document that they were cut from."""
         self._clear()
         self._cutter = ItemCutter()
 
@@ -245,7 +245,7 @@ class ItemGate:
         self.items, self.skipped, self._places = [], [], []
 
     def open(self, document: str | None, text: str) -> list[Any]:
-        """All items.
+        """Return all items.
 
         Raises:
             NoOutput: There was no list.
@@ -266,5 +266,5 @@ class TextGate:
         self.checks = checks
 
     def open(self, document: str | None, text: str) -> str:
-        """The text."""
+        """Return the text."""
         return text if document is None else document

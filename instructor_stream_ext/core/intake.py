@@ -1,4 +1,4 @@
-"""One attempt's text as it arrives: the text, the partials that are due, the events that it brings.
+"""One attempt's text as it arrives: the text so far, the partials that are due, and the events.
 
 Nothing here reads a clock: whoever drives it says what arrived and when (`now`, in the seconds of any monotonic clock).
 """
@@ -36,10 +36,10 @@ from instructor_stream_ext.core.text_buffer import PIECES_AT_MOST, TextBuffer
 __all__ = ["SCAN_AT_LEAST_EVERY", "Intake"]
 
 SCAN_AT_LEAST_EVERY = 4096
-"""Characters after which pending text is scanned although no partial is due (contract, section 8)."""
+"""Pending text is scanned after this many characters even if no partial is due (contract, section 8)."""
 
 _DRAFTED = StreamError("what was shown was a draft")
-"""Stands in `fault` while `begin_anew` is due, so that the hot path has one thing to look at."""
+"""Stands in `fault` while `begin_anew` is due, so that the hot path has one thing to check."""
 
 Parser: TypeAlias = PartialParser | CallsParser
 
@@ -47,7 +47,7 @@ _NOTHING: tuple[StreamEvent, ...] = ()
 
 
 class Intake:
-    """The attempt that is being read.
+    """The text of the current attempt.
 
     Args:
         parser: Makes the parser of one attempt; None for plain text, whose partial is the text so far.
@@ -115,7 +115,7 @@ class Intake:
 
     @property
     def parser(self) -> Parser | None:
-        """The parser of this attempt, None for plain text; once the stream is complete, made anew for who asks."""
+        """This attempt's parser, None for plain text; rebuilt on request once the stream is complete."""
         if self._parser is None and self._finished_json is not None and self._make_parser is not None:
             parser = self._parser = self._make_parser()
             assert isinstance(parser, PartialParser)  # noqa: S101  that of calls is kept
@@ -131,14 +131,14 @@ class Intake:
 
     @property
     def json_text(self) -> str:
-        """The document so far; the text itself where the answer is plain text."""
+        """The document so far; for plain text, the text itself."""
         if self._finished_json is not None:
             return self._finished_json
         return self.text if self._parser is None else self._parser.json_text()
 
     @property
     def call_parser(self) -> CallsParser | None:
-        """The parser, where the answer is made of several tool calls."""
+        """The parser of an answer that consists of several tool calls; None for others."""
         return self._parser if isinstance(self._parser, CallsParser) else None
 
     # ------------------------------------------------------------------ text in
@@ -168,7 +168,7 @@ class Intake:
         return told
 
     def take(self, text: str, now: float) -> Any:
-        """As `feed`, for when nobody listens to events: the partial that is due, or None.
+        """Take a piece of the document when nobody listens to events; returns the partial that is due, or None.
 
         Args:
             text: The piece, not empty.
@@ -188,12 +188,12 @@ class Intake:
         return [ReasoningReceived(at=now - self.began_at, attempt=self.attempt, text=text)]
 
     def note_reasoning(self, now: float) -> None:
-        """The model reasons."""
+        """Note that the model is reasoning."""
         if self.first_reasoning_at is None:
             self.first_reasoning_at = now
 
     def note_tagged_reasoning(self) -> None:
-        """Note when the model began to reason in its text, where nobody listens to that: with its first delta."""
+        """Note, where nobody listens to it, when the model began to reason in its text: with its first delta."""
         if self.wants_reasoning or self.first_reasoning_at is not None or self.attempt > 1:
             return
         if opens_with_thought(self.buffer, self._tags):
@@ -201,15 +201,15 @@ class Intake:
 
     @property
     def thought(self) -> str:
-        """The reasoning that the model wrote into its text, between tags at the beginning."""
+        """The reasoning between tags at the beginning of the model's text."""
         return thought_in(self.text, self._tags)
 
     def rest(self) -> str:
-        """The provider's stream has ended: what is still to be fed, half a character that stays alone."""
+        """Return what is still to be fed at the end of the stream: half a character that stayed alone."""
         return self._joiner.rest()
 
     def _take(self, text: str, now: float, told: list[StreamEvent] | None) -> Any:  # noqa: C901, PLR0911, PLR0912  the hot path
-        """Take a piece; transitions go to `told`, if they are wanted."""
+        """Take a piece of text. Transitions are added to `told` if they are wanted."""
         self._deltas += 1
         last = self._last_delta_at
         if last is None:
@@ -251,7 +251,7 @@ class Intake:
             return None
 
     def feed_aside(self, text: str, now: float) -> Sequence[StreamEvent]:
-        """Take answer text that is beside the document, such as prose next to a tool call."""
+        """Take answer text outside the document, such as prose next to a tool call."""
         text = self._aside_joiner.take(text)
         if not text:
             return _NOTHING
@@ -273,7 +273,7 @@ class Intake:
     # ------------------------------------------------------------------ drafts, and the end of the text
 
     def begin_anew(self, now: float) -> list[StreamEvent]:
-        """Take note that all that was scanned was a draft: tell so if any of it was shown, and scan on behind it.
+        """Start over after a draft: report a restart if any of it was shown, and scan what follows it.
 
         Returns:
             The restart and what follows. `fault` may be left with the next draft, or with a fault.
@@ -304,11 +304,11 @@ class Intake:
         return told
 
     def redraft(self, now: float) -> list[StreamEvent]:
-        """Begin anew in the same attempt: a draft was shown."""
+        """Start over in the same attempt, after a draft that was shown."""
         return [StreamRestarted(at=now - self.began_at, attempt=self.attempt, reason=RestartReason.DRAFT, error=None)]
 
     def settle(self, end: EndSignal | None, now: float) -> list[StreamEvent]:
-        """No more text comes: scan what is pending, and take the last closed document if the one after it is open.
+        """Scan what is pending, as no more text comes. If the last document is open, take the one before it.
 
         Returns:
             What that brought. A draft, or a fault, is left in `fault`.
@@ -336,17 +336,17 @@ class Intake:
 
     @property
     def has_draft(self) -> bool:
-        """True if the text before was a draft, so that `begin_anew` is due."""
+        """True if the text so far was a draft, so that `begin_anew` is due."""
         return self.fault is _DRAFTED
 
     @property
     def candidates(self) -> str:
-        """The text in which a document may stand that was not seen to begin."""
+        """Return the text in which a document may stand that was not seen to begin."""
         text = str(self.document_buffer)
         return text if self._parser is None else self._parser.candidates(text)
 
     def read_past(self) -> None:
-        """Take the rest of an answer that is no JSON, so that all of it can be repaired; `finish` raises the fault."""
+        """Take the rest of an answer that is not JSON, so that all of it can be repaired; `finish` raises the fault."""
         assert self._parser is not None  # noqa: S101
         self._parser.read_past()
         self.fault = None
@@ -356,7 +356,7 @@ class Intake:
 
     @property
     def is_whole(self) -> bool:
-        """True if the document is closed and nothing else can follow it, whatever the provider says of the answer."""
+        """True if the document is closed and nothing may follow it, whatever the provider says about the answer."""
         return self._parser is not None and not self._parser.search and self._parser.complete
 
     def seam(self) -> Seam:
@@ -365,7 +365,7 @@ class Intake:
         return seam_behind(str(self.document_buffer), self._parser, self._make_parser, self._tags)
 
     def adopt(self, text: str, now: float) -> tuple[str, list[StreamEvent]]:
-        """Take this text for the answer's.
+        """Take this text in place of the answer's.
 
         Args:
             text: What the answer should have been.
@@ -400,11 +400,11 @@ class Intake:
     # ------------------------------------------------------------------ partials and transitions
 
     def shown(self, now: float) -> None:
-        """The listeners are through with a partial: intervals count from here, so that slow ones are not flooded."""
+        """Note that the listeners are done with a partial. Intervals count from here, to spare slow listeners."""
         self._pending.last_emitted_at = now
 
     def _transitions(self, parser: Parser, now: float, events: list[StreamEvent]) -> None:
-        """Scan what was fed and tell fields and items in document order; a fault is left in `fault`."""
+        """Scan what was fed and report fields and items in document order; a fault is left in `fault`."""
         try:
             parser.advance()
         except Drafted:
@@ -438,7 +438,7 @@ class Intake:
         return overdue or due <= now
 
     def _show(self, snapshot: Any, now: float) -> Any:
-        """The partial to show now, or None if it is the one already shown."""
+        """Return the partial to show now, or None if it is the one already shown."""
         if self._policy is not None:
             pending = self._pending
             pending.deltas = pending.chars = pending.transitions = pending.items = 0
@@ -458,7 +458,7 @@ class Intake:
         return snapshot
 
     def _emitted(self, partial: Any, now: float) -> PartialEmitted:
-        """The event of the partial that was shown last."""
+        """Return the event of the partial that was shown last."""
         return PartialEmitted(at=now - self.began_at, attempt=self.attempt, partial=partial, sequence=self.sequence)
 
     def _snapshot_with(self, text: str) -> Any:
@@ -472,7 +472,7 @@ class Intake:
         return whole
 
     def newest_partial(self) -> Any:
-        """The newest partial, shown or not; the last good one where the text has a fault."""
+        """The newest partial, shown or not; if the text has a fault, the last good one."""
         if self.parser is None:
             return self.text or None
         try:
@@ -481,7 +481,7 @@ class Intake:
             return self.parser.last
 
     def _due_partial(self, now: float) -> Sequence[StreamEvent]:
-        """The partial that has become due without news from the provider."""
+        """Return the partial that has become due without news from the provider."""
         if now < self._due:
             return _NOTHING
         try:

@@ -42,7 +42,7 @@ def _dumped(model: BaseModel) -> Any:
 
 
 def _finite(data: Any) -> Any:
-    """The data without infinities and NaN; containers are changed in place."""
+    """Return the data without infinities and NaN; containers are changed in place."""
     kind = type(data)
     if kind is dict:
         for key, member in data.items():

@@ -53,7 +53,7 @@ __all__ = ["State", "StreamMachine"]
 
 
 class State(Enum):
-    """Where a stream is in its life."""
+    """A stream's state."""
 
     NEW = "new"
     OPENING = "opening"
@@ -159,66 +159,66 @@ class StreamMachine(Intake):
 
     @property
     def listing(self) -> tuple[str, list[int]]:
-        """The JSON that holds the list of items, and where in it the list begins, each time that it came."""
+        """The JSON that holds the list of items, and the offset of each place at which the list begins."""
         assert isinstance(self._parser, PartialParser)  # noqa: S101
         return self._parser.listing
 
     def state_of(self, path: Path) -> FieldState:
-        """How far a place of the document has come, by attribute names, keys and indices."""
+        """Return how far a place of the document has come, by attribute names, keys and indices."""
         if self.parser is None:
             raise StreamMisuse("state() needs a response model: plain text has no fields")
         return self.parser.state(path)
 
     def check_text(self, path: Path) -> None:
-        """Refuse a path that cannot lead to a string: `StreamMisuse`."""
+        """Raise `StreamMisuse` for a path that cannot lead to a string."""
         if self.parser is None:
             raise StreamMisuse("text_of() needs a response model: plain text has no fields")
         self.parser.check_text(path)
 
     def text_at(self, path: Path) -> str:
-        """The string at a place of the document, as far as it has come."""
+        """Return the string at a place of the document, as far as it has arrived."""
         return "" if self.parser is None else self.parser.text_at(path)
 
     def note_usage(self, usage: Usage | None) -> None:
-        """Take the usage of the running attempt; the newest word of the provider counts."""
+        """Take the usage of the current attempt; the provider's latest figures count."""
         if usage is not None:
             self.usage = usage if self._earlier_usage is None else self._earlier_usage + usage
 
     def note_cost(self, cost: Cost | None) -> None:
-        """Take what an attempt cost that has ended."""
+        """Take the cost of an attempt that has ended."""
         if cost is not None:
             self.cost = cost if self.cost is None else self.cost + cost
 
     # ------------------------------------------------------------------ the way of a stream
 
     def begin(self, now: float) -> None:
-        """The stream begins: the first request is about to be sent."""
+        """Start the stream: the first request is about to be sent."""
         self._move(State.OPENING)
         self.began_at = self.bounds.began_at = now
 
     def ask(self, model: str | None, provider: str | None) -> None:
-        """A request goes to this model, whether or not it will be answered."""
+        """Note the model that a request goes to, whether or not it is answered."""
         self.model, self.provider = model, provider
 
     def start(self, now: float, model: str | None, provider: str | None) -> list[StreamEvent]:
-        """An attempt's connection is open."""
+        """Note that an attempt's connection is open."""
         self._move(State.STREAMING)
         self.ask(model, provider)
         return [StreamStarted(at=now - self.began_at, attempt=self.attempt, model=model, provider=provider)]
 
     @property
     def is_steady(self) -> bool:
-        """True if it never wants to be woken: `deadline` is always infinite."""
+        """True if it never needs to be woken: `deadline` is always infinite."""
         return not self.bounds.any and self._policy is None
 
     @property
     def is_quiet(self) -> bool:
-        """True if nobody but the consumer of partials listens, so that `take` does."""
+        """True if only the consumer of partials listens, so that `take` is enough."""
         listens = self.wants_deltas or self.wants_transitions or self.wants_reasoning
         return not (listens or self.limits.of_spending)
 
     def poll(self, now: float) -> Sequence[StreamEvent]:
-        """Look at the clock without news from the provider.
+        """Check the clock without news from the provider.
 
         Returns:
             A partial that has become due, if any.
@@ -232,15 +232,15 @@ class StreamMachine(Intake):
 
     @property
     def due(self) -> float:
-        """When the next partial is due, if nothing comes before; `math.inf` for never."""
+        """When the next partial is due if nothing arrives before; `math.inf` for never."""
         return self._due
 
     def deadline(self) -> float:
-        """When to call `poll` at the latest; `math.inf` for never."""
+        """Return when to call `poll` at the latest; `math.inf` for never."""
         return min(self._due, self.bound()) if self.bounds.any else self._due
 
     def bound(self) -> float:
-        """When a bound of `Timeouts` will have passed, if the provider stays silent; `math.inf` for never."""
+        """Return when a bound of `Timeouts` will have passed if the provider stays silent; `math.inf` for never."""
         return self.bounds.next()[0] if self.bounds.any else math.inf
 
     # ------------------------------------------------------------------ may the gate open?
@@ -248,7 +248,7 @@ class StreamMachine(Intake):
     def finish(
         self, end: EndSignal | None, *, refusal: str = "", detail: str = "", has_called: bool = False
     ) -> str | None:
-        """The provider's stream has ended: may the gate open?
+        """Check, at the end of the provider's stream, whether the gate may open.
 
         Args:
             end: What the provider said, None if it said nothing.
@@ -295,7 +295,7 @@ class StreamMachine(Intake):
         raise self.no_output(detail)
 
     def _check_end(self, end: EndSignal | None, refusal: str) -> None:
-        """Raise what the provider's own words mean."""
+        """Raise the error that the provider's end signal stands for."""
         kind = end.kind if end else None
         if kind is EndKind.REFUSED or refusal:
             raise OutputRefused(f"the model refused: {refusal or (end.word if end else '')}")
@@ -320,7 +320,7 @@ class StreamMachine(Intake):
         return self.text
 
     def no_output(self, detail: str = "") -> StreamError:
-        """The error for an answer without a document."""
+        """Return the error for an answer without a document."""
         if not self.buffer.length:
             return NoOutput(f"the model sent no text{f': {detail}' if detail else ''}")
         if self.end is None or self.end.kind is EndKind.UNKNOWN:
@@ -340,7 +340,7 @@ class StreamMachine(Intake):
         from_model: str | None = None,
         to_model: str | None = None,
     ) -> list[StreamEvent]:
-        """Begin another attempt with an empty buffer; everything shown is void."""
+        """Start another attempt with an empty buffer; everything shown is void."""
         self._move(State.OPENING)
         self.note_tagged_reasoning()
         self._earlier_usage = self.usage
@@ -359,21 +359,21 @@ class StreamMachine(Intake):
         ]
 
     def go_on(self) -> Seam:
-        """The answer met its token limit and the model is asked for its rest, which comes through this seam."""
+        """Continue an answer that hit its token limit: the rest, which the model is asked for, joins through a seam."""
         self.continuations += 1
         self._earlier_usage = self.usage
         self.bounds.renew()
         return self.seam()
 
     def recall(self, document: str) -> None:
-        """The answer was in a cache: nothing is asked, and the document is there at once."""
+        """Take an answer from a cache: nothing is asked, and the whole document is there at once."""
         self.buffer.add(document)
         self._finished_json = document
         self._parser = None
         self.from_cache = True
 
     def complete(self, now: float, result: Any) -> list[StreamEvent]:
-        """The gate is passed."""
+        """Note that the answer has passed the gate."""
         if isinstance(self._parser, PartialParser):
             document, text = self._parser.json_text(), self.text
             self._finished_json = text if document == text else document
@@ -385,7 +385,7 @@ class StreamMachine(Intake):
         return [completed, self._ended(now, Outcome.COMPLETED, result)]
 
     def fail(self, now: float, error: BaseException) -> list[StreamEvent]:
-        """The stream ends with an error, which is given all that had arrived."""
+        """End the stream with an error, and give the error all that had arrived."""
         newest = self.newest_partial()
         failed = StreamFailed(at=now - self.began_at, attempt=self.attempt, error=error)
         ended = self._ended(now, Outcome.FAILED, newest)
@@ -393,12 +393,12 @@ class StreamMachine(Intake):
         return [failed, ended]
 
     def cancel(self, now: float) -> list[StreamEvent]:
-        """The consumer has left, or `stop_when` said so."""
+        """End the stream because the consumer left or `stop_when` said so."""
         cancelled = StreamCancelled(at=now - self.began_at, attempt=self.attempt)
         return [cancelled, self._ended(now, Outcome.CANCELLED, self.newest_partial())]
 
     def annotate(self, error: BaseException, partial: Any = None) -> None:
-        """Give an error of ours what had arrived; others stay as they are."""
+        """Attach to one of this package's errors what had arrived; other errors are left alone."""
         if isinstance(error, StreamError):
             error.partial = self.partial if partial is None else partial
             error.text = self.text

@@ -1,4 +1,4 @@
-"""Annotated markers: what a partial shows of a field, and when.
+"""Markers for `Annotated`: what a partial shows of a field, and when.
 
     class Order(BaseModel):
         id: Annotated[int, NotNull()]              # no Order is shown before its id has arrived
@@ -37,7 +37,7 @@ class WithState:
 
 @dataclass(frozen=True, slots=True)
 class Streamed(Generic[T]):
-    """A value of a partial together with how far it has come.
+    """A partial's value together with how far it has come.
 
     Attributes:
         value: What a partial shows without the marker: while missing, the stand-in for a missing value.

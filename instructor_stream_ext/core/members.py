@@ -1,4 +1,4 @@
-"""The members of containers of any kind, for those who show them."""
+"""The members of containers of any kind, for code that displays them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def unwrapped(value: Any) -> Any:
 
 
 def members_of(value: Any) -> list[tuple[Any, Any]] | None:
-    """Return the members of a container by name, key or index; None if it is none."""
+    """Return the members of a container by name, key or index; None if it is not a container."""
     value = unwrapped(value)
     if isinstance(value, BaseModel):
         return [*value.__dict__.items(), *(value.__pydantic_extra__ or {}).items()]

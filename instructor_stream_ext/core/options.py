@@ -1,4 +1,4 @@
-"""Bounds on a stream: in time and in size."""
+"""Bounds on a stream: in time and in size, and what to do at some of them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Called with both by place. Objects, which some repairers give, count as the JSON
 """
 
 LitellmReader: TypeAlias = Literal["auto", "wrapper"]
-"""Where streams of litellm's are read: below its wrapper where that can be done, or always through it."""
+"""Where litellm's streams are read: below its wrapper where possible, or always through it."""
 OnTruncated: TypeAlias = Literal["raise", "continue"]
-"""What an answer does that met its token limit: raise `OutputTruncated`, or have the model write its rest."""
+"""What to do with an answer that hit its token limit: raise `OutputTruncated`, or have the model write the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Timeouts:
     """How long the provider may take, in seconds; None for no bound.
 
     Args:
-        first_delta: Until the model's first text or reasoning, counted while waiting for the provider.
+        first_delta: Until the model's first text or reasoning. Only time spent waiting for the provider counts.
         idle: Between two pieces of text or reasoning; keep-alives, role and metadata chunks do not count as a piece.
         total: For the whole stream, all attempts together.
 
@@ -56,7 +56,7 @@ class Timeouts:
 
 
 DEEPEST = 200
-"""Open containers at most in JSON that pydantic's reader takes (https://github.com/pydantic/jiter)."""
+"""The nesting that pydantic's JSON reader accepts (https://github.com/pydantic/jiter)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The way from one JSON value to the next, as RFC 6902 has it: only what a growing document needs, in one walk."""
+"""The difference between two JSON values as RFC 6902 operations, as far as growing documents need them."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Change(NamedTuple):
 
     @property
     def grown(self) -> str | None:
-        """The text that was appended; None if the change is no growth of a text."""
+        """The text that was appended; None if the change is not the growth of a text."""
         if isinstance(self.before, str) and isinstance(self.value, str) and self.value.startswith(self.before):
             return self.value[len(self.before) :]
         return None
 
 
 def patch(before: Any, after: Any) -> list[dict[str, Any]]:
-    """The operations that make `after` of `before`. Source: RFC 6902, sections 4.1 to 4.3."""
+    """Return the operations that turn `before` into `after`. Source: RFC 6902, sections 4.1 to 4.3."""
     return [_operation(change) for change in changes(before, after)]
 
 
 def changes(before: Any, after: Any, place: Place = ()) -> Iterator[Change]:
-    """Yield the differences, in an order in which they can be applied."""
+    """Yield the differences in an order in which they can be applied."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in before.keys() - after.keys():
             yield Change("remove", (*place, key))
@@ -71,5 +71,5 @@ def _operation(change: Change) -> dict[str, Any]:
 
 
 def pointer(place: Place) -> str:
-    """A place as a JSON Pointer. Source: RFC 6901, section 3."""
+    """Return a place as a JSON Pointer. Source: RFC 6901, section 3."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in place)

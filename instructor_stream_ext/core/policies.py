@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(slots=True, kw_only=True)
 class Pending:
-    """The text that has arrived since the last partial was shown. Read-only, and valid only during the call.
+    """The text that has arrived since the last partial. Read-only, and valid only during the call.
 
     Attributes:
         now: The instant of asking, in the clock's seconds.
@@ -57,15 +57,15 @@ class Pending:
 
 
 class EmissionPolicy(Protocol):
-    """Any callable from what is pending to the instant it is due (`math.inf`: wait)."""
+    """Any callable that maps pending text to the instant at which it is due (`math.inf`: wait)."""
 
     def __call__(self, pending: Pending, /) -> float:
-        """The instant at which what is pending is due."""
+        """Return the instant at which the pending text is due."""
         ...
 
 
 class _Joins:
-    """`|` is whichever is first, `&` whichever is last; the other side may be any callable."""
+    """`|` takes the earlier of two instants, `&` the later; the other side may be any callable."""
 
     __slots__ = ()
 
@@ -103,7 +103,7 @@ class EveryDelta(_Joins):
     """
 
     def __call__(self, pending: Pending, /) -> float:
-        """When what is pending is due."""
+        """Return when the pending text is due."""
         return pending.now
 
 
@@ -126,7 +126,7 @@ class Throttle(_Joins):
         _not_negative("Throttle", "interval", self.interval)
 
     def __call__(self, pending: Pending, /) -> float:
-        """When what is pending is due."""
+        """Return when the pending text is due."""
         last = pending.last_emitted_at
         return pending.now if last is None else last + self.interval
 
@@ -154,7 +154,7 @@ class Debounce(_Joins):
             _not_negative("Debounce", "max_wait", self.max_wait)
 
     def __call__(self, pending: Pending, /) -> float:
-        """When what is pending is due."""
+        """Return when the pending text is due."""
         due = pending.last_delta_at + self.quiet
         return due if self.max_wait is None else min(due, pending.since + self.max_wait)
 
@@ -179,7 +179,7 @@ class EveryN(_Joins):
             raise ValueError(f"EveryN(deltas={self.deltas!r}): must be a whole number of deltas, at least 1")
 
     def __call__(self, pending: Pending, /) -> float:
-        """When what is pending is due."""
+        """Return when the pending text is due."""
         return pending.now if pending.deltas >= self.deltas else math.inf
 
 
@@ -205,7 +205,7 @@ class Growth(_Joins):
             raise ValueError(f"Growth(ratio={self.ratio!r}): must be greater than 1 (1.1 means a tenth longer)")
 
     def __call__(self, pending: Pending, /) -> float:
-        """When what is pending is due."""
+        """Return when the pending text is due."""
         shown = pending.total_chars - pending.chars
         if pending.last_emitted_at is None or pending.total_chars >= shown * self.ratio:
             return pending.now
@@ -223,7 +223,7 @@ class OnTransition(_Joins):
     """
 
     def __call__(self, pending: Pending, /) -> float:
-        """When what is pending is due."""
+        """Return when the pending text is due."""
         return pending.now if pending.transitions else math.inf
 
 
@@ -238,7 +238,7 @@ class OnItem(_Joins):
     """
 
     def __call__(self, pending: Pending, /) -> float:
-        """When what is pending is due."""
+        """Return when the pending text is due."""
         return pending.now if pending.items else math.inf
 
 
@@ -253,7 +253,7 @@ class FinalOnly(_Joins):
     """
 
     def __call__(self, pending: Pending, /) -> float:  # noqa: ARG002
-        """When what is pending is due."""
+        """Return when the pending text is due."""
         return math.inf
 
 
@@ -263,7 +263,7 @@ _COUNTLESS = (EveryDelta, Throttle, Debounce, EveryN, Growth, FinalOnly)
 
 
 def policy_from(debounce: DebounceArgument) -> EmissionPolicy | None:
-    """Read a `debounce=` argument.
+    """Convert a `debounce=` argument to a policy.
 
     Args:
         debounce: Seconds or a timedelta (a `Throttle`), a policy, or None.
@@ -289,7 +289,7 @@ def policy_from(debounce: DebounceArgument) -> EmissionPolicy | None:
 
 
 def check_policy(policy: EmissionPolicy | None) -> None:
-    """Ask a user's policy about one delta, so that one that cannot work is refused before a request is sent.
+    """Ask a user's policy about one delta, so that an invalid one is refused before a request is sent.
 
     One that raises is let pass: it may do so for this delta only, and the stream will tell.
 
@@ -310,7 +310,7 @@ def check_policy(policy: EmissionPolicy | None) -> None:
 
 
 def counts_transitions(policy: EmissionPolicy | None) -> bool:
-    """Return whether a policy may look at `transitions` or `items`, so that each delta must be scanned on arrival."""
+    """Return whether a policy may look at `transitions` or `items`, which requires scanning each delta on arrival."""
     if policy is None or isinstance(policy, _COUNTLESS):
         return False
     if isinstance(policy, _Joined):

@@ -21,16 +21,16 @@ from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded, Output
 __all__ = ["ANCHOR", "Seam", "anchor_of", "request_for_rest", "seam_behind"]
 
 ANCHOR = 32
-"""Characters of its own text that the model is asked to repeat, spaces not counted."""
+"""How many characters of its own text the model is asked to repeat, white space not counted."""
 
 LOOK_AHEAD = 64
-"""Characters of the rest that are looked at, at least, before any of it is handed on."""
+"""How many characters of the rest are examined, at least, before any is passed on."""
 
 OVERLAP = 8
-"""Characters from which on a repetition is none by chance."""
+"""From this many characters on, a repetition is not taken for chance."""
 
 REPEATED = 4096
-"""Characters of the end of the text whose repetition is looked for, beside that of all of it."""
+"""How many characters at the end of the text are searched for, apart from all of it."""
 
 _FENCE = re.compile(r"([^`]{0,200}?)```[\w-]*[ \t]*\r?\n")
 _MAY_BE_FENCE = re.compile(r"\s*`{1,3}[\w-]*[ \t]*\r?")
@@ -82,11 +82,11 @@ class Seam:
         return self._join()
 
     def finish(self) -> str:
-        """The rest is at its end: the text of it that was held; raises as `take`."""
+        """Return the text that was held, as the rest is at its end. Raises as `take` does."""
         return self._join() if self.held and not self._joined else ""
 
     def _join(self) -> str:
-        """What of the held text is new."""
+        """Return the part of the held text that is new."""
         held = self.held
         begins = self._begin()
         self._joined = True
@@ -96,7 +96,7 @@ class Seam:
     # ------------------------------------------------------------------ where the new text begins
 
     def _begin(self) -> int:
-        """Where in what is held the new text begins."""
+        """Return where the new text begins in what is held."""
         bodies = self._bodies()
         for at in bodies:
             repeated = self._repeats_all(at) or self._repeats_anchor(at)
@@ -130,7 +130,7 @@ class Seam:
         return self._document is None or self._fits(self.held[at:])
 
     def _bodies(self) -> list[int]:
-        """Where the rest may begin, likelier places first: behind reasoning, in a code fence, without white space."""
+        """Yield where the rest may begin, likelier places first: after reasoning, fences or white space."""
         held, at = self.held, 0
         opened = self._tags.opening.match(held.lstrip())
         if opened is not None and (closed := self._tags.close.search(held)) is not None:
@@ -151,7 +151,7 @@ class Seam:
         return len(self.held) - len(self.held[at:].lstrip())
 
     def _repeats_all(self, at: int) -> int:
-        """Where the new text begins behind a repetition of all there was; 0 for none."""
+        """Return where the new text begins after a repetition of the whole answer; 0 if it is not repeated."""
         whole = self._document or self._text
         if len(whole) < OVERLAP:
             return 0
@@ -162,14 +162,14 @@ class Seam:
         return (self._document and _told_again(self._document, self.held, at)[0]) or 0
 
     def _repeats_anchor(self, at: int) -> int:
-        """Where the new text begins behind the repetition that was asked for; 0 for none."""
+        """Return where the new text begins after the repetition that was asked for; 0 if it is missing."""
         anchor = anchor_of(self._text)
         start = self._behind_space(at)
         is_repeated = len(anchor) >= ANCHOR and self.held.startswith(anchor, start)
         return start + len(anchor) if is_repeated else 0
 
     def _overlaps(self, bodies: list[int]) -> list[tuple[int, int]]:
-        """Each beginning of the rest that is the end of the text: where it begins and how long it is, longest first."""
+        """Yield each start of the rest that equals the end of the text, with its length, longest first."""
         found: dict[int, tuple[int, int]] = {}
         for at in bodies:
             for size in islice(_shared(self._text[-REPEATED:], self.held[at : at + REPEATED]), 16):
@@ -177,7 +177,7 @@ class Seam:
         return sorted(found.values(), key=lambda each: -each[1])
 
     def _is_repeating(self) -> bool:
-        """Return whether all that is held may be no more than a repetition, or what stands before the rest."""
+        """Return whether the held text may be only a repetition, or what comes before the rest."""
         held = self.held
         if self._tags.opening.match(held.lstrip()) is not None and self._tags.close.search(held) is None:
             return True
@@ -193,7 +193,7 @@ class Seam:
 
 
 def seam_behind(text: str, parser: Any, make_parser: Callable[[], Any] | None, tags: Tags) -> Seam:
-    """The seam behind an answer that was cut off.
+    """Return the seam after an answer that was cut off.
 
     Args:
         text: The answer up to the cut.
@@ -223,7 +223,7 @@ def seam_behind(text: str, parser: Any, make_parser: Callable[[], Any] | None, t
 
 
 def request_for_rest(text: str, schema: Mapping[str, Any] | None) -> str:
-    """What a model is told whose answer was cut off.
+    """Return the message that asks a model for the rest of its answer.
 
     Args:
         text: The answer up to the cut.
@@ -240,7 +240,7 @@ def request_for_rest(text: str, schema: Mapping[str, Any] | None) -> str:
 
 
 def anchor_of(text: str) -> str:
-    """The end of a text that a model is asked to repeat, to find its place."""
+    """Return the end of a text, which a model is asked to repeat."""
     start, seen = len(text), 0
     while start and seen < ANCHOR:
         start -= 1
@@ -249,7 +249,7 @@ def anchor_of(text: str) -> str:
 
 
 def _shared(text: str, rest: str) -> Iterator[int]:
-    """Give the lengths of what is at the end of `text` and at the beginning of `rest`, longest first."""
+    """Yield the lengths of text that ends `text` and begins `rest`, longest first."""
     first = rest[:1]
     place = text.find(first, max(0, len(text) - len(rest))) if first else -1
     while place >= 0:
@@ -259,7 +259,7 @@ def _shared(text: str, rest: str) -> Iterator[int]:
 
 
 def _told_again(document: str, text: str, at: int) -> tuple[int, bool]:
-    """Compare JSON with a text that may say it again, with other white space between its tokens.
+    """Compare JSON with a text that may repeat it with other white space between its tokens.
 
     Returns:
         Where in the text it has been said, 0 if it is not, and whether the text ended too early to tell.

@@ -1,4 +1,4 @@
-"""Tokens and money of an answer while it comes, held against their bounds: as counted by the provider, or estimated."""
+"""The tokens and cost of an answer while it arrives, checked against their bounds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from instructor_stream_ext.core.options import Limits
 __all__ = ["Answer", "Rates", "Spending", "estimated_tokens"]
 
 _BYTES = 4
-"""Of UTF-8 for a token, about: English and code take a little more, other alphabets less, Chinese about as much."""
+"""About how many bytes of UTF-8 make a token: English and code take a little more, other alphabets less, Chinese about
+as much.
+"""
 
 
 def estimated_tokens(text: str) -> int:
@@ -43,7 +45,7 @@ class Answer(Protocol):
 
     @property
     def usage(self) -> Usage | None:
-        """As the provider counts it, so far; None if it has not said."""
+        """The provider's count so far; None if it has sent none."""
         ...
 
     @property
@@ -52,7 +54,7 @@ class Answer(Protocol):
         ...
 
     def written(self) -> str:
-        """All of them."""
+        """All that the model has written."""
         ...
 
 
@@ -79,10 +81,10 @@ class Spending:
         self._weighed_again_at = 1
 
     def check(self, answer: Answer) -> None:
-        """Look at what has come.
+        """Check what has arrived.
 
         Raises:
-            LimitExceeded: It is beyond a bound.
+            LimitExceeded: A bound is exceeded.
         """
         usage = answer.usage
         said = self._output_tokens(answer, usage)
@@ -97,11 +99,11 @@ class Spending:
             raise LimitExceeded("max_cost", dollars)
 
     def written(self, answer: Answer) -> float:
-        """Return the tokens of the answer, all its pieces together."""
+        """Return the tokens of the answer, all its parts together."""
         return self._written + self._output_tokens(answer, answer.usage)
 
     def _output_tokens(self, answer: Answer, usage: Usage | None) -> float:
-        """Add the provider's count and an estimate of what came since: some count with each chunk, some once."""
+        """Add the provider's count and an estimate of what came since; some providers count each chunk, some once."""
         chars = answer.chars
         if chars >= self._weighed_again_at:  # less and less often, so that all of it stays linear
             self._bytes_per_char = len(answer.written().encode(errors="replace")) / chars

@@ -1,4 +1,4 @@
-"""Text that a model sent, made whole and made safe to show: surrogate halves joined, control characters visible."""
+"""A model's text, made complete and safe to show: surrogate halves joined, control characters visible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IN_A_LINE = re.compile(f"[{_UNSEEN}\t\n]")
 
 
 def joined(text: str) -> str:
-    """The text with surrogate pairs joined and lone surrogates replaced by U+FFFD."""
+    """Return the text with surrogate pairs joined and lone surrogates replaced by U+FFFD."""
     if text.isascii() or not SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
@@ -31,7 +31,7 @@ class SurrogateJoiner:
         self.half = ""
 
     def take(self, text: str) -> str:
-        """Take a delta; a first half at its end waits for the second, so the result may be empty."""
+        """Take a delta. A first half at its end waits for the second, so the result may be empty."""
         if not self.half and (text.isascii() or not SURROGATE.search(text)):
             return text
         text = self.half + text
@@ -40,13 +40,13 @@ class SurrogateJoiner:
         return joined(text[:-1] if waits else text)
 
     def rest(self) -> str:
-        """U+FFFD for a half whose other half never came, else ""."""
+        """Return U+FFFD for a half whose other half never came, else ""."""
         half, self.half = self.half, ""
         return "\ufffd" if half else ""
 
 
 def visible(text: str, *, lines: bool = True) -> str:
-    r"""The text with control characters shown as escapes such as `\x1b`, so that a terminal or a log obeys none.
+    r"""Return the text with control characters as escapes such as `\x1b`, so that no terminal or log obeys them.
 
     Args:
         text: What a model or a provider sent.

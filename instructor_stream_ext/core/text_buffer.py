@@ -1,4 +1,4 @@
-"""Text that grows by pieces and is read now and then."""
+"""Text that grows piece by piece and is read now and then."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from itertools import chain
 __all__ = ["PIECES_AT_MOST", "TextBuffer"]
 
 PIECES_AT_MOST = 512
-"""Pieces a text buffer keeps apart: many small strings weigh ten times their text."""
+"""How many pieces are kept apart: many small strings take ten times the memory of their text."""
 
 
 class TextBuffer:
-    """Text that grows by pieces and is read now and then, in time and memory linear in its length."""
+    """Text that grows piece by piece and is read now and then, in linear time and memory."""
 
     __slots__ = ("_blocks", "length", "parts")
 
@@ -28,7 +28,7 @@ class TextBuffer:
             self.fold()
 
     def head(self, size: int) -> str:
-        """The first characters, at least so many if there are."""
+        """Return the first characters: at least this many, if there are."""
         found = ""
         for piece in chain(self._blocks, self.parts):
             found += piece

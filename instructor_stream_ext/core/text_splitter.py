@@ -1,4 +1,4 @@
-"""Plain text in pieces of a reader's size: words, sentences, lines. Joined, the pieces are the text.
+"""Plain text in pieces of a reader's size: words, sentences, lines. The pieces joined are the text.
 
 Words and sentences follow Unicode's text segmentation (UAX #29), from the character properties of the `regex` package,
 which instructor brings. A piece keeps the spaces after it.
@@ -21,8 +21,9 @@ By: TypeAlias = Named | re.Pattern[str] | Callable[[str], int]
 the text of which no piece has been made yet and says how many of its characters are a whole piece, 0 for none."""
 
 _RUN = 100
-"""Characters without a space after which a piece ends all the same. What may still become a border adds fewer than 100,
-so that text without spaces is never held back for more than 200 characters."""
+"""After this many characters without a space a piece ends anyway. What may still become a border adds fewer than 100,
+so text without spaces is never held back for more than 200 characters.
+"""
 
 _MARKS = r"[\p{Sentence_Break=Extend}\p{Sentence_Break=Format}]{0,4}+"
 _STERM, _ATERM = r"\p{Sentence_Break=STerm}", r"\p{Sentence_Break=ATerm}"
@@ -88,7 +89,7 @@ def _borders(by: Named) -> _Borders:
 
 
 class Pieces:
-    """Cuts text that comes in deltas; how it was cut into deltas makes no difference, but for `by="delta"`.
+    """Cuts text that arrives in deltas. Except with `by="delta"`, the deltas' borders make no difference.
 
     Args:
         by: What a piece is. A word or sentence has its spaces after it, a line its newline.
@@ -118,7 +119,7 @@ class Pieces:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew; what is held back is dropped."""
+        """Start over; text that is held back is dropped."""
         self._held: list[str] = []
         self._count = 0
         self._tail = ""
@@ -126,7 +127,7 @@ class Pieces:
         self._is_open = False
 
     def feed(self, delta: str) -> list[str]:
-        """Take a delta, and give what is whole."""
+        """Take a delta, and return the pieces that are complete."""
         given: list[str] = []
         if self._cut is not None:
             self._feed_by(self._cut, delta, given)
@@ -166,7 +167,7 @@ class Pieces:
         return [rest] if rest else []
 
     def _keep(self, text: str, given: list[str]) -> None:
-        """Append text to the open piece, which ends where it has gone on for too long without a space."""
+        """Append text to the open piece, which ends if it goes on for too long without a space."""
         if self._by == "line":
             self._hold(text)
             return
@@ -203,7 +204,7 @@ class Pieces:
 
 
 def _end_of_match(pattern: re.Pattern[str], text: str) -> int:
-    """Where the first match ends behind which more has come: one at the very end may go on."""
+    """Return the end of the first match with text after it: a match at the very end may continue."""
     for match in pattern.finditer(text):
         if 0 < match.end() < len(text):
             return match.end()

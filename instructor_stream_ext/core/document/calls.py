@@ -193,7 +193,7 @@ class CallsParser:
         """Do nothing: each call has its own fault."""
 
     def candidates(self, text: str) -> str:
-        """Where a document may stand that was not seen to begin: nowhere."""
+        """Return the text in which a document may stand that was not seen to begin: all of it."""
         return text
 
     # ------------------------------------------------------------------ what there is so far

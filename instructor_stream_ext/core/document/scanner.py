@@ -339,7 +339,7 @@ class Scanner(Enveloped):
         return True
 
     def candidates(self, text: str) -> str:
-        """Where a document may stand that was not seen to begin: after what is void, and outside reasoning."""
+        """Return the text in which a document may stand unseen: after what is void, and outside reasoning."""
         parts, at = [], self.void_end
         for begin, end in [] if self._finder is None else self._finder.reasoning:
             if begin >= at:
