@@ -1,1 +1,1 @@
-"""A recorded stream, served by a real local server at its original pace: `python -m instructor_stream_ext.demo`."""
+"""A recorded stream, served by a local server at its original pace: `python -m instructor_stream_ext.demo`."""

@@ -1,4 +1,4 @@
-r"""The demo's cassette: what a server sent, chunk by chunk, and when, read without the `testing` extra.
+r"""The demo's cassette: what a server sent, chunk by chunk, and when. It can be read without the `testing` extra.
 
 It is a JSON file::
 
@@ -22,7 +22,7 @@ __all__ = ["demo_interaction"]
 
 
 def demo_interaction() -> Interaction:
-    """Give the recorded answer that comes with the package; a `ReplayServer` plays it."""
+    """Return the recorded answer that ships with the package; a `ReplayServer` plays it."""
     content = json.loads((resources.files("instructor_stream_ext") / "data" / "demo.json").read_text(encoding="utf-8"))
     chunks = tuple(Chunk(milliseconds / 1000, data.encode()) for milliseconds, data in content["chunks"])
     return Interaction(

@@ -37,7 +37,7 @@ class Day(BaseModel):
 
 
 class Trip(BaseModel):
-    """The whole trip. Its numbers have to add up, which only the finished answer can show."""
+    """The whole trip. Its numbers have to add up, which can be checked only at the end."""
 
     title: str
     city: str

@@ -1,4 +1,4 @@
-"""How a trip looks in a terminal while it is being written, and how it is told in plain lines."""
+"""How a trip looks in a terminal while it is written, and in plain lines."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["TripView", "glimpse", "lines"]
 
 FRAME = 3
-"""Lines of the screen that the text cannot have: the frame's, and the last."""
+"""Lines of the screen that the text cannot use: the frame's, and the last."""
 MARKS = {"food": "🥐", "museum": "🏛 ", "music": "🎵", "view": "🌇", "walk": "🚶"}
 
 
 class TripView:
-    """Shows the newest trip it was given; rich asks it ten times a second, whatever the pace of the stream.
+    """Shows the newest trip. rich renders it ten times a second, whatever the pace of the stream.
 
     Attributes:
         trip: What to show.
@@ -67,7 +67,7 @@ class TripView:
 
 
 def glimpse(trip: Trip) -> str:
-    """Tell in one line how far the trip has come."""
+    """Summarize in one line how far the trip has come."""
     stops = [stop for day in trip.days for stop in day.stops]
     begun = [stop for stop in stops if stop.place]
     if not begun:
@@ -77,7 +77,7 @@ def glimpse(trip: Trip) -> str:
 
 
 def lines(trip: Trip) -> Iterator[str]:
-    """Tell the whole trip in plain lines."""
+    """Describe the whole trip in plain lines."""
     yield f"{trip.title} ({trip.city}, {_euros(trip.budget)})"
     for day in trip.days:
         yield f"Day {day.number}: {day.theme}"
@@ -98,7 +98,7 @@ def _heading(stop: Stop) -> Text:
 
 
 def _shown(value: object) -> str:
-    """Give the text of a field that may not have come yet, whatever its type says."""
+    """Return the text of a field that may not have arrived yet, whatever its type says."""
     return "" if value is None else visible(str(value))
 
 

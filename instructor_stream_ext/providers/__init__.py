@@ -35,20 +35,20 @@ FAMILIES = (
     mistral.FAMILY,
     xai.FAMILY,
 )
-"""All that is known of providers; the tables below are made of it."""
+"""All that is known about providers; the tables below are built from it."""
 
 for _family in FAMILIES:
     learn(_family)
 
 _BY_PROVIDER = {provider: family for family in FAMILIES for provider in family.providers}
 HOLDERS = {package: names for family in FAMILIES for package, names in family.holders.items()}
-"""By an SDK's package, the attributes of its own objects that lead nearer to the HTTP response."""
+"""By an SDK's package: the attributes of its objects that lead towards the HTTP response."""
 TELEMETRY_NAMES = {name: said for family in FAMILIES for name, said in family.telemetry.items()}
-"""Where OpenTelemetry's conventions have another word for a provider than instructor or litellm."""
+"""Providers for which OpenTelemetry's conventions use another name than instructor or litellm."""
 PRICE_NAMES = {name: listed for family in FAMILIES for name, listed in family.prices.items()}
-"""Where genai-prices has another word for a provider than instructor."""
+"""Providers for which genai-prices uses another name than instructor."""
 LITELLM_MODES = {start: mode for family in FAMILIES for start, mode in family.litellm.items()}
-"""By the start of litellm's model string: the name of instructor's mode, and why it is that one."""
+"""By the start of litellm's model string: the name of instructor's mode, and the reason for it."""
 
 _TOOL_MODES = frozenset(
     {"tool_call", "tools_strict", "parallel_tool_call", "responses_tools", "responses_tools_with_inbuilt_tools"}
@@ -56,7 +56,7 @@ _TOOL_MODES = frozenset(
 
 
 def reader_for(provider: str, mode: str, *, tools: frozenset[str] | None, extractor: Extractor | None = None) -> Reader:
-    """The reader for what a provider streams in a mode.
+    """Return the reader for a provider's stream in a mode.
 
     Args:
         provider: The value of instructor's `Provider`.

@@ -32,7 +32,7 @@ class AnthropicReader(Reading):
         self._stop_sequence: str | None = None
 
     def read(self, chunk: Any) -> str:
-        """The new text of the document in this event, "" if none."""
+        """Return the new text of the document in this event, "" if there is none."""
         self.alive = False
         if self.switched is not None:
             self.switched = None
@@ -65,7 +65,7 @@ class AnthropicReader(Reading):
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens, cached input included; None if the provider has not said."""
+        """Tokens, including cached input; None if the provider has sent no count."""
         if not self._counted:
             return None
         came = sum(self._counted.get(name, 0) for name in _INPUT)
@@ -74,11 +74,11 @@ class AnthropicReader(Reading):
 
     @property
     def cached(self) -> tuple[int, int]:
-        """Tokens of the input that were read from the cache, and that were written to it."""
+        """Input tokens read from the cache, and written to it."""
         return cached_tokens(self._counted)
 
     def finish(self) -> str:
-        """The input of a tool block that never closed and came without deltas: it counts once the message has ended.
+        """Return the input of a tool block that was never closed and came without deltas, once the message has ended.
 
         The start event brings an empty input, or in some gateways the whole; a stream that just stops behind it has not
         said which.
@@ -87,7 +87,7 @@ class AnthropicReader(Reading):
         return "".join(self._closed(block) for block in whole) + super().finish()
 
     def completion(self) -> Any:
-        """The answer so far as anthropic's `Message` (`BetaMessage` if the events were of the beta)."""
+        """Return the answer so far as anthropic's `Message` (`BetaMessage` for events of the beta)."""
         from anthropic.types import Message
         from anthropic.types.beta import BetaMessage
 
@@ -104,7 +104,7 @@ class AnthropicReader(Reading):
         )
 
     def _other(self, kind: Any, fields: dict[str, Any], chunk: Any) -> str:
-        """Take any event but a delta."""
+        """Take any event other than a delta."""
         if kind == "content_block_start":
             return self._started(fields)
         if kind == "content_block_stop":
@@ -131,7 +131,7 @@ class AnthropicReader(Reading):
         self._blocks = {}
 
     def _started(self, fields: dict[str, Any]) -> str:
-        """Open a block; text it brings along is text like any other."""
+        """Open a block; text that it brings along is text like any other."""
         start = plain(fields.get("content_block"))
         block = self._open(fields.get("index"), start)
         if start.get("type") != "text" or not start.get("text"):
@@ -140,14 +140,14 @@ class AnthropicReader(Reading):
         return self._text(start["text"])
 
     def _open(self, index: Any, start: dict[str, Any]) -> _Block:
-        """A new block under its index."""
+        """Return a new block under its index."""
         block = self._blocks[index] = _Block(dict(start))
         if start.get("type") == "tool_use":
             block.call = self._calls.open(start.get("id") or "", start.get("name") or "", index)
         return block
 
     def _closed(self, block: _Block) -> str:
-        """Take the end of a block: a tool's input that came without deltas was whole at its start."""
+        """Close a block. A tool's input that came without deltas was complete at its start."""
         call = block.call
         if call is None or call.started:
             return ""
@@ -155,7 +155,7 @@ class AnthropicReader(Reading):
         return self._calls.write(call, json.dumps(block.start.get("input") or {}, ensure_ascii=False))
 
     def _count(self, usage: Any) -> None:
-        """Take token figures: those of the start and the running ones of the end are of one answer."""
+        """Take token counts: those of the start, and the running ones of the end."""
         if usage is not None:
             told = plain(usage)
             self._counted.update((name, told[name]) for name in told if isinstance(told[name], int))
@@ -183,7 +183,7 @@ class _Block:
         self.text = StringIO()
 
     def whole(self) -> dict[str, Any]:
-        """The block as plain data."""
+        """Return the block as plain data."""
         kind = self.start.get("type")
         if self.call is not None:
             return {**self.start, "input": object_of(self.call.args)}

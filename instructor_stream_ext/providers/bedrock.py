@@ -26,7 +26,7 @@ class BedrockReader(Reading):
         self._by_block: dict[int, Call] = {}
 
     def read(self, chunk: Any) -> str:
-        """The new text of the document in this event, "" if none."""
+        """Return the new text of the document in this event, "" if there is none."""
         self.alive = False
         for kind, event in chunk.items():
             if kind == "contentBlockDelta":
@@ -44,7 +44,7 @@ class BedrockReader(Reading):
         return ""
 
     def completion(self) -> dict[str, Any]:
-        """The answer so far, in the shape of converse's response."""
+        """Return the answer so far, in the shape of converse's response."""
         answer: dict[str, Any] = {
             "output": {
                 "message": {"role": "assistant", "content": [self._block(at) for at in sorted(self._blocks)]},
@@ -84,7 +84,7 @@ class BedrockReader(Reading):
         return ""
 
     def _stop(self, at: int) -> str:
-        """Take the end of a block: a tool called without arguments has the empty object."""
+        """Close a block. A tool called without arguments gets the empty object."""
         call = self._by_block.get(at)
         if call is None or call.started:
             return ""
@@ -92,7 +92,7 @@ class BedrockReader(Reading):
         return self._calls.write(call, "{}")
 
     def _block(self, at: int) -> dict[str, Any]:
-        """A block as converse's response has it."""
+        """Return a block as converse's response has it."""
         block = self._blocks[at]
         if "toolUse" in block:
             return {"toolUse": {**block["toolUse"], "input": object_of(self._by_block[at].args)}}

@@ -13,10 +13,10 @@ __all__ = ["Call", "Calls", "ParallelCalls", "Piece", "Written"]
 
 
 class Written(StringIO):
-    """Text that grows by deltas. Surrogate halves that came in two of them are joined: no SDK can send halves back."""
+    """Text that grows by deltas, with surrogate halves from two of them joined: no SDK can send halves back."""
 
     def getvalue(self) -> str:
-        """The whole text so far."""
+        """Return the whole text so far."""
         return joined(super().getvalue())
 
 
@@ -44,7 +44,7 @@ class Call:
 
     @property
     def args(self) -> str:
-        """The arguments so far, as they came."""
+        """The arguments so far, as they arrived."""
         return self._args.getvalue()
 
     @property
@@ -64,7 +64,7 @@ class Call:
 
     @property
     def called(self) -> str:
-        """The tool's name as the request has it, where that is known; else as the model gave it."""
+        """The tool's name as in the request, if known; otherwise as the model wrote it."""
         return self.tool or self.name
 
     @property
@@ -97,7 +97,7 @@ class Calls:
         self._by_id: dict[str, Call] = {}
 
     def open(self, call_id: str = "", name: str = "", index: Any = None) -> Call:
-        """A new call, the newest under its index."""
+        """Open a call, which becomes the newest under its index."""
         call = Call(call_id, "", index)
         self.all.append(call)
         self.newest[index] = call
@@ -107,7 +107,7 @@ class Calls:
         return call
 
     def name(self, call: Call, name: str) -> str:
-        """Give a call its name, or a piece of it; returns the text that was waiting if this makes it the document."""
+        """Add to a call's name; returns the text that was waiting for it if this makes the call the document."""
         if not name or name == call.name or (call.name and call.started):
             return ""
         call.name = name if name.startswith(call.name) else call.name + name
@@ -117,7 +117,7 @@ class Calls:
         return self._chosen(call)
 
     def write(self, call: Call, text: str) -> str:
-        """Take arguments; returns those that belong to the document and were not returned before."""
+        """Take arguments; returns those of the document that were not returned before."""
         call.write(text)
         if call is self.document:
             return text
@@ -126,7 +126,7 @@ class Calls:
         return self._chosen(call)
 
     def settle(self, *, is_whole: bool) -> str:
-        """Say that no more comes; returns text of the document that becomes known only now.
+        """Note that no more follows; returns text of the document that is known only now.
 
         Args:
             is_whole: Whether the provider said that the answer is whole: a call without arguments is the empty object.
@@ -145,11 +145,11 @@ class Calls:
 
     @property
     def strays(self) -> list[str]:
-        """Names of the tools that were called and that the request does not have."""
+        """Return the names of called tools that the request does not have."""
         return [call.name for call in self.all if call.name and not (call.tool or self._tool_of(call))]
 
     def _chosen(self, call: Call) -> str:
-        """Make a call of an offered tool the document, unless another is; returns the text that was waiting for it."""
+        """Make the call of an offered tool the document, unless another one is; returns the text that waited for it."""
         before = self.document
         if not call.tool or call is before:
             return ""
@@ -159,7 +159,7 @@ class Calls:
         return call.args
 
     def _tool_of(self, call: Call) -> str:
-        """The offered tool that a call's name means, "" if it means none or more than one.
+        """Return the offered tool that a call's name means, "" if it means none or more than one.
 
         Models write names with more around them: `functions.City` and `City<|channel|>commentary` (gpt-oss),
         `default_api.City` (Gemini), `functions.City:0` (Kimi K2), and in other case.
@@ -176,7 +176,7 @@ class Calls:
         return ""
 
     def find(self, call_id: str, name: str, index: Any) -> Call:
-        """The call a fragment belongs to, opened if it is a new one.
+        """Return the call that a fragment belongs to, opening a new one if needed.
 
         Providers differ: index 0 for all calls, no index, no id, a fresh id or the name again per fragment.
 
@@ -198,7 +198,7 @@ class Calls:
         return known
 
     def _is_another(self, known: Call, call_id: str, name: str) -> bool:
-        """Return whether a fragment under a known call's index, with a new id or none, begins another call."""
+        """Return whether a fragment with a new id, or none, begins another call under a known index."""
         if not name:
             return bool(call_id and known.id and not known.name)
         if call_id and known.id:
@@ -208,7 +208,7 @@ class Calls:
         return _closed(known.args) if name == known.name else not self._is_piece(known, name)
 
     def _is_piece(self, known: Call, name: str) -> bool:
-        """Return whether a name goes on with that of a known call: some servers send names in pieces."""
+        """Return whether a name continues that of a known call: some servers send names in pieces."""
         if known.started:
             return False
         return known.name + name in self._tools or not (known.name in self._tools or name in self._tools)
@@ -234,7 +234,7 @@ class ParallelCalls(Calls):
     """The tool calls of an answer, each of them a document of its own.
 
     Attributes:
-        pieces: What came since somebody took them away.
+        pieces: What has arrived since it was last taken.
     """
 
     def __init__(self, tools: frozenset[str] | None) -> None:
@@ -244,13 +244,13 @@ class ParallelCalls(Calls):
         self._handed: set[Call] = set()
 
     def open(self, call_id: str = "", name: str = "", index: Any = None) -> Call:
-        """As in `Calls`; the call gets its number."""
+        """Open a call, as in `Calls`, and number it."""
         self._numbers[opened := super().open(call_id, "", index)] = len(self._numbers)
         self.name(opened, name)
         return opened
 
     def write(self, call: Call, text: str) -> str:
-        """Take arguments; they are told as pieces, once it is known what they are arguments of."""
+        """Take arguments; they are passed on as pieces once it is known whose arguments they are."""
         if call not in self._handed:
             return super().write(call, text)
         call.write(text)
@@ -258,7 +258,7 @@ class ParallelCalls(Calls):
         return ""
 
     def settle(self, *, is_whole: bool) -> str:
-        """Say that no more comes: calls of tools that nobody offered are told now, as their names are whole."""
+        """Note that no more follows: calls of unknown tools are passed on, as their names are complete."""
         for call in self.all:
             call.tool = call.tool or self._tool_of(call)
             if is_whole and call.tool and not call.args.strip():
@@ -268,7 +268,7 @@ class ParallelCalls(Calls):
         return ""
 
     def _chosen(self, call: Call) -> str:
-        """Hand on what was waiting for the call's name."""
+        """Pass on what was waiting for the call's name."""
         if call.tool and call.started and call not in self._handed:
             self._hand(call, call.args)
         return ""
@@ -279,7 +279,7 @@ class ParallelCalls(Calls):
 
 
 def _ends_in(said: str, tool: str) -> bool:
-    """Return whether a name is a tool's, alone or behind a prefix that ends where no name goes on."""
+    """Return whether a name is a tool's, alone or after a prefix that ends where no name continues."""
     before = said.removesuffix(tool)
     if before == said:
         return False
@@ -292,7 +292,7 @@ _BLANK = re.compile(r"\s*(?:\{\s*\}\s*)*\Z").match
 
 
 def _closed(text: str) -> bool:
-    """Return whether text is a whole JSON value."""
+    """Return whether text is a complete JSON value."""
     if not text.rstrip().endswith("}"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Cohere's chat events, of its second API and of its first."""
+"""Cohere's chat events, from its second API and its first."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CohereReader(Reading):
         }
 
     def read(self, chunk: Any) -> str:
-        """The new text of the document in this event, "" if none."""
+        """Return the new text of the document in this event, "" if there is none."""
         self.alive = False
         self.switched = None
         if chunk.__class__ is dict:
@@ -54,14 +54,14 @@ class CohereReader(Reading):
 
     @property
     def usage(self) -> Usage | None:
-        """The tokens the provider counted; None if it has not said."""
+        """The tokens that the provider counted; None if it has sent no count."""
         if self._usage is None:
             return None
         told = plain(self._usage)
         return tokens(told.get("tokens") or told.get("billed_units") or {})
 
     def completion(self) -> Any:
-        """The answer so far as Cohere's `V2ChatResponse` (first API: the response its last event brings)."""
+        """Return the answer so far as Cohere's `V2ChatResponse` (first API: the response in its last event)."""
         if self._whole is not None:
             return self._whole
         content: list[dict[str, Any]] = []
@@ -108,7 +108,7 @@ class CohereReader(Reading):
         return ""
 
     def _call_started(self, fields: dict[str, Any]) -> str:
-        """Take the start of a call; an empty object among its arguments counts when the call is over."""
+        """Take the start of a call. An empty object among its arguments counts once the call is over."""
         function = vars(vars(fields["delta"].message.tool_calls)["function"])
         if _EMPTY(function.get("arguments") or ""):
             function["arguments"] = ""
@@ -151,7 +151,7 @@ class CohereReader(Reading):
 
 
 def _typed(answer: dict[str, Any]) -> Any:
-    """The answer in the SDK's type, as plain attributes where the SDK is not there."""
+    """Return the answer in the SDK's type, or as plain attributes without the SDK."""
     try:
         whole = import_module("cohere").V2ChatResponse
         construct = import_module("cohere.core.unchecked_base_model").construct_type

@@ -1,4 +1,4 @@
-"""Many chunks of a chat completion as few that say the same: each run of text becomes one chunk."""
+"""Many chunks of a chat completion as a few that say the same: each run of text becomes one chunk."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ _HEAD = frozenset(
         "usage",
     }
 )
-"""Fields of a chunk that say nothing, or what the next one says anew."""
+"""Fields of a chunk that say nothing, or that the next chunk repeats."""
 _OF_CHOICE = frozenset({"delta", "finish_reason", "index"})
 _NO_END = (None, "", "stop")
-"""Finish reasons beside text: some of Gemini's models say "stop" in each chunk.
+"""Finish reasons that may stand beside text: some Gemini models say "stop" in each chunk
+(https://github.com/BerriAI/litellm/issues/12249).
 
 https://github.com/BerriAI/litellm/issues/12249
 """
 _SHORT = 2
-"""Characters of texts whose repetition litellm does not mind."""
+"""How long a text may be whose repetition litellm tolerates."""
 
 
 class Condenser:
-    """Takes the chunks of an answer as they come, and gives few that say the same.
+    """Takes an answer's chunks as they arrive, and returns fewer that say the same.
 
     Args:
         most_equal: How many chunks in a row may bring the same text; litellm takes more for a model that
@@ -59,7 +60,7 @@ class Condenser:
         self._is_stuck = False
 
     def take(self, chunk: Any) -> bool:
-        """Take a chunk of any SDK.
+        """Take a chunk from any SDK.
 
         Returns:
             False for one that was not taken, as it is no step on the way: an end, an error, or one text too often.
@@ -102,7 +103,7 @@ class Condenser:
         return True
 
     def _more(self, chunk: dict[str, Any]) -> str:
-        """The text of a chunk that is in all else like the one that began the run; "" for any other."""
+        """Return the text of a chunk that otherwise equals the first of the run; "" for any other chunk."""
         choices: list[Any] = chunk.get("choices") or []
         if len(choices) != 1 or chunk.keys() != self._keys or choices[0].keys() != self._choice_keys:
             return ""
@@ -126,7 +127,7 @@ class Condenser:
         return text if text.__class__ is str else ""
 
     def give(self) -> list[Any]:
-        """Give what was taken since the last time, in few chunks."""
+        """Return what was taken since the last call, in few chunks."""
         repeated: list[Any] = []
         if self._is_stuck:  # these one by one, so that litellm can count them
             repeated = [self._chunk(self._last)] * (self._equal - 1)
@@ -143,7 +144,7 @@ class Condenser:
         self._slot, self._keys, self._text = (), frozenset(), StringIO()
 
     def _chunk(self, text: str) -> Any:
-        """A chunk like that which began the run, with another text and the last word on tokens."""
+        """Return a chunk like the first of the run, with another text and the latest usage."""
         chunk, name = self._begun, self._slot[1]
         if chunk.__class__ is not dict:
             copied = chunk.model_copy(deep=True)
@@ -165,7 +166,7 @@ class Condenser:
 
 
 def finish_in(chunk: Any) -> Any:
-    """The finish reason in a chunk; None if it has none."""
+    """Return the finish reason in a chunk; None if it has none."""
     words = [with_extra(choice).get("finish_reason") for choice in with_extra(chunk).get("choices") or ()]
     return next((word for word in words if word), None)
 
@@ -177,7 +178,7 @@ def is_mere_end(chunk: Any) -> bool:
 
 
 def _piece(fields: dict[str, Any], choice: dict[str, Any]) -> tuple[tuple[Any, ...], str]:
-    """Where the text of a chunk stands, and the text; ((), "") for a chunk that says anything else as well."""
+    """Return where a chunk's text stands, and the text; ((), "") for a chunk that says anything else as well."""
     nothing: tuple[tuple[Any, ...], str] = ((), "")
     finish = choice.get("finish_reason")
     others = [value for name, value in fields.items() if name not in _HEAD]

@@ -1,4 +1,4 @@
-"""Chunks nothing is known of, read with instructor's own stream extractor."""
+"""Chunks of an unknown kind, read with instructor's own stream extractor."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class FallbackReader(Reading):
         self._extractor = extractor
 
     def read(self, chunk: Any) -> str:
-        """The new text of the document in this chunk, "" if none."""
+        """Return the new text of the document in this chunk, "" if there is none."""
         text = "".join(piece for piece in self._extractor([chunk]) if piece)
         self.alive = bool(text)
         return text
 
     def completion(self) -> None:
-        """Unknown; instructor's re-ask handlers take None for a stream."""
+        """Return None: it is unknown, and instructor's re-ask handlers accept None for a stream."""

@@ -1,4 +1,4 @@
-"""The facts about a provider, in one place: each file of this room has its own, and the tables are made of them."""
+"""The facts about one provider: each file here has its own, and the tables are built from them."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ END_KINDS: dict[str, EndKind] = {}
 """The meaning of each finish reason, by its lower-cased word, from all families."""
 
 USAGE_NAMES: list[UsageNames] = []
-"""Where the tokens of a usage object may stand, from all families."""
+"""Where a usage object may hold its token counts, from all families."""
 
 
 def learn(family: Family) -> None:
-    """Enter a family's words in the tables."""
+    """Add a family's words to the tables."""
     END_KINDS.update({word: kind for kind, words in family.end_words.items() for word in words.split()})
     USAGE_NAMES.extend(names for names in family.usage_names if names not in USAGE_NAMES)

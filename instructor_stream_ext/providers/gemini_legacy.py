@@ -28,7 +28,7 @@ class GeminiLegacyReader(Reading):
         self._kind: type | None = None
 
     def read(self, chunk: Any) -> str:
-        """The new text of the document in this response, "" if none."""
+        """Return the new text of the document in this response, "" if there is none."""
         self.alive = False
         self._kind = type(chunk)
         if getattr(chunk, "usage_metadata", None):
@@ -43,7 +43,7 @@ class GeminiLegacyReader(Reading):
         return text
 
     def completion(self) -> Any:
-        """The answer so far, as the type of the SDK whose chunks came."""
+        """Return the answer so far, in the type of the SDK whose chunks arrived."""
         parts: list[dict[str, Any]] = []
         if text := self._content.getvalue():
             parts.append({"text": text})
@@ -74,7 +74,7 @@ class GeminiLegacyReader(Reading):
         return self._text(text)
 
     def _blocked(self, feedback: Any) -> None:
-        """Take word that the prompt was blocked."""
+        """Note that the prompt was blocked."""
         reason = getattr(feedback, "block_reason", None)
         if reason:
             said = getattr(feedback, "block_reason_message", "") or ""
@@ -82,24 +82,24 @@ class GeminiLegacyReader(Reading):
 
 
 def _name(reason: Any) -> str:
-    """The word of a finish or block reason."""
+    """Return the word of a finish or block reason."""
     return str(getattr(reason, "name", reason))
 
 
 def _fields(part: Any) -> dict[str, Any]:
-    """A part as plain data: vertexai's knows how, google-generativeai's type does."""
+    """Return a part as plain data: vertexai's part converts itself, google-generativeai's type converts it."""
     fields: dict[str, Any] = part.to_dict() if type(part).__module__.startswith("vertexai") else _proto_fields(part)
     return fields
 
 
 def _proto_fields(part: Any) -> dict[str, Any]:
-    """The fields a proto-plus part has set."""
+    """Return the fields that are set in a proto-plus part."""
     whole = type(part).to_dict(part)
     return {name: value for name, value in whole.items() if name == "thought" or name in part}
 
 
 def _whole(value: Any) -> Any:
-    """Arguments with whole numbers as such: on the way all of them were floating-point."""
+    """Return arguments with whole numbers as ints: the transport made all of them floats."""
     if isinstance(value, dict):
         return {name: _whole(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -16,7 +16,7 @@ __all__ = ["FAMILY", "GenAIReader"]
 
 
 class GenAIReader(Reading):
-    """Reads generate-content responses, as objects of the SDK or as mappings with its attribute names.
+    """Reads generate-content responses, as SDK objects or as mappings with their attribute names.
 
     Args:
         tools: Names of the tools in the request; None when the document is the text.
@@ -28,7 +28,7 @@ class GenAIReader(Reading):
         self._open: tuple[Call, PathWriter] | None = None
 
     def read(self, chunk: Any) -> str:
-        """The new text of the document in this response, "" if none."""
+        """Return the new text of the document in this response, "" if there is none."""
         self.alive = False
         self.switched = None
         if chunk.__class__ is dict:
@@ -53,7 +53,7 @@ class GenAIReader(Reading):
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens, thoughts counted as output; None if the provider has not said."""
+        """Tokens, with thoughts counted as output; None if the provider has sent no count."""
         if self._usage is None:
             return None
         told = self._usage.__dict__
@@ -62,7 +62,7 @@ class GenAIReader(Reading):
         return Usage(came, went, told.get("total_token_count") or came + went)
 
     def completion(self) -> Any:
-        """The answer so far as google-genai's `GenerateContentResponse`."""
+        """Return the answer so far as google-genai's `GenerateContentResponse`."""
         from google.genai import types
 
         candidate: dict[str, Any] = {
@@ -101,7 +101,7 @@ class GenAIReader(Reading):
         return self._text(text)
 
     def _called(self, fields: dict[str, Any], signature: Any) -> str:
-        """Take a function call: whole, or the next updates of the one under way."""
+        """Take a function call: a complete one, or the next updates of the current one."""
         if self._open is not None and not fields.get("name"):
             return self._updated(fields)
         call = self._calls.open(fields.get("id") or "", fields.get("name") or "", len(self._calls.all))
@@ -115,7 +115,7 @@ class GenAIReader(Reading):
         return self._calls.write(call, json.dumps(fields.get("args") or {}, ensure_ascii=False))
 
     def _updated(self, fields: dict[str, Any]) -> str:
-        """Take updates of the call under way, each a value under a JSONPath."""
+        """Take updates of the current call, each a value under a JSONPath."""
         if self._open is None:
             return ""
         call, writer = self._open
@@ -133,14 +133,14 @@ class GenAIReader(Reading):
         return self._calls.write(call, text) if text else ""
 
     def _blocked(self, feedback: Any) -> None:
-        """Take word that the prompt was blocked."""
+        """Note that the prompt was blocked."""
         reason = feedback.__dict__.get("block_reason") if feedback is not None else None
         if reason is not None:
             word = getattr(reason, "name", str(reason))
             self.end = EndSignal(EndKind.FILTERED, word, feedback.__dict__.get("block_reason_message") or "")
 
     def _reasoned_end(self, reason: Any, message: str) -> None:
-        """Take the finish reason; "unspecified" is none."""
+        """Take the finish reason; "unspecified" is not one."""
         word = getattr(reason, "name", str(reason))
         if word != "FINISH_REASON_UNSPECIFIED":
             self._close(word, message)
@@ -161,7 +161,7 @@ class _Part:
         self.pieces: list[str] = []
 
     def add(self, text: str, signature: Any) -> None:
-        """Take more text, and the signature of the part if it came."""
+        """Add text, and the part's signature if it came."""
         self.signature = signature or self.signature
         if text:
             self.pieces.append(text)
@@ -170,11 +170,11 @@ class _Part:
 
     @property
     def says(self) -> bool:
-        """True if there is anything in it; Gemini refuses a conversation with an empty text in it."""
+        """True if there is anything in it. Gemini refuses a conversation that contains an empty text."""
         return self.call is not None or bool(self.pieces) or bool(self.signature)
 
     def whole(self) -> dict[str, Any]:
-        """The part as plain data."""
+        """Return the part as plain data."""
         part: dict[str, Any] = {}
         if self.call is not None:
             part["function_call"] = {"name": self.call.called, "args": object_of(self.call.arguments)}
@@ -190,7 +190,7 @@ class _Part:
 
 
 def _value_of(update: dict[str, Any]) -> tuple[str, Any, bool]:
-    """The path, the value, and whether more of that value follows."""
+    """Return the path, the value, and whether more of that value follows."""
     path = update.get("json_path") or "$"
     if (text := update.get("string_value")) is not None:
         return path, text, bool(update.get("will_continue"))

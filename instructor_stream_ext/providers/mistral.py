@@ -1,4 +1,4 @@
-"""Mistral's events, which are chat-completion chunks in an envelope."""
+"""Mistral's events: chat-completion chunks in an envelope."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class MistralReader(OpenAIChatReader):
     """Reads Mistral's events, which carry a chat-completion chunk as `data`."""
 
     def read(self, chunk: Any) -> str:
-        """The new text of the document in this event, "" if none."""
+        """Return the new text of the document in this event, "" if there is none."""
         return super().read(chunk["data"] if isinstance(chunk, dict) else chunk.data)
 
 

@@ -1,4 +1,4 @@
-"""Chat-completion chunks: OpenAI, the many that speak like it, and litellm."""
+"""Chat-completion chunks: from OpenAI, the many compatible servers, and litellm."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class OpenAIChatReader(Reading):
         self._others: set[Any] = set()
 
     def read(self, chunk: Any) -> str:
-        """The new text of the document in this chunk, "" if none."""
+        """Return the new text of the document in this chunk, "" if there is none."""
         self.alive = False
         self.switched = None
         if chunk is None:
@@ -81,7 +81,7 @@ class OpenAIChatReader(Reading):
         return text
 
     def completion(self) -> Any:
-        """The answer so far: the SDK's own type where it has one, else OpenAI's `ChatCompletion`."""
+        """Return the answer so far: in the SDK's own type where it has one, else as OpenAI's `ChatCompletion`."""
         package = self.package or (self._kind.__module__ if self._kind else "").partition(".")[0]
         module, name = _COMPLETIONS.get(package, ("openai.types.chat", "ChatCompletion"))
         answer = {
@@ -99,7 +99,7 @@ class OpenAIChatReader(Reading):
     _created = 0
 
     def _meet(self, chunk: Any) -> None:
-        """Learn where a kind of chunk not seen before keeps its attributes."""
+        """Learn where a new kind of chunk keeps its attributes."""
         fields = insides(chunk)
         self._created = fields.get("created") or self._created
         choices = fields.get("choices")
@@ -140,10 +140,10 @@ class OpenAIChatReader(Reading):
         return {} if index in self._others else choice
 
     _first: Any = None
-    """The index of the first choice, where it is not 0."""
+    """The index of the first choice, if it is not 0."""
 
     def _begin_another(self, fields: dict[str, Any]) -> None:
-        """Begin another answer with the chunk that has these fields."""
+        """Start another answer with the chunk that has these fields."""
         if self._began:
             self._switch(fields.get("model"))
         else:
@@ -171,12 +171,12 @@ class OpenAIChatReader(Reading):
         return text
 
     def _headed(self, call_id: str, name: str, index: Any) -> Call:
-        """The call a fragment with an id or a name is of."""
+        """Return the call that a fragment with an id or a name belongs to."""
         # Mistral's SDK fills in the word "null" for an absent id.
         return self._calls.find("" if call_id == "null" else call_id, name, index)
 
     def _parts(self, content: Any) -> str:
-        """The text of content that comes as a list of parts; thinking among them is reasoning."""
+        """Return the text of content that comes as a list of parts; thinking among them is reasoning."""
         text = ""
         for part in content:
             fields = insides(part)
@@ -201,7 +201,7 @@ class OpenAIChatReader(Reading):
             self._reason("".join(str(plain(detail).get("text") or "") for detail in details))
 
     def _finished(self, word: Any, chunk: Any, choice: dict[str, Any]) -> None:
-        """Take the finish reason, and what some providers send along with it."""
+        """Take the finish reason, and what some providers send with it."""
         self._close(word)
         groq = with_extra(chunk).get("x_groq")
         if groq is not None:
@@ -213,7 +213,7 @@ class OpenAIChatReader(Reading):
             self._fail(self.end.word, message_of(choice["error"]))
 
     def _message(self) -> dict[str, Any]:
-        """The answer's message as plain data."""
+        """Return the answer's message as plain data."""
         message: dict[str, Any] = {"role": "assistant", "content": self._content.getvalue() or None}
         if self.refusal:
             message["refusal"] = self.refusal
@@ -232,7 +232,7 @@ class OpenAIChatReader(Reading):
 
 
 def _dumped(args: Any) -> str:
-    """Arguments that came as an object, as JSON text."""
+    """Return arguments that came as an object, as JSON text."""
     return json.dumps(plain(args), ensure_ascii=False)
 
 

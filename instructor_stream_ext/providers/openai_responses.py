@@ -49,7 +49,7 @@ class OpenAIResponsesReader(Reading):
         }
 
     def read(self, chunk: Any) -> str:
-        """The new text of the document in this event, "" if none."""
+        """Return the new text of the document in this event, "" if there is none."""
         self.alive = False
         if self.switched is not None:
             self.switched = None
@@ -66,12 +66,12 @@ class OpenAIResponsesReader(Reading):
         return ""
 
     def finish(self) -> str:
-        """Return what the start of an item brought and no later event did: it counts once the answer has ended."""
+        """Return what only the start of an item brought: it counts once the answer has ended."""
         text = "".join(self._item(fields) for fields in self._added) if self.has_ended else ""
         return text + super().finish()
 
     def completion(self) -> Any:
-        """The answer so far as OpenAI's `Response`: the provider's own where it sent one whole."""
+        """Return the answer so far as OpenAI's `Response`: the provider's own where it sent a complete one."""
         from openai.types.responses import Response
 
         whole = dict(plain(self._response)) if self._response is not None else {}
@@ -91,11 +91,11 @@ class OpenAIResponsesReader(Reading):
         return self._rest_of_text((self._met(fields, "message"), fields.get("content_index")), fields.get("text") or "")
 
     def _part(self, key: tuple[Any, Any]) -> StringIO:
-        """The text of one part of a message, as it arrives."""
+        """Return the text of one part of a message, as it arrives."""
         return self._texts.setdefault(key, StringIO())
 
     def _rest_of_text(self, key: tuple[Any, Any], whole: Any) -> str:
-        """Take a text that is said to be whole: what no delta brought of it is new."""
+        """Take a text that is reported as complete, and return what no delta brought."""
         part = self._part(key)
         if not (new := _new_in(whole, part.getvalue())):
             return ""
@@ -103,7 +103,7 @@ class OpenAIResponsesReader(Reading):
         return self._text(new)
 
     def _met(self, fields: dict[str, Any], kind: str) -> Any:
-        """The place of an event's item, noted with its id and in the order of its kind."""
+        """Return the place of an event's item, noted with its id and in the order of its kind."""
         place, item_id = fields.get("output_index"), fields.get("item_id")
         if item_id and item_id in self._place_of:
             return self._place_of[item_id]
@@ -128,14 +128,14 @@ class OpenAIResponsesReader(Reading):
         return waited + self._rest_of_args(call, fields.get("arguments") or "")
 
     def _rest_of_args(self, call: Call, whole: Any) -> str:
-        """Take arguments that are said to be whole: what no delta brought of them is new."""
+        """Take arguments that are reported as complete, and return what no delta brought."""
         if not (new := _new_in(whole, call.args)):
             return ""
         self.alive = self._began = True
         return self._calls.write(call, new)
 
     def _call(self, fields: dict[str, Any]) -> Call:
-        """The call an event is about: by its place in the output, else by its item's id."""
+        """Return the call that an event is about: by its place in the output, else by its item's id."""
         key = self._met(fields, "function_call")
         return self._calls.newest.get(key) or self._calls.open(index=key)
 
@@ -148,7 +148,7 @@ class OpenAIResponsesReader(Reading):
         return self._item({**fields, "item": {**item, "arguments": ""}})
 
     def _item(self, fields: dict[str, Any]) -> str:
-        """Take an output item that is done."""
+        """Take an output item that is complete."""
         item = insides(fields.get("item"))
         if item.get("type") == "function_call":
             call = self._call({"output_index": fields.get("output_index"), "item_id": item.get("id")})
@@ -193,7 +193,7 @@ class OpenAIResponsesReader(Reading):
         self._response = None
 
     def _last(self, fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Take the response an end event brings; returns text that came in no other event, and its fields."""
+        """Take the response in an end event; returns its fields and the text that came in no other event."""
         response = insides(fields.get("response"))
         self._response = fields["response"]
         if response.get("usage") is not None:
@@ -231,7 +231,7 @@ class OpenAIResponsesReader(Reading):
         return ""
 
     def _output(self) -> list[dict[str, Any]]:
-        """The output items so far as plain data."""
+        """Return the output items so far as plain data."""
         output: list[dict[str, Any]] = [
             {
                 "type": "function_call",
@@ -255,7 +255,7 @@ class OpenAIResponsesReader(Reading):
 
 
 def _new_in(whole: Any, have: str) -> str:
-    """Return the text that a "done" event has behind the deltas; they are never taken again where the two differ.
+    """Return the text that a "done" event has beyond the deltas; nothing is taken back where the two differ.
 
     A server may write the same object with other spaces, or say what is no text at all.
     """

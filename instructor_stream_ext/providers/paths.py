@@ -12,7 +12,7 @@ _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d+)\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^
 
 
 class OutOfOrderError(ValueError):
-    """A value belongs into a part of the document that is closed already."""
+    """A value belongs in a part of the document that is already closed."""
 
 
 class PathWriter:
@@ -28,11 +28,11 @@ class PathWriter:
         self._string: list[str | int] | None = None
 
     def write(self, path: str, value: Any, *, more: bool) -> str:
-        """The new text of the document.
+        """Return the new text of the document.
 
         Args:
             path: A JSONPath of names and indices, such as `$.items[0].name`.
-            value: What is there; for a string the next piece of it.
+            value: The value; for a string, its next piece.
             more: Whether more of this string follows.
 
         Raises:
@@ -52,7 +52,7 @@ class PathWriter:
         return text + json.dumps(value)
 
     def close(self) -> str:
-        """The text that closes all that is open; `{}` if nothing came."""
+        """Return the text that closes everything open; `{}` if nothing came."""
         text = self._end_string()
         if not self._closers and not self._seen:
             return "{}"
@@ -62,12 +62,12 @@ class PathWriter:
         return text
 
     def _piece(self, value: Any, *, more: bool) -> str:
-        """A piece of the open string."""
+        """Return a piece of the open string."""
         text = json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else ""
         return text if more else text + self._end_string()
 
     def _end_string(self) -> str:
-        """Close the open string, if one is."""
+        """Close the open string, if there is one."""
         if self._string is None:
             return ""
         self._string = None
@@ -94,12 +94,12 @@ class PathWriter:
         return text
 
     def _begin(self, first: str | int) -> str:
-        """Open the container its first member calls for."""
+        """Open the container that its first member requires."""
         self._closers.append("]" if isinstance(first, int) else "}")
         return "[" if isinstance(first, int) else "{"
 
     def _member(self, place: tuple[str | int, ...]) -> str:
-        """Return what stands before a member: a comma unless it is the first, and its name in an object."""
+        """Return what precedes a member: a comma unless it is the first, and its name in an object."""
         if place in self._seen:
             raise OutOfOrderError(f"arguments came out of order, at {list(place)}")
         parent = (*place[:-1], ...)
@@ -110,7 +110,7 @@ class PathWriter:
 
 
 def _steps(path: str) -> list[str | int]:
-    """The names and indices of a JSONPath."""
+    """Return the names and indices of a JSONPath."""
     steps: list[str | int] = []
     for dotted, index, single, double in _STEP.findall(path.removeprefix("$")):
         if index:

@@ -1,4 +1,4 @@
-"""SDK's objects as plain data, and what an error among the events says."""
+"""SDK objects as plain data, and the message of an error among the events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["error_in", "insides", "message_of", "namespace", "object_of", "plain
 
 
 def object_of(text: str) -> Any:
-    """Arguments as an object, as far as they go: cut ones lose their unfinished end, broken ones give {}."""
+    """Return arguments as an object: cut ones lose their unfinished end, broken ones give {}."""
     from pydantic_core import from_json
 
     try:
@@ -19,18 +19,18 @@ def object_of(text: str) -> Any:
 
 
 def insides(thing: Any) -> dict[str, Any]:
-    """The attributes of an SDK's object; a mapping itself."""
+    """Return the attributes of an SDK object; a mapping is returned itself."""
     return thing if thing.__class__ is dict else thing.__dict__
 
 
 def with_extra(thing: Any) -> dict[str, Any]:
-    """The attributes of an SDK's object, those its type does not know included."""
+    """Return the attributes of an SDK object, including those that its type does not know."""
     extra = getattr(thing, "__pydantic_extra__", None)
     return {**thing.__dict__, **extra} if extra else insides(thing)
 
 
 def namespace(value: Any) -> Any:
-    """Mappings as objects with attributes, all the way down."""
+    """Convert mappings to objects with attributes, recursively."""
     if isinstance(value, dict):
         return SimpleNamespace(**{str(key): namespace(item) for key, item in value.items()})
     if isinstance(value, list):
@@ -39,7 +39,7 @@ def namespace(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """An SDK's object as plain data, all the way down."""
+    """Convert an SDK object to plain data, recursively."""
     if hasattr(value, "model_dump"):
         return value.model_dump(exclude_none=True, warnings=False)
     if isinstance(value, dict):
@@ -52,7 +52,7 @@ def plain(value: Any) -> Any:
 
 
 def error_in(fields: dict[str, Any]) -> str | None:
-    """The message of an event that is an error and nothing else, in whatever envelope; None if it is none.
+    """Return the message of an event that is an error and nothing else, in any envelope; None for others.
 
     Servers put it under `error`, as OpenAI does; send the error itself (`{"object": "error", "message": ...}`, vLLM and
     FastChat); or what their web framework makes of an exception (`{"detail": ...}`, FastAPI).
@@ -67,7 +67,7 @@ def error_in(fields: dict[str, Any]) -> str | None:
 
 
 def message_of(error: Any) -> str:
-    """The message of a provider's error object."""
+    """Return the message of a provider's error object."""
     said = plain(error)
     if isinstance(said, dict):
         return str(said.get("message") or said.get("code") or said)

@@ -1,4 +1,4 @@
-"""Events of a stream as the JSON they are, without the objects that an SDK makes of them and nobody here sees."""
+"""Events of a stream as plain JSON data, without the SDK objects that nobody here needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EVENTS = {
 
 
 def read_as_json(stream: Any) -> None:
-    """Have an SDK's stream give each event as plain data, where that can be done.
+    """Have an SDK's stream return each event as plain data, where that is possible.
 
     Making an object of each event is most of what the openai and anthropic SDKs do for a chunk. They leave it out for
     whoever asks for `object`, as they do for raw responses; all else about the stream (errors among the events, the
@@ -44,7 +44,7 @@ def read_as_json(stream: Any) -> None:
 
 @functools.cache
 def _skipping(kind: Any) -> Any:
-    """An SDK's decoder of server-sent events without those that carry no data, such as a lone `retry:` or `id:`.
+    """Return an SDK's decoder of server-sent events that skips events without data, such as a lone `retry:`.
 
     The event stream specification has clients drop them
     (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation); openai's SDK (2 and 3)
@@ -59,7 +59,7 @@ def _skipping(kind: Any) -> Any:
 
 
 def _is_its_own(stream: Any) -> bool:
-    """Return whether a stream reads through the generator its SDK gave it; anthropic's has none before the start."""
+    """Return whether a stream reads through its SDK's own generator; anthropic's has none before it starts."""
     iterator = stream.__dict__.get("_iterator")
     code = getattr(iterator, "gi_code", None) or getattr(iterator, "ag_code", None)
     return iterator is None or code is type(stream).__stream__.__code__

@@ -75,17 +75,17 @@ class Reader(Protocol):
 
     @property
     def reasoning(self) -> str:
-        """All reasoning so far that came apart from the text."""
+        """All reasoning so far that came outside the text."""
         ...
 
     @property
     def usage(self) -> Usage | None:
-        """The tokens the provider counted; None if it has not said."""
+        """The tokens that the provider counted; None if it has sent no count."""
         ...
 
     @property
     def cached(self) -> tuple[int, int]:
-        """Tokens of the input that were read from the provider's cache, and that were written to it."""
+        """Input tokens read from the provider's cache, and written to it."""
         ...
 
     @property
@@ -94,20 +94,20 @@ class Reader(Protocol):
         ...
 
     def written(self) -> str:
-        """All of them."""
+        """All that the model has written."""
         ...
 
     def read(self, chunk: Any) -> str:
-        """The new text of the document in this chunk, "" if none."""
+        """Return the new text of the document in this chunk, "" if there is none."""
         ...
 
     def finish(self) -> str:
-        """Document text that becomes known only at the end of the stream, "" if none."""
+        """Return document text that is known only at the end of the stream, "" if there is none."""
         ...
 
     @property
     def strays(self) -> list[str]:
-        """Names of the tools that the model has called and that the request does not have."""
+        """Return the names of called tools that the request does not have."""
         ...
 
     @property
@@ -116,20 +116,20 @@ class Reader(Protocol):
         ...
 
     def pieces(self) -> Sequence[Piece]:
-        """Take away what came of the tool calls, where each of them is a document; nothing elsewhere."""
+        """Return, once, what came of the tool calls if each is a document; nothing otherwise."""
         ...
 
     def disbelieve_end(self) -> None:
-        """Forget the end signal and the tokens: the SDK made them up when the stream just stopped."""
+        """Forget the end signal and the token counts: the SDK made them up when the stream just stopped."""
         ...
 
     def completion(self) -> Any:
-        """The answer so far, in the type the provider's SDK gives without streaming."""
+        """Return the answer so far, in the type that the provider's SDK returns without streaming."""
         ...
 
 
 class Reading:
-    """The state all readers share.
+    """The state that all readers share.
 
     Args:
         tools: Names of the tools in the request; None when the document is plain text.
@@ -155,11 +155,11 @@ class Reading:
         self._calls: Calls = Calls(tools)
 
     def read_all_calls(self) -> None:
-        """Each tool call is a document of its own. Before the first chunk."""
+        """Make each tool call a document of its own. Call it before the first chunk."""
         self._calls = ParallelCalls(self._tools)
 
     def pieces(self) -> Sequence[Piece]:
-        """Take away what came of the tool calls, where each of them is a document; nothing elsewhere."""
+        """Return, once, what came of the tool calls if each is a document; nothing otherwise."""
         calls = self._calls
         if not isinstance(calls, ParallelCalls):
             return ()
@@ -168,17 +168,17 @@ class Reading:
 
     @property
     def strays(self) -> list[str]:
-        """Names of the tools that the model has called and that the request does not have."""
+        """Return the names of called tools that the request does not have."""
         return self._calls.strays
 
     @property
     def usage(self) -> Usage | None:
-        """The tokens the provider counted; None if it has not said."""
+        """The tokens that the provider counted; None if it has sent no count."""
         return None if self._usage is None else tokens(self._usage)
 
     @property
     def cached(self) -> tuple[int, int]:
-        """Tokens of the input that were read from the provider's cache, and that were written to it."""
+        """Input tokens read from the provider's cache, and written to it."""
         return (0, 0) if self._usage is None else cached_tokens(self._usage)
 
     @property
@@ -188,18 +188,18 @@ class Reading:
         return self._content.tell() + self._thought.tell() + called + len(self.refusal)
 
     def written(self) -> str:
-        """All of them."""
+        """All that the model has written."""
         called = "".join(call.args for call in self._calls.all)
         return self._thought.getvalue() + self._content.getvalue() + called + self.refusal
 
     @property
     def reasoning(self) -> str:
-        """All reasoning so far that came apart from the text."""
+        """All reasoning so far that came outside the text."""
         return self._thought.getvalue()
 
     @property
     def has_ended(self) -> bool:
-        """True if the provider said that the answer is over, and nothing bad of it."""
+        """True if the provider said that the answer has ended, and ended well."""
         return self.end is not None and self.end.kind in (EndKind.COMPLETE, EndKind.UNKNOWN)
 
     @property
@@ -208,7 +208,7 @@ class Reading:
         return self._calls.document is not None or any(call.tool for call in self._calls.all)
 
     def finish(self) -> str:
-        """Document text that becomes known only at the end of the stream; see `Calls.settle`."""
+        """Return document text that is known only at the end of the stream; see `Calls.settle`."""
         is_whole = self.has_ended
         text = self._calls.settle(is_whole=is_whole)
         if text:
@@ -216,12 +216,12 @@ class Reading:
         return text
 
     def disbelieve_end(self) -> None:
-        """Forget the end signal and the tokens: the SDK made them up when the stream just stopped."""
+        """Forget the end signal and the token counts: the SDK made them up when the stream just stopped."""
         self.end = None
         self._usage = None
 
     def _identify(self, response_id: Any, model: Any) -> None:
-        """Note who answers, as a chunk says it; what was said before the first text was preliminary.
+        """Note who answers, as a chunk reports it; reports before the first text were preliminary.
 
         One HTTP answer is one answer: Groq's compound models, SGLang, LMDeploy and Foundry Local give each chunk
         another id, and others change the model's name after the first.
@@ -234,7 +234,7 @@ class Reading:
             self.response_id, self.model = response_id or self.response_id, model or self.model
 
     def _start_over(self, response_id: Any, model: Any) -> None:
-        """Take the event that begins an answer: after text, with another id or model, another answer begins.
+        """Take the event that begins an answer. After text, another id or model means another answer.
 
         Args:
             response_id: The answer's id, or something empty.
@@ -248,7 +248,7 @@ class Reading:
         self._identify(response_id, model)
 
     def _switch(self, model: Any) -> None:
-        """Another answer begins.
+        """Start another answer.
 
         Args:
             model: Its model, or something empty.
@@ -257,7 +257,7 @@ class Reading:
         self._forget()
 
     def _forget(self) -> None:
-        """Drop what the answer before said."""
+        """Drop everything about the previous answer."""
         self.end = None
         self.refusal = ""
         self.error = None
@@ -267,7 +267,7 @@ class Reading:
         self._calls = type(self._calls)(self._tools)
 
     def _text(self, text: str) -> str:
-        """Take text of the answer's prose channel: the document without tools, an aside with them."""
+        """Take text of the answer's prose channel: the document if there are no tools, an aside otherwise."""
         self.alive = self._began = True
         self._content.write(text)
         if self._tools is None:
@@ -276,14 +276,14 @@ class Reading:
         return ""
 
     def _reason(self, text: str) -> None:
-        """Take reasoning: it shows life, and is never text of the answer."""
+        """Take reasoning. It shows that the model is alive, and is never text of the answer."""
         self.alive = self.reasoned = True
         self._thought.write(text)
         if self.tells_reasoning and text:
             self.thoughts.append(text)
 
     def _refuse(self, text: str) -> None:
-        """Take a piece of a refusal: text of the answer, but no document."""
+        """Take a piece of a refusal: text of the answer, but not of the document."""
         self.alive = True
         self.refusal += text
         self.aside.append(text)
@@ -294,7 +294,7 @@ class Reading:
         self.end = EndSignal(EndKind.FAILED, word, self.error)
 
     def _close(self, word: Any, message: str = "") -> None:
-        """Note the provider's end signal; after a refusal or an error it says no more than that."""
+        """Note the provider's end signal. After a refusal or an error it adds nothing."""
         if self.error is not None:
             return
         end = end_of(word, message)
@@ -304,7 +304,7 @@ class Reading:
 
 
 def tokens(usage: Any) -> Usage:
-    """A provider's usage object in our words.
+    """Convert a provider's usage object to `Usage`.
 
     Args:
         usage: An object or mapping; absent figures count as 0, an absent total as the sum.
@@ -333,7 +333,7 @@ _DETAILS = ("prompt_tokens_details", "input_tokens_details")
 
 
 def cached_tokens(usage: Any) -> tuple[int, int]:
-    """Tokens of the input that were read from the provider's cache, and that were written to it.
+    """Return the input tokens read from the provider's cache, and written to it.
 
     Args:
         usage: A provider's usage object or mapping.

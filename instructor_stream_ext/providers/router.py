@@ -1,4 +1,4 @@
-"""litellm's Router, which can put another answer into a stream that broke: which of its chunks begin one."""
+"""litellm's Router, which may continue a broken stream with another answer: which chunks begin one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RouterWatch:
         self._is_shared = False
 
     def begins_another(self, chunk: Any) -> bool:
-        """Return whether a chunk is of another answer than the one before; each chunk is to be shown once, in order."""
+        """Return whether a chunk belongs to another answer than the one before. Show it each chunk once, in order."""
         hidden = getattr(chunk, "_hidden_params", None)
         if not isinstance(hidden, dict) or not (deployment := hidden.get("model_id")):
             return False

@@ -1,4 +1,4 @@
-"""The names of the tools in a request, wherever its provider keeps them."""
+"""The names of the tools in a request, wherever the provider keeps them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["tool_names"]
 
 
 def tool_names(request: Mapping[str, Any]) -> frozenset[str] | None:
-    """The names of the tools in a request.
+    """Return the names of the tools in a request.
 
     Args:
         request: The SDK's arguments.
@@ -30,7 +30,7 @@ def tool_names(request: Mapping[str, Any]) -> frozenset[str] | None:
 
 
 def _names(tool: Any) -> Iterator[str]:
-    """A tool's own name, its function's, its specification's, or those of its declarations."""
+    """Return a tool's own name, its function's, its specification's, or those of its declarations."""
     declarations = _of(tool, "function_declarations") or _of(tool, "functionDeclarations")
     if declarations:
         for declaration in declarations:

@@ -27,7 +27,7 @@ class XAIReader(Reading):
         self._response: Any = None
 
     def read(self, chunk: Any) -> str:
-        """The new text of the document in this chunk, "" if none."""
+        """Return the new text of the document in this chunk, "" if there is none."""
         self.alive = bool(chunk)
         if isinstance(chunk, str):
             return chunk
@@ -41,11 +41,11 @@ class XAIReader(Reading):
         return "".join(self._choice(choice) for choice in chunk.choices if not choice.proto.index)
 
     def completion(self) -> Any:
-        """The answer so far: the SDK's own `Response`, None where only text came."""
+        """Return the answer so far: the SDK's own `Response`, None if only text came."""
         return self._response
 
     def _choice(self, choice: Any) -> str:
-        """Take one choice's part of a chunk; its tool calls are whole."""
+        """Take one choice's part of a chunk; its tool calls are complete."""
         text = ""
         if choice.reasoning_content:
             self._reason(choice.reasoning_content)

@@ -1,4 +1,4 @@
-"""Any provider by a model string, and fallbacks that never mix two answers; litellm does the talking.
+"""Any provider by a model string, and fallbacks that never mix two answers, over litellm.
 
 Needs the extra `[litellm]`. litellm is imported by the first call of `from_litellm` or `route`, not by this package.
 """

@@ -19,7 +19,8 @@ from instructor_stream_ext.routing.modes import mode_for, provider_of
 __all__ = ["ModelLink", "from_litellm", "split_arguments", "wrap_link"]
 
 RETRIES = ("max_retries", "num_retries")
-"""litellm's own: within the SDK below it, and around the call. Off unless asked for: an attempt is to be seen."""
+"""litellm's own retries: in the SDK below it, and around the call. Off unless asked for, so that attempts stay visible.
+"""
 
 
 @overload
@@ -47,7 +48,7 @@ def from_litellm(
 def from_litellm(
     model: str, *, mode: Mode | None = None, async_client: bool = False, **wrap_arguments: Any
 ) -> StreamClient | AsyncStreamClient:
-    """Give a wrapped client for a model string of litellm's.
+    """Return a wrapped client for one of litellm's model strings.
 
     A call may name another model; where `mode` is None, each model gets the mode in which it streams.
 
@@ -67,13 +68,13 @@ def from_litellm(
 
 
 def wrap_link(link: Link, ours: dict[str, Any]) -> StreamClient | AsyncStreamClient:
-    """`wrap`, for a link that is made already."""
+    """Wrap a link that is already made."""
     client: StreamClient | AsyncStreamClient = wrap(cast("Any", link), **ours)
     return client
 
 
 def split_arguments(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Arguments of `wrap`, and all others."""
+    """Split the arguments of `wrap` from all others."""
     own = {
         name
         for name, parameter in inspect.signature(wrap).parameters.items()
@@ -111,7 +112,7 @@ class ModelLink(LitellmLink):
         self._by_mode: dict[Mode, Link] = {chosen: self}
 
     def for_call(self, kwargs: dict[str, Any]) -> Link:
-        """The link in the mode of the model that the call names.
+        """Return the link in the mode of the model that the call names.
 
         Raises:
             StreamMisuse: litellm does not know whose model it is, or finds no credentials for it.
@@ -128,7 +129,7 @@ class ModelLink(LitellmLink):
         return self._by_mode[mode]
 
     def _keep_the_key(self, model: str, kwargs: dict[str, Any]) -> None:
-        """A key given for one provider is not sent to another; with an `api_base` it is that server's."""
+        """Do not send a key for one provider to another; with an `api_base` it belongs to that server."""
         is_elsewhere = not (self._arguments.get("api_base") or self._arguments.get("base_url"))
         if is_elsewhere and provider_of(model, **kwargs)[1] != self._provider:
             kwargs.setdefault("api_key", None)

@@ -11,7 +11,8 @@ from instructor_stream_ext.routing.modes import provider_of
 __all__ = ["check_credentials"]
 
 _BY_KEY_ALONE = frozenset({"anthropic", "deepseek", "gemini", "groq", "mistral", "openai", "xai"})
-"""Providers whose only credential is a key that litellm's check looks for under the names its calls use.
+"""Providers whose only credential is a key under a name that litellm checks. Others may use a login, a role, a metadata
+server or further names; their calls report what is missing.
 
 The others may have theirs from a login, a role, a metadata server or under further names; their calls say so
 themselves.
@@ -20,14 +21,14 @@ _OTHER_WAYS = ("api_key", "client", "extra_headers", "headers", "litellm_credent
 
 
 def check_credentials(model: str, arguments: dict[str, Any]) -> None:
-    """See that litellm will find a key for a model, where that can be known.
+    """Check that litellm will find a key for a model, where that can be known.
 
     Args:
         model: As litellm has it.
         arguments: What the call will be made with.
 
     Raises:
-        StreamMisuse: There is none, or litellm does not know the provider.
+        StreamMisuse: There is no key, or litellm does not know the provider.
     """
     litellm = litellm_module()
     _, provider = provider_of(model, **arguments)

@@ -1,4 +1,4 @@
-"""`route`: models in order of preference. When one fails, the next begins anew; no text of two is ever joined.
+"""`route`: models in order of preference. When one fails, the next starts over; two texts are never joined.
 
 litellm's Router decides which deployment of a model is asked: it balances, counts rates and cools down, in Redis if it
 is given one. What it does with a stream that breaks, having another model continue the first one's text, is off.
@@ -38,11 +38,11 @@ from instructor_stream_ext.session.protocols import Recovery
 __all__ = ["FALLBACK_ON", "FallbackOn", "route", "unavailable"]
 
 FallbackOn: TypeAlias = type[Exception] | Callable[[Exception], bool]
-"""A class of errors, or what says of an error whether another model is to be asked."""
+"""A class of errors, or a function that decides for an error whether another model is asked."""
 
 
 def unavailable(error: Exception) -> bool:
-    """Return whether a provider was out of reach, overloaded or too slow to begin: 5xx, 429, 408, no connection."""
+    """Return whether a provider was unreachable, overloaded or too slow to begin: 5xx, 429, 408, no connection."""
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
         return status in (408, 429) or status >= _SERVERS_FAULT
@@ -53,12 +53,12 @@ _SERVERS_FAULT = 500
 
 
 def _all_cool_down(error: Exception) -> bool:
-    """Return whether the Router leaves all deployments of a model alone for now."""
+    """Return whether the Router currently avoids all deployments of a model."""
     return type(error).__name__ in ("RouterRateLimitError", "RouterRateLimitErrorBasic")
 
 
 FALLBACK_ON: tuple[FallbackOn, ...] = (unavailable, StreamInterrupted, StreamTimeout, OutputTruncated)
-"""After which errors another model is asked, unless told otherwise. `RetriesExhausted` may be added to it."""
+"""The errors after which another model is asked by default. `RetriesExhausted` may be added."""
 
 
 @overload
@@ -106,7 +106,7 @@ def route(
     mode: Mode | None = None,
     **wrap_arguments: Any,
 ) -> StreamClient | AsyncStreamClient:
-    """Give a wrapped client that goes on to another model when one fails, also in mid-stream.
+    """Return a wrapped client that falls back to another model when one fails, even in mid-stream.
 
     What was shown of the first answer is then void: `StreamRestarted(reason="fallback")` says so, and partials begin
     anew. `Timeouts.total` spans all models; each has its own `max_retries`. `create` streams underneath.
@@ -136,13 +136,13 @@ def route(
 
 @dataclass(frozen=True, slots=True)
 class _Policy:
-    """When another model is asked."""
+    """When to ask another model."""
 
     kinds: tuple[FallbackOn, ...]
     most: int | None
 
     def wants(self, error: Exception) -> bool:
-        """Return whether another model is to be asked after this error."""
+        """Return whether to ask another model after this error."""
         if isinstance(error, StreamTimeout) and error.kind == "total":
             return False
         if isinstance(error, (NoOutput, InvalidJSON)) and RetriesExhausted in self.kinds:
@@ -194,8 +194,8 @@ class Station(NamedTuple):
     """One model of a route.
 
     Attributes:
-        name: What the Router knows it as.
-        link: instructor's client in its mode.
+        name: The model's name in the Router.
+        link: instructor's client in this model's mode.
         params: litellm's arguments of each of its deployments, by the Router's id.
     """
 
@@ -205,7 +205,7 @@ class Station(NamedTuple):
 
 
 class RouteLink(LitellmLink):
-    """The models of a route over one Router of litellm's.
+    """The models of a route over one litellm Router.
 
     Args:
         router: The Router.
@@ -217,7 +217,7 @@ class RouteLink(LitellmLink):
 
     @property
     def source(self) -> Any:  # type: ignore[override]
-        """Attempts that go from model to model."""
+        """Makes attempts that go from model to model."""
         return RouteSource
 
     def __init__(self, router: Any, stations: list[Station], policy: _Policy) -> None:
@@ -230,7 +230,7 @@ class RouteLink(LitellmLink):
     def made(
         cls, entries: list[_Entry], policy: _Policy, mode: Mode | None, arguments: dict[str, Any], *, is_async: bool
     ) -> RouteLink:
-        """The route for these models; `arguments` are the Router's and, for all models, litellm's."""
+        """Build the route for these models. `arguments` are the Router's and, for all models, litellm's."""
         routers = router_arguments() - {"timeout"}
         for name in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks"):
             if name in arguments:
@@ -261,7 +261,7 @@ class RouteLink(LitellmLink):
         return cls(router, stations, policy)
 
     def for_call(self, kwargs: dict[str, Any]) -> Link:
-        """This route; the model that the call names comes first, if it names one.
+        """Return this route; a model that the call names comes first.
 
         Raises:
             StreamMisuse: The route has no such model, or litellm finds no credentials for one of its models.
@@ -280,10 +280,10 @@ class RouteLink(LitellmLink):
         return RouteLink(self.router, first + rest, self.policy)
 
     def check_call(self, kwargs: dict[str, Any]) -> None:
-        """Nothing: the route's models have names."""
+        """Do nothing: the route's models have names."""
 
     def check_price(self, kwargs: dict[str, Any]) -> None:
-        """See that `max_cost` can be held for each deployment of the model that is asked first."""
+        """Check that `max_cost` can be enforced for each deployment of the first model."""
         for params in self.stations[0].params.values():
             asked = {**params, **kwargs}
             model = asked.get("base_model") or params["model"]
@@ -328,7 +328,7 @@ class RouteSource(InstructorSource):
         return connection
 
     def recover(self, error: Exception) -> Recovery | None:
-        """The next deployment or model, if the policy has it so and there is one."""
+        """Move on to the next deployment or model, if the policy allows it and there is one."""
         policy = self._route.policy
         failed = self._station.name
         self._tell_router(error)
@@ -345,7 +345,7 @@ class RouteSource(InstructorSource):
         return Recovery(failed, self._station.name)
 
     def _next_address(self, error: Exception) -> str | None:
-        """Choose what the Router is asked for next: another deployment of the same model, or the next model."""
+        """Choose what to ask the Router for next: another deployment of the same model, or the next model."""
         self._tried.append(self._deployment or failed_deployment(error) or "")
         if len(self._tried) < len(self._station.params) and not _all_cool_down(error):
             other = self._other_deployment()
@@ -358,7 +358,7 @@ class RouteSource(InstructorSource):
         return self._station.name
 
     def _other_deployment(self) -> str | None:
-        """A deployment that was not tried, by the Router's choice if it makes one in a few draws; None if all rest."""
+        """Return an untried deployment, by the Router's choice if a few draws find one; None if there is none."""
         untried = [each for each in self._station.params if each not in self._tried]
         for _ in range(2 * len(self._station.params)):
             try:
@@ -370,7 +370,7 @@ class RouteSource(InstructorSource):
         return untried[0]
 
     def _tell_router(self, error: Exception) -> None:
-        """Have the Router count a failure that litellm took for a proper end, or never saw."""
+        """Make the Router count a failure that litellm took for a normal end, or never saw."""
         just_stopped = isinstance(error, OutputTruncated) and self._reader is not None and self._reader.end is None
         if self._deployment is None or not (just_stopped or isinstance(error, (StreamInterrupted, StreamTimeout))):
             return

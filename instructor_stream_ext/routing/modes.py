@@ -1,4 +1,4 @@
-"""From a model string to instructor's mode: the one in which that provider's answer comes piece by piece.
+"""From a model string to instructor's mode: the one in which the provider's answer arrives piece by piece.
 
 In tool mode the document is the arguments of a tool call. Some providers send those as they are written, others only
 when they are whole; there the document has to be the answer's text, as JSON mode has it.
@@ -17,18 +17,18 @@ __all__ = ["MODES", "Choice", "mode_for", "provider_of"]
 
 
 class Choice(NamedTuple):
-    """A mode, and why it is that one."""
+    """A mode, and the reason for it."""
 
     mode: Mode
     reason: str
 
 
 MODES = {start: Choice(Mode[name], reason) for start, (name, reason) in sorted(LITELLM_MODES.items())}
-"""litellm's provider, with the start of the model's name where that matters. The longest that fits counts."""
+"""litellm's provider, with the start of the model's name where that matters. The longest match counts."""
 
 
 def mode_for(model: str, /, **arguments: Any) -> Choice:
-    """The mode in which a model streams.
+    """Return the mode in which a model streams.
 
     What the table does not know is asked of litellm. Text streams everywhere and tool arguments may not, so the order
     is: a JSON schema, JSON, tools, JSON asked for in words.
@@ -50,7 +50,7 @@ def mode_for(model: str, /, **arguments: Any) -> Choice:
 
 
 def _asked(name: str, provider: str) -> Choice:
-    """The mode for a provider that is not in the table."""
+    """Return the mode for a provider that is not in the table."""
     litellm = litellm_module()
     known = litellm.get_supported_openai_params(model=name, custom_llm_provider=provider) or []
     if "response_format" in known:
@@ -63,7 +63,7 @@ def _asked(name: str, provider: str) -> Choice:
 
 
 def provider_of(model: str, /, **arguments: Any) -> tuple[str, str]:
-    """The model's name without prefix, and litellm's name of its provider.
+    """Return the model's name without its prefix, and litellm's name of its provider.
 
     Args:
         model: As litellm has it.
@@ -83,5 +83,5 @@ def provider_of(model: str, /, **arguments: Any) -> tuple[str, str]:
 
 
 def _said(error: Exception) -> str:
-    """litellm's reason, on one line."""
+    """Return litellm's reason on one line."""
     return " ".join(str(error).split())

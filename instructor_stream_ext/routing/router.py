@@ -1,4 +1,4 @@
-"""litellm's Router, from the oldest to the newest: what `route` needs of it and its versions do in different ways."""
+"""What `route` needs from litellm's Router and its versions, oldest to newest, do in different ways."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from instructor_stream_ext._instructor.litellm_lookup import litellm_module
 __all__ = ["deployments_of", "failed_deployment", "made_router", "router_arguments"]
 
 _FAILED = "failed_deployment_id"
-"""Where an error that the Router raised keeps the id of its deployment. Later versions call it so themselves."""
+"""Where an error that the Router raised holds its deployment's id. Later versions use the name themselves."""
 
 
 def made_router(model_list: list[dict[str, Any]], settings: dict[str, Any]) -> Any:
-    """A Router that hands out each stream as it is, also where it breaks.
+    """Make a Router that returns each stream as it is, even where it breaks.
 
     Args:
         model_list: Its deployments.
@@ -29,19 +29,19 @@ def made_router(model_list: list[dict[str, Any]], settings: dict[str, Any]) -> A
 
 
 def router_arguments() -> set[str]:
-    """The names of the Router's own arguments."""
+    """Return the names of the Router's own arguments."""
     return set(inspect.signature(litellm_module().Router).parameters)
 
 
 def deployments_of(router: Any, name: str) -> dict[str, dict[str, Any]]:
-    """litellm's arguments of each deployment of a model, by its id."""
+    """Return litellm's arguments of each deployment of a model, by id."""
     # 1.109 warns of `get_model_list`
     listed = router.registry().deployments(name) if _version() >= (1, 109) else router.get_model_list(name)
     return {each["model_info"]["id"]: each["litellm_params"] for each in listed}
 
 
 def failed_deployment(error: Exception) -> str | None:
-    """The id of the deployment that an error of the Router came from, if it is known."""
+    """Return the id of the deployment that one of the Router's errors came from, if known."""
     return getattr(error, _FAILED, None)
 
 
@@ -52,7 +52,7 @@ def _version() -> tuple[int, int]:
 
 @functools.cache
 def _plain_router() -> Any:
-    """The Router of litellm before 1.104, without its own wrapper of streams.
+    """Return the Router of litellm before 1.104 without its own wrapper around streams.
 
     That catches what breaks a stream and asks again, with the text so far as a text to continue, and what then comes is
     handed out as if it were the same answer (1.83). Where it no longer does (1.100), a stream of sync code is still

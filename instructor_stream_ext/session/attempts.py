@@ -1,4 +1,4 @@
-"""A session: one stream from its first request to its end, told once for sync and async.
+"""A session: one stream from its first request to its end, written once for sync and async.
 
 It does no I/O but for `interrupt`, which another thread calls to wake a read that blocks. It yields what it wants done
 (:mod:`.effects`) and is sent the answer; :mod:`.drive` carries the effects out, with or without `await`.
@@ -46,19 +46,20 @@ class Session(Gatekeeper):
 
     @property
     def completion(self) -> Any:
-        """The provider's answer, put together or from the cache; None before the first chunk."""
+        """The provider's answer, assembled from chunks or from the cache; None before the first chunk."""
         return self._source.recalled_completion if self.reader is None else self.reader.completion()
 
     @property
     def usage_total(self) -> Any:
-        """The usage of all attempts in the provider's own type; None where it is not known or nothing was asked."""
+        """The usage of all attempts in the provider's own type; None if it is unknown or nothing was asked."""
         return None if self.reader is None else self._source.usage_total
 
     def run(self) -> Steps[None]:
-        """The stream's effects and events.
+        """Yield the stream's effects and events.
 
         Raises:
-            StreamError: As the contract's section 7 says; a provider's error before the first byte as it is.
+            StreamError: As section 7 of the contract says. A provider's error before the first byte is raised
+                unchanged.
         """
         machine = self.machine
         machine.begin(self.clock())
@@ -85,7 +86,7 @@ class Session(Gatekeeper):
                 yield from self._tell_end(machine.cancel(self.clock()))
 
     def depart(self) -> Steps[None]:
-        """The consumer has left: close the connection and tell the end, unless that has happened."""
+        """Close the connection and report the end, now that the consumer has left, unless that has happened."""
         if self.machine.state is State.ENDED:
             return
         yield from self._close()
@@ -95,7 +96,7 @@ class Session(Gatekeeper):
     # ------------------------------------------------------------------ attempts
 
     def _attempts(self) -> Steps[Any]:
-        """Attempt after attempt until the gate opens; gives the result."""
+        """Make attempts until the gate opens; returns the result."""
         recalled = yield from self._recalled()
         if recalled:
             return recalled[0]
@@ -114,7 +115,7 @@ class Session(Gatekeeper):
             yield from self._tell(restarted)
 
     def _after_rejection(self, rejected: Rejected) -> Steps[list[StreamEvent]]:
-        """The gate did not open: the model is asked again, or another takes over; gives the restart."""
+        """Ask again, or let another model take over, after an answer that the gate refused; returns the restart."""
         machine, source, reader, error = self.machine, self._source, self.reader, rejected.error
         assert reader is not None  # noqa: S101
         yield from self._close()
@@ -137,7 +138,7 @@ class Session(Gatekeeper):
         return self._restart(RestartReason.REASK, error)
 
     def _after_no_answer(self, error: Exception) -> Steps[list[StreamEvent]]:
-        """The API raised before the first byte: the caller's rules, or another model, or nothing; gives the restart."""
+        """Apply the retry rules or a fallback after an API error before the first byte; returns the restart."""
         machine, source = self.machine, self._source
         yield from self._close()
         if (yield from self._next_after_api_error(error)):
@@ -149,7 +150,7 @@ class Session(Gatekeeper):
         return restarted
 
     def _recalled(self) -> Steps[tuple[Any, ...]]:
-        """The answer that the caller's cache has, alone in a tuple, if it passes the gate of this call."""
+        """Return the cached answer, alone in a tuple, if it passes this call's gate."""
         document = yield Call(self._source.recall)
         if document is None:
             return ()
@@ -162,7 +163,7 @@ class Session(Gatekeeper):
         return (result,)
 
     def _keep(self, result: Any) -> Steps[Any]:
-        """Fill the caller's cache with the result, and give it; a cache that fails then does not cost the answer."""
+        """Store the result in the caller's cache and return it. A cache that fails here does not cost the answer."""
         if self.error is not None or self.reader is None:
             return result
         try:
@@ -172,7 +173,7 @@ class Session(Gatekeeper):
         return result
 
     def _taken_over(self, error: Exception) -> Steps[list[StreamEvent]]:
-        """Have another model take over, with attempts of its own; gives the restart, nothing if there is none."""
+        """Let another model take over, with its own attempts; returns the restart, or nothing if there is none."""
         machine = self.machine
         recovery = self._source.recover(error)
         if recovery is None:
@@ -185,13 +186,13 @@ class Session(Gatekeeper):
         return self._restart(RestartReason.FALLBACK, error, from_model=recovery.from_model, to_model=recovery.to_model)
 
     def _check_spent(self, error: Exception) -> None:
-        """Raise `LimitExceeded` if there is no money left for another attempt, while what has come is still there."""
+        """Raise `LimitExceeded` if no money is left for another attempt, while what has arrived is still there."""
         most = self.machine.limits.max_cost
         if most is not None and self._spent >= most:
             raise LimitExceeded("max_cost", most) from error
 
     def _next_ticket(self, error: Exception) -> Steps[None]:
-        """Take the next attempt, if the caller's rules have it so; else raise `RetriesExhausted`."""
+        """Take the next attempt if the retry rules allow it; raise `RetriesExhausted` otherwise."""
         self._retries.failed(self._ticket, error)
         try:
             self._ticket = yield Call(self._retries.next)
@@ -202,7 +203,7 @@ class Session(Gatekeeper):
             raise self._exhausted(error) from (used_up if used_up is error else error)
 
     def _next_after_api_error(self, error: Exception) -> Steps[bool]:
-        """Take the next attempt; False if the caller's rules have none."""
+        """Take the next attempt; returns False if the retry rules allow none."""
         retries = self._retries
         if retries.has_own_rules:
             retries.failed(self._ticket, error)
@@ -226,7 +227,7 @@ class Session(Gatekeeper):
         )
 
     def _attempt(self) -> Steps[Any]:
-        """One attempt: connect, read to the end, open the gate."""
+        """Make one attempt: connect, read to the end, open the gate."""
         machine = self.machine
         connection = self.connection = yield from self._connect()
         self.reader = connection.reader
@@ -245,10 +246,10 @@ class Session(Gatekeeper):
         return (yield from self._pass_gate(connection, reader))
 
     def _goes_on(self) -> bool:
-        """Return whether the model is to be asked for the rest of its answer.
+        """Return whether to ask the model for the rest of its answer.
 
         Raises:
-            Departed: The consumer has left, so nobody is to be asked.
+            Departed: The consumer has left, so nothing is asked.
         """
         machine, reader = self.machine, self.reader
         assert reader is not None  # noqa: S101
@@ -260,7 +261,7 @@ class Session(Gatekeeper):
         return True
 
     def _read_the_rest(self) -> Steps[tuple[Connection, bool]]:
-        """Have the model write the rest of the answer that it has begun, in the same attempt; gives as `_read`."""
+        """Have the model write the rest of its answer, in the same attempt; returns what `_read` does."""
         machine, reader = self.machine, self.reader
         assert reader is not None  # noqa: S101
         assert reader.end is not None  # noqa: S101
@@ -306,7 +307,7 @@ class Session(Gatekeeper):
 
 
 def _without_internals(error: BaseException) -> None:
-    """Take our own wrappers out of the chain that the caller sees."""
+    """Remove this package's own wrappers from the exception chain that the caller sees."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:

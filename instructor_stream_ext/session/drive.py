@@ -1,4 +1,4 @@
-"""Carrying out a session's effects: `drive` for sync, `adrive` for async. Here alone are a task and waiting."""
+"""Carrying out a session's effects: `drive` for sync, `adrive` for async. Only here are tasks and waiting."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from instructor_stream_ext.session.waking import GLANCE, Watchdog
 __all__ = ["NOTHING", "Pick", "adrive", "check_loop", "drive", "shielded"]
 
 NOTHING: Any = object()
-"""The answer of a `Pick` for an event that the consumer does not see."""
+"""What a `Pick` returns for an event that the consumer does not receive."""
 
 Pick: TypeAlias = Callable[[Event], Any]
 
@@ -33,7 +33,7 @@ def drive(session: Session, pick: Pick) -> Generator[Any, None, None]:  # noqa: 
 
     Args:
         session: The stream.
-        pick: From an event to what the consumer sees of it, `NOTHING` for nothing.
+        pick: Maps an event to what the consumer receives, `NOTHING` for nothing.
 
     Yields:
         What was picked, and bare partials while nobody wants events.
@@ -82,7 +82,7 @@ def drive(session: Session, pick: Pick) -> Generator[Any, None, None]:  # noqa: 
 
 
 class _Chunks:
-    """A connection's chunks, and `TICK` whenever the machine's deadline has come.
+    """A connection's chunks, and `TICK` whenever the machine's deadline passes.
 
     Attributes:
         untimed: The bare chunks, where the machine has no deadlines: an iteration without a step of ours.
@@ -97,7 +97,7 @@ class _Chunks:
         self.watchdog = Watchdog(session.clock, session.machine.bounds.expire)
 
     def open(self, effect: Open) -> Any:
-        """Connect, unless the deadline has come."""
+        """Connect, unless the deadline has passed."""
         left = effect.deadline - self._clock()
         if left <= 0:
             return TICK
@@ -136,7 +136,7 @@ def _done(effect: Call | Close) -> Any:
 
 
 def _settle(session: Session, run: Steps[None]) -> None:
-    """The consumer has left: let the session close the connection and tell the end, with nobody to yield to."""
+    """Let the session close the connection and report the end after the consumer has left."""
     with contextlib.suppress(StopIteration, Departed):
         effect = next(run := session.depart()) if _is_over(run) else run.throw(Departed())
         while True:
@@ -149,7 +149,7 @@ def _settle(session: Session, run: Steps[None]) -> None:
 
 
 def _is_over(run: Steps[None]) -> bool:
-    """Return whether a session has ended, which the garbage collector may have done before it came to the driver."""
+    """Return whether a session has ended. The garbage collector may have ended it before the driver."""
     return inspect.getgeneratorstate(run) == inspect.GEN_CLOSED
 
 
@@ -157,11 +157,11 @@ def _is_over(run: Steps[None]) -> bool:
 
 
 async def adrive(session: Session, pick: Pick) -> AsyncGenerator[Any, None]:  # noqa: C901, PLR0912  read beside its twin
-    """Run a session in an event loop; a due partial comes although the provider is silent.
+    """Run a session in an event loop. A due partial is emitted even while the provider is silent.
 
     Args:
         session: The stream.
-        pick: From an event to what the consumer sees of it, `NOTHING` for nothing.
+        pick: Maps an event to what the consumer receives, `NOTHING` for nothing.
 
     Yields:
         What was picked, and bare partials while nobody wants events.
@@ -211,7 +211,7 @@ async def adrive(session: Session, pick: Pick) -> AsyncGenerator[Any, None]:  # 
 
 
 class _AsyncChunks:
-    """As `_Chunks`, awaiting. Where the machine has deadlines, a task of its own reads the stream."""
+    """The async twin of `_Chunks`. Where the machine has deadlines, a separate task reads the stream."""
 
     def __init__(self, session: Session) -> None:
         self._machine = session.machine
@@ -229,12 +229,12 @@ class _AsyncChunks:
         return connection
 
     async def close(self, effect: Close) -> Any:
-        """End what is being read, then close the connection."""
+        """Stop reading, then close the connection."""
         await self.abandon()
         return await _adone(effect)
 
     async def abandon(self) -> None:
-        """End what is being read."""
+        """Stop reading."""
         pump, self._pump = self._pump, None
         if pump is not None:
             await pump.stop()
@@ -257,7 +257,7 @@ class _AsyncChunks:
 
 
 def check_loop(session: Session | None = None) -> None:
-    """Raise `StreamMisuse` where no asyncio loop runs, as under trio; a stream keeps it as its error."""
+    """Raise `StreamMisuse` where no asyncio loop runs, as under trio; a stream also keeps it as its error."""
     try:
         asyncio.get_running_loop()
     except RuntimeError as error:
@@ -268,7 +268,7 @@ def check_loop(session: Session | None = None) -> None:
 
 
 async def shielded(work: Coroutine[Any, Any, None]) -> None:
-    """Do something to its end although the task that waits for it is cancelled, once or again and again.
+    """Finish some work although the task that waits for it is cancelled, once or repeatedly.
 
     A cancelled scope of anyio, in which Starlette runs a response whose client has left, cancels each further await. So
     the work has a task of its own, which is waited for whatever comes; the cancellation under way goes on after it.
@@ -286,7 +286,7 @@ async def _adone(effect: Call | Close) -> Any:
 
 
 async def _asettle(session: Session, run: Steps[None], chunks: _AsyncChunks) -> None:
-    """As `_settle`, awaiting; first what is being read ends."""
+    """Await what `_settle` does; reading stops first."""
     await chunks.abandon()
     with contextlib.suppress(StopIteration, Departed):
         effect = next(run := session.depart()) if _is_over(run) else run.throw(Departed())
@@ -316,7 +316,7 @@ async def _connected(effect: Open, clock: Callable[[], float]) -> Any:
 
 
 async def _forsake(connecting: asyncio.Task[Any]) -> None:
-    """End what nobody waits for any more; a connection that has come all the same is closed."""
+    """Cancel a connection attempt that nobody waits for any more; if it succeeded anyway, close the connection."""
     await abandon(connecting)
     if not connecting.cancelled() and connecting.exception() is None:
         closing = connecting.result().close()
@@ -325,7 +325,7 @@ async def _forsake(connecting: asyncio.Task[Any]) -> None:
 
 
 async def _arrives(reading: asyncio.Task[Any], deadline: float, clock: Callable[[], float]) -> bool:
-    """Wait for a chunk until the deadline of the stream's own clock; False if that came first."""
+    """Wait for a chunk until the deadline of the stream's own clock; returns False if the deadline comes first."""
     while not reading.done():
         left = deadline - clock()
         if left <= 0:

@@ -1,4 +1,4 @@
-"""Effects: the closed union of what a session wants done, which both drivers carry out.
+"""Effects: the closed union of what a session asks for; both drivers carry them out.
 
 A session is a generator. It yields effects and is sent the answer, and it yields events, which are for the consumer.
 """
@@ -15,7 +15,7 @@ __all__ = ["END", "LOOK", "READ", "TICK", "Call", "Close", "Departed", "Effect",
 
 
 class Signal(Enum):
-    """Answers of a driver, or of a step, in place of a value."""
+    """What a driver or a step answers in place of a value."""
 
     END = "end"
     TICK = "tick"
@@ -23,11 +23,11 @@ class Signal(Enum):
 
 
 END: Final = Signal.END
-"""The provider's chunks are at their end."""
+"""The provider's chunks have ended."""
 TICK: Final = Signal.TICK
-"""The machine's deadline has come."""
+"""The machine's deadline has passed."""
 LOOK: Final = Signal.LOOK
-"""The session itself must see the chunk that its step was given."""
+"""The session itself must handle the chunk that its step was given."""
 
 
 class Read(NamedTuple):
@@ -41,7 +41,7 @@ READ: Final = Read()
 
 
 class Call(NamedTuple):
-    """Call this (and await what it returns, if async); the answer is what it gives."""
+    """Call a function, and await the result if async. The answer is what it returns."""
 
     fn: Callable[..., Any]
     args: tuple[Any, ...] = ()
@@ -49,13 +49,13 @@ class Call(NamedTuple):
 
 
 class Close(NamedTuple):
-    """Close the connection, whatever is being read from it (and await that, if async)."""
+    """Close the connection, whatever is being read from it, and await that if async."""
 
     fn: Callable[[], Any]
 
 
 class Open(NamedTuple):
-    """Connect by the machine's deadline. The answer is a `Connection`, or `TICK` when the deadline has come.
+    """Connect before the machine's deadline. The answer is a `Connection`, or `TICK` if the deadline has passed.
 
     Attributes:
         connect: Takes the seconds that are left, `math.inf` where they are not those of the machine's own clock.
@@ -67,11 +67,11 @@ class Open(NamedTuple):
 
 
 class Departed(BaseException):
-    """Thrown into a session: the consumer has left. The session closes the connection and tells the end."""
+    """Thrown into a session when the consumer has left. The session closes the connection and reports the end."""
 
 
 Effect: TypeAlias = Read | Open | Call | Close | Event
 
 R = TypeVar("R")
 Steps: TypeAlias = Generator[Effect, Any, R]
-"""A part of a session; a driver's answers go in at each `yield`."""
+"""A part of a session. The driver's answers enter at each `yield`."""

@@ -1,4 +1,4 @@
-"""The meaning of a provider's failure: never connected, refused, broken in mid-stream, or too slow."""
+"""What a provider's failure means: never connected, refused, broken in mid-stream, or too slow."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from instructor_stream_ext.providers.plain import message_of
 __all__ = ["is_before_the_first_byte", "is_read_timeout", "words_of"]
 
 _NOT_CONNECTED = frozenset({"ClientConnectorError", "ConnectError", "ConnectTimeout"})
-"""The errors of aiohttp, httpx and httpx2 for a connection that never was."""
+"""The errors of aiohttp, httpx and httpx2 for a connection that was never made."""
 
 
 def is_before_the_first_byte(error: Exception) -> bool:
-    """Return whether an SDK that connects only when it is first read, as google-genai's, got no stream at all.
+    """Return whether an SDK that connects only when first read, as google-genai's, got no stream at all.
 
     It refuses what it cannot send by a plain `ValueError`; what it cannot read is a kind of its own, or JSON's.
     """
@@ -35,7 +35,7 @@ _READ_TIMEOUTS = frozenset(
 
 
 def is_read_timeout(error: BaseException | None) -> bool:
-    """Return whether an error is the timeout of the transport or of the SDK, or was raised because of one."""
+    """Return whether an error is a timeout of the transport or the SDK, or was caused by one."""
     seen = 0
     while error is not None and seen < 10:  # noqa: PLR2004  no chain of causes is that long
         if any(kind.__name__ in _READ_TIMEOUTS for kind in type(error).__mro__):
@@ -45,7 +45,7 @@ def is_read_timeout(error: BaseException | None) -> bool:
 
 
 def words_of(error: Exception) -> str:
-    """Return an error's message, with the provider's own words where its SDK keeps them beside it."""
+    """Return an error's message, with the provider's own words where the SDK keeps them."""
     said = str(error) or type(error).__name__
     body = getattr(error, "body", None)
     told = message_of(body) if body else ""

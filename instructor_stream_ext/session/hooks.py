@@ -50,18 +50,18 @@ Handler: TypeAlias = Callable[..., object]
 """A hook: a plain function, or on async streams also an `async def`."""
 
 KEPT_AT_MOST = 256
-"""Callbacks without weak references of which it is remembered that they failed."""
+"""For how many callbacks without weak references it is remembered that they failed."""
 
 
 @runtime_checkable
 class Sink(Protocol):
-    """An `on_event` callback that keeps something per stream: it is asked for a fresh consumer for each.
+    """An `on_event` callback with state per stream: it is asked for a fresh consumer for each stream.
 
     An attribute `takes`, the types of the events that the consumers take, spares streams the making of all others.
     """
 
     def for_stream(self) -> Callable[[StreamEvent], object]:
-        """A consumer of the events of one stream."""
+        """Return a consumer of one stream's events."""
         ...
 
 
@@ -117,11 +117,11 @@ CALLED: dict[type[Event], tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     StreamFailed: ("error", lambda event: (event.error,)),
     StreamEnded: ("end", _itself),
 }
-"""Which hook an event calls, and with what; no hook is called for `StreamCancelled` but `on_event`."""
+"""Which hook an event calls, and with which arguments. `StreamCancelled` calls only `on_event`."""
 
 
 class Hooks:
-    """A set of callbacks, to be given to `wrap(..., hooks=...)` or to one call.
+    """A set of callbacks for `wrap(..., hooks=...)` or for one call.
 
     Args:
         on: Callbacks by name, `on_partial=show` or `on_partial=[show, save]`. The names: start, delta, partial,
@@ -163,7 +163,7 @@ class Hooks:
         self._handlers.setdefault(name, []).append(handler)
 
     def off(self, name: str, handler: Handler) -> None:
-        """Remove a callback; one that is not registered is not an error.
+        """Remove a callback. Removing one that is not registered is not an error.
 
         Raises:
             StreamMisuse: The name does not exist.
@@ -199,11 +199,11 @@ class Hooks:
         return bool(self._handlers.get(name))
 
     def handlers(self, name: str) -> list[Handler]:
-        """The callbacks of one name, in the order of their registration."""
+        """Return the callbacks of one name, in the order of their registration."""
         return list(self._handlers.get(name, ()))
 
     def refuse_coroutines(self) -> None:
-        """For a sync stream, which cannot await.
+        """Refuse `async def` callbacks, for a sync stream, which cannot await them.
 
         Raises:
             StreamMisuse: One of the callbacks is an `async def`.
@@ -234,7 +234,7 @@ def _known() -> str:
 
 
 class HookErrors:
-    """The treatment of callbacks that raise.
+    """What to do with callbacks that raise.
 
     Args:
         mode: "warn" logs it with its traceback and warns, once per callback, and then only counts; "raise" raises it.
@@ -251,7 +251,7 @@ class HookErrors:
         self._kept: dict[int, object] = {}
 
     def for_stream(self) -> HookFailures:
-        """The same, with a count of its own."""
+        """Return the same treatment with a count of its own."""
         return HookFailures(self)
 
     def handle(self, handler: Handler, error: Exception) -> bool:
@@ -274,7 +274,7 @@ class HookErrors:
         return True
 
     def _is_news(self, handler: Any) -> bool:
-        """Return whether this one was not warned of before; by identity, since handlers need not be hashable."""
+        """Return whether this callback has not been warned about; by identity, since it need not be hashable."""
         if id(handler) in self._warned or id(handler) in self._kept:
             return False
         try:
@@ -287,7 +287,7 @@ class HookErrors:
 
 
 class HookFailures:
-    """The callbacks that failed in one stream, and how often; what was logged before is told at the end."""
+    """The callbacks that failed in one stream, and how often. What was not logged is reported at the end."""
 
     def __init__(self, errors: HookErrors) -> None:
         self._errors = errors
@@ -302,7 +302,7 @@ class HookFailures:
         self._more[key] = _Failures(handler, 1 if before is None else before.times + 1, repr(error))
 
     def conclude(self) -> None:
-        """Log how often callbacks failed beyond what was logged with its traceback; the stream has ended."""
+        """Log, at the end of the stream, how often callbacks failed beyond what was logged with a traceback."""
         failed, self._more = self._more, {}
         for handler, count, last in failed.values():
             times = "once more" if count == 1 else f"{count} more times"
@@ -310,7 +310,7 @@ class HookFailures:
 
 
 class _Failures(NamedTuple):
-    """How often a callback failed; `handler` keeps its id from being given to another."""
+    """How often a callback failed. `handler` keeps its id from being reused."""
 
     handler: Handler
     times: int
@@ -336,7 +336,7 @@ def _raise(error: BaseException) -> None:
 
 
 class Dispatch:
-    """Which callbacks an event calls, worked out once per stream."""
+    """Which callbacks an event calls, computed once per stream."""
 
     def __init__(self, hooks: Hooks, errors: HookErrors) -> None:
         self.errors = errors.for_stream()
@@ -363,7 +363,7 @@ class Dispatch:
         return kind in self._of
 
     def calls(self, event: Event) -> list[Call] | tuple[()]:
-        """The callbacks for an event with their arguments, `on_event` first."""
+        """Return the callbacks for an event with their arguments, `on_event` first."""
         handlers = self._of.get(type(event))
         return [Call(handler, arguments(event)) for handler, arguments in handlers] if handlers else ()
 

@@ -1,4 +1,4 @@
-"""The interfaces that a session stands on: connections, where they come from, and what validates."""
+"""The interfaces that a session depends on: connections, where they come from, and what validates."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ class Connection(Protocol):
     provider: str | None
 
     def flows(self) -> None:
-        """The first chunk has come: the time to note what has to be closed at the end."""
+        """Note that the first chunk has arrived: the time to find what has to be closed at the end."""
         ...
 
     def close(self) -> Any:
-        """Close the HTTP connection (a coroutine if async)."""
+        """Close the HTTP connection; returns a coroutine if async."""
         ...
 
     def wake(self) -> bool:
-        """Shut down the socket under a sync stream, from any thread; False where there is none of its own."""
+        """Shut down the socket below a sync stream, from any thread; returns False if it has none of its own."""
         ...
 
     def detail(self) -> str:
-        """Describe an answer without any text, such as by its content type, or a tool that nobody offered."""
+        """Describe an answer without text, such as by its content type or by a call to an unknown tool."""
         ...
 
     def just_stopped(self, error: Exception) -> bool:
-        """Return whether an error that reading raised says no more than that the chunks are at their end."""
+        """Return whether an error raised by reading only means that the chunks have ended."""
         ...
 
     def ended(self) -> Exception | None:
-        """The chunks are at their end: takes back what the SDK made up, and gives the error it kept to itself."""
+        """Correct, at the end of the chunks, what the SDK made up, and return the error that it hid."""
         ...
 
 
@@ -75,7 +75,7 @@ class Source(Protocol):
 
     @property
     def recalled_completion(self) -> Any:
-        """The provider's answer from the caller's cache; None unless `recall` gave something."""
+        """The provider's answer from the caller's cache; None unless `recall` returned something."""
         ...
 
     @property
@@ -94,7 +94,7 @@ class Source(Protocol):
         ...
 
     def connect(self, within: float, *, hurried: bool) -> Any:
-        """Send the request, give the `Connection` (a coroutine if async); the provider's errors pass through.
+        """Send the request and return the `Connection` (a coroutine if async). The provider's errors pass through.
 
         Args:
             within: Seconds in which a sync call has to have the headers; `math.inf` for no bound of ours.
@@ -103,7 +103,7 @@ class Source(Protocol):
         ...
 
     def recall(self) -> Any:
-        """The document that the caller's cache has for this request, None for none (a coroutine if async)."""
+        """Return the document in the caller's cache for this request, None if there is none (a coroutine if async)."""
         ...
 
     def keep(self, result: Any, reader: Reader) -> None:
@@ -111,39 +111,39 @@ class Source(Protocol):
         ...
 
     def came_from_api(self, error: Exception) -> bool:
-        """Return whether `connect` raised this because the provider's API did, and not for a mistake in the call."""
+        """Return whether `connect` raised this because of the provider's API, not because of a mistake in the call."""
         ...
 
     def unanswered(self, error: Exception, attempt: int) -> Exception:
-        """What the caller is raised for an error of the API before the first byte, when no attempt is left."""
+        """Return the error to raise when the API failed before the first byte and no attempt is left."""
         ...
 
     def owed(self) -> Iterable[Call]:
-        """What the listeners of the request, who were called during `connect`, have left to be awaited or handled."""
+        """Return what the request's listeners, called during `connect`, left to be awaited or handled."""
         ...
 
     def answered(self, reader: Reader) -> Iterable[Call]:
-        """The answer is whole: whom to tell."""
+        """Return the calls that report a complete answer."""
         ...
 
     def as_created(self, error: Exception, reader: Reader) -> Exception:
-        """What instructor's `create` raises for an answer that the gate refused with this error."""
+        """Return the error that instructor's `create` raises for an answer that the gate refused."""
         ...
 
     def rejected(self, reader: Reader, error: Exception, attempt: int) -> Iterable[Call]:
-        """The gate did not open: note the attempt, and whom to tell."""
+        """Note an attempt that the gate refused, and return the calls that report it."""
         ...
 
     def errored(self, error: Exception, attempt: int) -> Iterable[Call]:
-        """The provider failed: whom to tell."""
+        """Return the calls that report the provider's failure."""
         ...
 
     def given_up(self, error: Exception, attempt: int) -> Iterable[Call]:
-        """No further attempt will be made: whom to tell."""
+        """Return the calls that report that no further attempt follows."""
         ...
 
     def reask(self, error: Exception, text: str) -> None:
-        """Make the next request from the failed one, whose text this was.
+        """Make the next request from the failed one, whose answer was this text.
 
         Raises:
             TokenBudgetError: No tokens are left for it.
@@ -151,7 +151,7 @@ class Source(Protocol):
         ...
 
     def go_on(self, text: str, reader: Reader) -> None:
-        """Make the next request one for the rest of an answer that was cut off.
+        """Make the next request ask for the rest of an answer that was cut off.
 
         Args:
             text: The answer so far.
@@ -160,7 +160,7 @@ class Source(Protocol):
         ...
 
     def recover(self, error: Exception) -> Recovery | None:
-        """Return whether another model takes over, after a failure or when all attempts of the gate are used up."""
+        """Return whether another model takes over, after a failure or when all attempts are used up."""
         ...
 
 
@@ -170,7 +170,7 @@ class Gate(Protocol):
     checks: Sequence[Callable[..., object]]
 
     def open(self, document: str | None, text: str) -> Any:
-        """The validated result.
+        """Return the validated result.
 
         Args:
             document: The JSON; None where it has to be looked for in `text`.
@@ -205,7 +205,7 @@ class ItemTaker(Protocol):
         ...
 
     def take(self, path: tuple[str | int, ...], document: str, starts: list[int]) -> tuple[Any, ...]:
-        """The validated item, alone in a tuple; an empty one if it is left out.
+        """Return the validated item, alone in a tuple; an empty tuple if it is left out.
 
         Args:
             path: Its place.
@@ -220,7 +220,7 @@ class ItemTaker(Protocol):
     def take_call(
         self, path: tuple[str | int, ...], tool: str, arguments: str, fault: Exception | None
     ) -> tuple[Any, ...]:
-        """As `take`, of a tool call.
+        """Validate a tool call, as `take` does an item.
 
         Args:
             path: Its place.
@@ -235,15 +235,15 @@ class ItemTaker(Protocol):
         ...
 
     def restart(self) -> None:
-        """The items so far are void."""
+        """Forget the items so far."""
         ...
 
 
 class Meter(Protocol):
-    """Says what attempts cost."""
+    """Computes what attempts cost."""
 
     def __call__(self, attempt: Any, /) -> Cost | None:
-        """Return the cost of an attempt so far; None where nobody knows."""
+        """Return the cost of an attempt so far; None if it is unknown."""
         ...
 
     def knows(self, model: str | None, provider: str | None, sent: Mapping[str, Any]) -> bool:
@@ -251,5 +251,5 @@ class Meter(Protocol):
         ...
 
     def rates(self, attempt: Any, /) -> Rates | None:
-        """The price of an attempt that is under way; None if it is not known."""
+        """Return the price of an attempt that is under way; None if it is unknown."""
         ...

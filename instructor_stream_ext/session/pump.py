@@ -1,4 +1,4 @@
-"""Reading an async stream in a task of its own, so that whoever consumes it can also wait for an instant.
+"""Reading an async stream in a separate task, so that its consumer can also wait for an instant.
 
 One task for the whole stream, which is a few chunks ahead: what has come in one packet is handed over without a change
 of tasks. The SDK's own code runs in that task only, as its timeouts (anyio's scopes) must begin and end in one.
@@ -19,11 +19,11 @@ from instructor_stream_ext.session.waking import GLANCE
 __all__ = ["Pump", "abandon"]
 
 AHEAD = 32
-"""Chunks that may wait for the consumer; the provider's stream is not read further meanwhile."""
+"""How many chunks may wait for the consumer. With that many, the provider's stream is not read further."""
 
 
 class _Raised:
-    """What reading raised."""
+    """An error that reading raised."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -75,7 +75,7 @@ class Pump:
             waiter.set_result(None)
 
     def take(self) -> Any:
-        """Take the next of the chunks that are ready, `END` behind the last.
+        """Return the next ready chunk, `END` after the last.
 
         Raises:
             Exception: What reading raised.
@@ -94,7 +94,7 @@ class Pump:
             room.set_result(None)
 
     async def arrives(self, deadline: float) -> bool:
-        """Wait for a chunk; False if the clock comes to the deadline first."""
+        """Wait for a chunk; returns False if the deadline comes first."""
         self._deadline = deadline
         while not self.ready:
             if self._task.done():
@@ -112,7 +112,7 @@ class Pump:
         return True
 
     def _plan(self) -> None:
-        """See that the clock is looked at when the deadline comes; a timer that comes too early is as good."""
+        """Schedule a look at the clock for the deadline. A timer that fires too early does no harm."""
         if self._deadline == math.inf:
             return
         if self._timer is not None and self._planned <= self._deadline:
@@ -128,14 +128,14 @@ class Pump:
         self._wake()
 
     async def stop(self) -> None:
-        """End the reading, so that no task is left."""
+        """Stop reading, so that no task is left."""
         if self._timer is not None:
             self._timer.cancel()
         await abandon(self._task)
 
 
 async def abandon(task: asyncio.Task[Any]) -> None:
-    """End a task that nobody waits for any more, so that none is left."""
+    """Cancel a task that nobody waits for any more, so that none is left."""
     task.cancel()
     await asyncio.wait((task,))
     if not task.cancelled():

@@ -41,7 +41,7 @@ log = logging.getLogger("instructor_stream_ext")
 
 
 class Rejected(Exception):
-    """The gate did not open; wraps the reason, so that no caller's exception is taken for it."""
+    """The gate refused the answer. It wraps the reason, so that no caller's exception is mistaken for it."""
 
     def __init__(self, error: Exception, *, for_good: bool = False) -> None:
         super().__init__(error)
@@ -50,7 +50,7 @@ class Rejected(Exception):
 
 
 class NotAnswered(Exception):
-    """The API raised before the first byte, so that the caller's retry rules decide; wraps what it raised."""
+    """The API raised before the first byte, so the caller's retry rules decide. It wraps what was raised."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -82,7 +82,7 @@ class Reading(Teller):
         self.step: Callable[[Any], Any] = self._first_chunk
 
     def interrupt(self) -> Any:
-        """End the stream from inside a hook, or from another thread or task than the one that reads.
+        """End the stream from inside a hook, or from a thread or task other than the reading one.
 
         Returns:
             For async connections, what to await so that a blocked read wakes.
@@ -96,7 +96,7 @@ class Reading(Teller):
         return connection.close()
 
     def taken(self, event: ItemCompleted) -> tuple[Any, ...]:
-        """The validated item of an event, alone in a tuple; none if it is no item of the stream's list."""
+        """Return the validated item of an event, alone in a tuple; an empty one if it is not of the stream's list."""
         return self._taken if self._items is not None and self._items.is_item(event.path) else ()
 
     @property
@@ -107,7 +107,7 @@ class Reading(Teller):
     # ------------------------------------------------------------------ the lane
 
     def _first_chunk(self, chunk: Any) -> Signal:
-        """The first step of an attempt, after which its lane is known."""
+        """Take the first chunk of an attempt, after which its lane is known."""
         self._flowing = True
         assert self.connection is not None  # noqa: S101
         self.connection.flows()
@@ -142,7 +142,7 @@ class Reading(Teller):
 
     @property
     def _is_quiet(self) -> bool:
-        """True if partials are all that anybody wants."""
+        """True if only the consumer of partials listens."""
         machine = self.machine
         if self._items is not None or machine.parser is None:  # items and text are picked from events
             return False
@@ -151,7 +151,7 @@ class Reading(Teller):
         return self._dispatch.silent and self._stop_when is None and machine.is_quiet
 
     def _read(self, connection: Connection) -> Steps[bool]:
-        """Read the provider's stream to its end; True if `stop_when` or the last item wanted ended it."""
+        """Read the provider's stream to its end; returns True if `stop_when` or the last wanted item ended it."""
         self._flowing = False
         self.step = self._first_chunk
         connection.reader.tells_reasoning = self.machine.wants_reasoning
@@ -170,10 +170,10 @@ class Reading(Teller):
         return is_enough
 
     def _spending(self, connection: Connection) -> Spending:
-        """Make what holds this attempt to its bounds of tokens and money.
+        """Make the check of this attempt against its bounds on tokens and money.
 
         Raises:
-            StreamMisuse: Nobody knows what the model costs that was asked, such as the next one of a route.
+            StreamMisuse: The price of the model that was asked, such as the next of a route, is unknown.
         """
         limits = self.machine.limits
         if limits.max_cost is None:
@@ -236,7 +236,7 @@ class Reading(Teller):
         return events
 
     def _read_end(self, connection: Connection) -> Steps[bool]:
-        """The chunks are at their end: what is left of the text, and what the SDK kept to itself."""
+        """Take the end of the chunks: the rest of the text, and what the SDK hid."""
         machine, reader = self.machine, connection.reader
         self._overdue(None)
         if self._leaving and reader.end is None:  # some transports take a connection that was closed for one that ended
@@ -258,14 +258,14 @@ class Reading(Teller):
         return (yield from self._settled(events, is_end=True))
 
     def _is_cut(self, reader: Reader) -> bool:
-        """Return whether an answer that has met its token limit goes on."""
+        """Return whether an answer that hit its token limit is to be continued."""
         machine, end = self.machine, reader.end
         if end is None or end.kind is not EndKind.TRUNCATED or reader.refusal or machine.fault is not None:
             return False
         return self._rests < self._max_continuations and not machine.is_whole
 
     def _settled(self, events: Sequence[Event], *, is_end: bool = False) -> Steps[bool]:
-        """Tell what came, and raise what is wrong with it; True if that was enough."""
+        """Report events, and raise what is wrong with them; returns True if that was enough."""
         if events and (yield from self._show(events)):
             return True
         if self._leaving and not is_end:
@@ -280,7 +280,7 @@ class Reading(Teller):
         return False
 
     def _show(self, events: Iterable[Event]) -> Steps[bool]:
-        """Tell what a delta brought, validate its items; True if that was enough and the connection is closed."""
+        """Report events and validate items; returns True if that was enough and the connection is closed."""
         machine, stop_when, dispatch = self.machine, self._stop_when, self._dispatch
         for event in events:
             partial = event if isinstance(event, PartialEmitted) else None
@@ -300,7 +300,7 @@ class Reading(Teller):
         return False
 
     def _begin_anew(self) -> Steps[bool]:
-        """Begin the document anew behind a draft that was shown, in the same attempt."""
+        """Start the document over in the same attempt, after a draft that was shown."""
         machine = self.machine
         while machine.has_draft:
             self._void()
@@ -309,12 +309,12 @@ class Reading(Teller):
         return False
 
     def _restart(self, reason: RestartReason, error: BaseException | None, **models: str | None) -> list[StreamEvent]:
-        """Begin anew, whatever the reason: what was shown is void, the items with it."""
+        """Start over, whatever the reason: what was shown is void, including the items."""
         self._void()
         return self.machine.restart(self.clock(), reason, error, **models)
 
     def _void(self) -> None:
-        """The items of what was shown so far are void."""
+        """Forget the items of what was shown so far."""
         if self._items is not None:
             self._items.restart()
         self._taken, self._rejected = (), None
@@ -322,7 +322,7 @@ class Reading(Teller):
     # ------------------------------------------------------------------ items
 
     def _take(self, event: ItemCompleted) -> bool:
-        """Validate an item of the stream's list, once, as it is closed; True if no further one is wanted."""
+        """Validate an item of the stream's list, once, as it is closed; returns True if no more are wanted."""
         items = self._items
         if items is not None and items.is_item(event.path):
             self._taken = ()
@@ -354,7 +354,7 @@ class Reading(Teller):
     # ------------------------------------------------------------------ the unusual
 
     def _unusual(self, connection: Connection, reader: Reader) -> Steps[None]:
-        """Prose beside the document, or another answer in the midst of this one."""
+        """Take prose outside the document, or another answer in the middle of this one."""
         machine, now = self.machine, self.clock()
         switched = reader.switched
         if switched is not None:
@@ -372,7 +372,7 @@ class Reading(Teller):
             yield from self._tell(machine.feed_aside(piece, now))
 
     def _raise_fault(self) -> None:
-        """Raise the text's fault; where the caller repairs what is no JSON, read on instead, for all of it."""
+        """Raise the text's fault. If the caller repairs what is not JSON, read the rest of the text instead."""
         fault = self.machine.fault
         if not isinstance(fault, InvalidJSON):
             assert fault is not None  # noqa: S101
@@ -382,14 +382,14 @@ class Reading(Teller):
         self.machine.read_past()
 
     def _overdue(self, error: Exception | None) -> None:
-        """Raise `StreamTimeout` if it was a bound that ended the waiting, whatever it looks like from outside."""
+        """Raise `StreamTimeout` if a bound ended the waiting, whatever it looks like from outside."""
         try:
             self.machine.poll(self.clock())
         except StreamError as timeout:
             raise timeout from error
 
     def _broken(self, error: Exception) -> Steps[None]:
-        """The network or the provider failed in mid-stream."""
+        """Handle a failure of the network or the provider in mid-stream."""
         if self._leaving:
             raise Departed from error
         self._overdue(error)

@@ -1,4 +1,4 @@
-"""How often an attempt is made: instructor's `max_retries`, an int or a tenacity object, for both drivers."""
+"""How many attempts are made: instructor's `max_retries`, an int or a tenacity object, for both drivers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Retries:
         self.renew()
 
     def renew(self) -> None:
-        """Begin to count anew, for another model."""
+        """Start counting again, for another model."""
         if self._is_async:
             attempts: AsyncIterator[AttemptManager] = self._retrying.__aiter__()
             self.next = attempts.__anext__
@@ -65,6 +65,6 @@ class Retries:
 
     @staticmethod
     def failed(ticket: AttemptManager, error: Exception) -> None:
-        """Tell tenacity that the attempt failed, so that it can decide."""
+        """Report a failed attempt to tenacity, so that it can decide."""
         with ticket:
             raise error

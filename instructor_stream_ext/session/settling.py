@@ -1,4 +1,4 @@
-"""The end of an attempt: may the gate open, does it, and can an answer that is no JSON be repaired."""
+"""The end of an attempt: whether the gate may open, whether it does, and whether an invalid answer can be repaired."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger("instructor_stream_ext")
 
 
 class Gatekeeper(Reading):
-    """The part of a session that takes a whole answer through the gate."""
+    """The part of a session that takes a complete answer through the gate."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
@@ -61,7 +61,7 @@ class Gatekeeper(Reading):
         return (yield from self._check(result))
 
     def _repaired(self, error: Exception, end: EndSignal | None) -> Steps[tuple[Any, ...]]:
-        """The result of the answer as the caller's `repair` mends it, alone in a tuple; nothing if it cannot be."""
+        """Return the result of the answer as repaired by the caller, alone in a tuple; an empty one if it cannot be."""
         machine, text = self.machine, self.machine.candidates
         is_whole = end is not None and end.kind is EndKind.COMPLETE
         if self._repair is None or isinstance(error, ValidationError) or not (is_whole and text.strip()):
@@ -91,7 +91,7 @@ class Gatekeeper(Reading):
             raise Rejected(refused) from refused
 
     def _check(self, result: Any) -> Steps[Any]:
-        """The result, if the caller's own checks let it pass."""
+        """Return the result if the caller's own checks accept it."""
         for check in self._gate.checks:
             try:
                 yield Call(check, (result,))
@@ -101,10 +101,10 @@ class Gatekeeper(Reading):
 
 
 def _json_of(repaired: Any) -> str:
-    """The text that a `repair` gave; some repairers give the objects that the text stands for.
+    """Return the text that a `repair` returned; some return the objects that the text stands for.
 
     Raises:
-        StreamMisuse: It gave something else.
+        StreamMisuse: It returned something else.
     """
     if repaired is None:
         return ""

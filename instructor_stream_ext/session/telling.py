@@ -1,4 +1,4 @@
-"""Telling: who is called for an event, in which order, and what a failing listener does to the stream."""
+"""Telling: which callbacks an event calls, in which order, and what a failing one does to the stream."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ log = logging.getLogger("instructor_stream_ext")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The parts that a session is put together from.
+    """The parts that a session is built from.
 
     Attributes:
         machine: The stream's state.
         source: Where attempts come from.
         gate: Validates the document.
-        dispatch: Whom to tell.
-        retries: How often to try.
-        clock: Gives the instant, in seconds.
+        dispatch: Which callbacks to call.
+        retries: How many attempts to make.
+        clock: Returns the instant, in seconds.
         stop_when: Ends the stream early when it is true of a partial.
         items: Validates list items, for a stream of them.
-        meter: Says what attempts cost.
+        meter: Computes what attempts cost.
         repair: From an answer that is no JSON, and the error, to the JSON that it should be.
         max_continuations: How often the model is asked for the rest of an answer that met its token limit.
     """
@@ -53,7 +53,7 @@ class Parts:
 
 
 class Teller:
-    """The part of a session that tells events and closes connections.
+    """The part of a session that reports events and closes connections.
 
     Attributes:
         connection: The open connection, if there is one.
@@ -79,7 +79,7 @@ class Teller:
         return settled + running if settled and running else settled or running
 
     def _metered(self, connection: Connection) -> Cost | None:
-        """Return the cost of an attempt so far; a price list that fails costs nobody the answer."""
+        """Return the cost of an attempt so far. A price list that fails does not cost the answer."""
         try:
             return None if self._meter is None else self._meter(connection)
         except Exception as error:  # also where the garbage collector has taken the answer before the stream
@@ -93,7 +93,7 @@ class Teller:
             yield event
 
     def _tell_end(self, events: Sequence[Event]) -> Steps[None]:
-        """The last events: all hooks first, so that everything is settled when the consumer sees them.
+        """Report the last events: all hooks first, so that everything is settled when the consumer sees them.
 
         A consumer that leaves in the midst of it, as a task that is cancelled in its `on_final`, stops no `on_end`.
         """
@@ -115,11 +115,11 @@ class Teller:
             raise first
 
     def _tell_all(self, calls: Iterable[Call], *, to_the_last: bool = False) -> Steps[None]:
-        """Tell everybody, whoever fails; then raise the first failure, if failures are to be raised.
+        """Make all calls even if one fails; then raise the first failure, if failures are to be raised.
 
         Args:
-            calls: Whom to tell what.
-            to_the_last: Whether all are told although the consumer leaves meanwhile.
+            calls: The callbacks and their arguments.
+            to_the_last: Whether to make all calls even if the consumer leaves meanwhile.
         """
         first: Exception | None = None
         departed: Departed | None = None
@@ -141,7 +141,7 @@ class Teller:
             raise first
 
     def _close(self, *, keep: bool = False) -> Steps[None]:
-        """Close the connection, once; an error of closing helps nobody."""
+        """Close the connection, once. An error raised by closing helps nobody and is only logged."""
         connection, self.connection = self.connection, None
         if connection is None:
             return

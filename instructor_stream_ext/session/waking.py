@@ -1,4 +1,4 @@
-"""Waking a sync read that blocks: the one thread of this package."""
+"""Waking a blocked sync read: the one thread of this package."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from instructor_stream_ext.session.effects import TICK
 __all__ = ["GLANCE", "Watchdog"]
 
 GLANCE = 0.01
-"""Seconds between looks at a clock that is not the machine's own, which may jump at any time."""
+"""Seconds between looks at a clock that is not the machine's own and may jump at any time."""
 
 _LONGEST = 3600.0
-"""Seconds that a wait may take: much longer ones are no time to the operating system."""
+"""The longest wait in seconds: operating systems refuse much longer ones."""
 
 
 class Watchdog:
-    """Ends what a sync stream reads at a deadline, by shutting down the stream's own socket.
+    """Ends a sync stream's read at a deadline, by shutting down the stream's own socket.
 
     One thread per stream with timeouts, started at the first wait, gone at the end. It never knows the stream.
 

@@ -1,1 +1,1 @@
-"""Consumers of events, one file each: the transition log, telemetry, the terminal."""
+"""Consumers of events, one file each: the transition log, telemetry, the terminal, the notebook."""

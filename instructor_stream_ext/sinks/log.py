@@ -41,7 +41,7 @@ from instructor_stream_ext.core.text import visible
 __all__ = ["TransitionLog"]
 
 Change: TypeAlias = FieldTransition | ItemCompleted
-"""The question that `when` answers."""
+"""What `when` is asked about."""
 
 _numbers = itertools.count(1)
 
@@ -49,7 +49,7 @@ _HIDDEN = "**********"
 
 
 class TransitionLog:
-    """Logs attempts, the first text, each field and list item that is complete, restarts, the gate, and the end.
+    """Logs attempts, the first text, complete fields and items, restarts, the gate, and the end.
 
     Give it to `wrap(..., log_transitions=...)`, to a call as `on_event=`, or call it with the events of one stream
     after the other.
@@ -104,11 +104,11 @@ class TransitionLog:
         self._reading: _StreamLog | None = None
 
     def for_stream(self) -> Callable[[StreamEvent], None]:
-        """A consumer of the events of one stream."""
+        """Return a consumer of one stream's events."""
         return _StreamLog(self).take
 
     def __call__(self, event: StreamEvent) -> None:
-        """Log an event of a stream that is read alone; the next one begins after its end."""
+        """Log an event of streams that are read one after the other; each begins after the previous one's end."""
         if self._reading is None:
             self._reading = _StreamLog(self)
         reading = self._reading
@@ -117,13 +117,13 @@ class TransitionLog:
         reading.take(event)
 
     def shown(self, path: Path, value: Any) -> str:
-        """A value as a line may tell it."""
+        """Return a value as a line may show it."""
         if self.redact.intersection(path):
             return _HIDDEN
         return self.cut(json.dumps(self._plain(value), ensure_ascii=False, default=str))
 
     def cut(self, text: str) -> str:
-        """A model's or a provider's words as a line may tell them: short, on one line, without control characters."""
+        """Return a model's or a provider's words as a line may show them: short, without control characters."""
         text = visible(text, lines=False)
         return text if len(text) <= self.max_value else text[: self.max_value - 1] + "…"
 
@@ -162,7 +162,7 @@ class _StreamLog:
         self._lines = 0
 
     def take(self, event: StreamEvent) -> None:  # noqa: C901  one case per event
-        """Log an event, if it is one of those that matter."""
+        """Log an event if it matters."""
         match event:
             case StreamStarted(model=model, provider=provider):
                 self._has_text = False
@@ -201,7 +201,7 @@ class _StreamLog:
                 assert_never(event)
 
     def _reason(self, event: ReasoningReceived, text: str) -> None:
-        """Say once that the model reasons; never what."""
+        """Report once that the model reasons, but not what."""
         if self._reasoning_since is None:
             self._reasoning_since = event.at
             self._line(event, "reasoning_began", "reasoning")
@@ -244,7 +244,7 @@ class _StreamLog:
         self._line(event, kind, named, level=level, error=type(error).__name__, faults=faults)
 
     def _faults(self, error: BaseException) -> list[str]:
-        """Describe an error without the model's words, which its message may well repeat."""
+        """Describe an error without the model's words, which its message may repeat."""
         cause = error if isinstance(error, ValidationError) else error.__cause__
         if isinstance(cause, ValidationError):
             return [self._fault(dict(fault)) for fault in cause.errors(include_url=False, include_context=False)]

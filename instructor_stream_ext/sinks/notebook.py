@@ -1,4 +1,4 @@
-"""A stream in a Jupyter notebook: one display, which is drawn anew as the object fills in."""
+"""A stream in a Jupyter notebook: one display, redrawn as the object fills in."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 __all__ = ["NotebookDisplay", "in_notebook"]
 
 _WIDTH = 100
-"""Characters of a line."""
+"""Characters in a line."""
 _INTERVAL = 0.1
-"""Seconds between two updates: a browser needs no more of them."""
+"""Seconds between two updates; a browser needs no more."""
 _STYLE = "white-space: pre-wrap; line-height: 1.3; font-family: monospace"
 
 
 def in_notebook() -> bool:
-    """Return whether an IPython kernel runs this, so that displays can be updated."""
+    """Return whether an IPython kernel runs this code, so that displays can be updated."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return getattr(shell, "kernel", None) is not None
 
 
 class _Page:
-    """HTML, as notebooks ask for it."""
+    """HTML in the form that notebooks ask for."""
 
     def __init__(self, html: str, text: str) -> None:
         self._html = html
@@ -43,7 +43,7 @@ class _Page:
 
 
 class NotebookDisplay:
-    """One display of a cell, drawn anew ten times a second while it is open, also in a silence.
+    """One display of a cell, redrawn ten times a second while it is open, even during silence.
 
     Args:
         board: What is to be seen, for rich.
@@ -62,7 +62,7 @@ class NotebookDisplay:
         self._thread.start()
 
     def stop(self) -> None:
-        """Show it for the last time."""
+        """Show it one last time."""
         self._closed.set()
         self._thread.join()
         self._show(_page(self._board))
@@ -72,7 +72,7 @@ class NotebookDisplay:
             self._show(_page(self._board))
 
     def conclude(self, said: str, figures: str) -> None:
-        """Show the final in full, and the figures below it."""
+        """Show the final in full, with the figures below it."""
         html = f'<pre style="{_STYLE}">{escape(said)}</pre><p style="opacity: .7">✔ {escape(figures)}</p>'
         self._show(_Page(html, said))
 

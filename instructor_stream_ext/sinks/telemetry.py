@@ -1,4 +1,4 @@
-"""A span and four metrics per stream, by OpenTelemetry's conventions for generative AI.
+"""A span and four metrics per stream, following OpenTelemetry's conventions for generative AI.
 
     client = wrap(instructor.from_openai(OpenAI()), on_event=telemetry())
 
@@ -60,12 +60,12 @@ NAMES = {
     "deltas": "instructor_stream.deltas",
     "partials": "instructor_stream.partials",
 }
-"""Every name that is sent. The conventions are still moving: their main branch says `gen_ai.client.inference.*`."""
+"""Every name that is sent. The conventions still change: their main branch uses `gen_ai.client.inference.*`."""
 
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _CHUNK_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0)
 _TOKENS = tuple(4**power for power in range(14))
-"""The buckets the conventions advise."""
+"""The buckets that the conventions recommend."""
 
 
 def telemetry(
@@ -74,7 +74,7 @@ def telemetry(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> Telemetry:
-    """A sink for `wrap(..., on_event=)` that gives each stream its span and metrics.
+    """Return a sink for `wrap(..., on_event=)` that gives each stream its span and metrics.
 
     Args:
         usage: Whether spans carry the tokens; some back-ends price each span that does. The metric always counts them.
@@ -107,7 +107,7 @@ def telemetry(
 
 
 class Telemetry:
-    """Makes the consumer of each stream. Made by `telemetry`."""
+    """Makes each stream's consumer. Created by `telemetry`."""
 
     takes = frozenset((DeltaReceived, StreamEnded, StreamFailed, StreamRestarted, StreamStarted))
 
@@ -118,11 +118,11 @@ class Telemetry:
         self._reading: _StreamSpan | None = None
 
     def for_stream(self) -> Callable[[StreamEvent], None]:
-        """A consumer of the events of one stream."""
+        """Return a consumer of one stream's events."""
         return _StreamSpan(self).take
 
     def __call__(self, event: StreamEvent) -> None:
-        """Take an event of a stream that is read alone; the next one begins after its end."""
+        """Take an event of streams that are read one after the other; each begins after the previous one's end."""
         if self._reading is None:
             self._reading = _StreamSpan(self)
         reading = self._reading
@@ -170,7 +170,7 @@ class _StreamSpan:
                 assert_never(event)
 
     def _name(self, model: str | None, provider: str | None) -> None:
-        """Note who is asked."""
+        """Note which model is asked."""
         if model is not None:
             self._facts[NAMES["model"]] = model
         if provider is not None:
@@ -180,7 +180,7 @@ class _StreamSpan:
         self._telemetry.histograms[name].record(value, {**self._facts, **facts})
 
     def _open(self, event: StreamEvent) -> Span:
-        """The span; it began when the stream did, before its connection was open."""
+        """Open the span. It began with the stream, before the connection was open."""
         if self._span is None:
             from opentelemetry.trace import SpanKind
 

@@ -1,4 +1,4 @@
-"""A stream in the terminal: the object filling in, then the final in full.
+"""A stream in the terminal: the object as it fills in, then the final in full.
 
     report = live(client.create_partial(Report, "...", model="..."))
 
@@ -53,7 +53,7 @@ View: TypeAlias = Literal["tree", "table", "json"]
 
 _PER_SECOND = 10
 _CHARS_PER_TOKEN = 4
-"""A rule of thumb, while the provider has not told its count; marked with a ~."""
+"""A rule of thumb until the provider has sent its count; such figures are marked with a ~."""
 _MARKS = {FieldState.COMPLETE: ("✔", "green"), FieldState.STREAMING: ("▸", "yellow"), FieldState.MISSING: ("·", "dim")}
 
 
@@ -87,14 +87,14 @@ def live(
     Args:
         stream: Not yet read.
         view: "tree", "table" (a row per item) or "json".
-        total: Number of items for the progress bar; the stream's `Limits.max_items` if None.
-        console: rich's; by default what moves goes to stderr and the final to stdout.
+        total: The number of items for the progress bar; the stream's `Limits.max_items` if None.
+        console: A rich console; by default progress goes to stderr and the final to stdout.
 
     Returns:
         The final.
 
     Raises:
-        StreamMisuse: There is no such view, or the stream is already being read.
+        StreamMisuse: The view is unknown, or the stream is already being read.
         StreamError: As the stream ended.
     """
     _check(stream, (PartialStream, ItemStream, TextStream), "live() reads sync streams; an async one is for alive()")
@@ -130,7 +130,7 @@ async def alive(
     total: int | None = None,
     console: Console | None = None,
 ) -> Any:
-    """As `live`, for an async stream.
+    """Show an async stream while it is read, and print its final.
 
     Args:
         stream: Not yet read.
@@ -169,11 +169,11 @@ class _Row(NamedTuple):
 
 
 _SHOWN_OF_THOUGHT = 60
-"""Characters of the newest reasoning that are shown while there is no partial yet."""
+"""How many characters of the newest reasoning are shown while there is no partial yet."""
 
 
 class _Board:
-    """The picture of this moment. rich asks for it ten times a second, whatever the pace of the stream."""
+    """What is shown at this moment. rich renders it ten times a second, whatever the pace of the stream."""
 
     def __init__(self, view: View, total: int | None) -> None:
         self.view = view
@@ -193,7 +193,7 @@ class _Board:
         self._since: float | None = None
 
     def take(self, event: StreamEvent) -> None:
-        """Note what an event changes; nothing is drawn here, and drawing goes on in a thread of rich's own."""
+        """Note what an event changes. Nothing is drawn here: rich draws in its own thread."""
         self._at = event.at
         match event:
             case DeltaReceived(text=text):
@@ -225,7 +225,7 @@ class _Board:
                 assert_never(event)
 
     def _count(self, path: Path) -> None:
-        """The items of the outermost list are those that a progress bar counts."""
+        """Count the items of the outermost list, which a progress bar shows."""
         *place, number = path
         if self._items_at is None or len(place) < len(self._items_at):
             self._items_at = tuple(place)
@@ -233,7 +233,7 @@ class _Board:
             self.items = number + 1
 
     def status(self, elapsed: float) -> str:
-        """Times and pace, in one line."""
+        """Return times and pace in one line."""
         said = [f"{elapsed:.1f} s"]
         if self._first_partial_at is not None:
             said.append(f"first partial {self._first_partial_at:.2f} s")
@@ -318,7 +318,7 @@ class _Board:
             yield from self._rows(member, (*path, name), visible(str(name), lines=False), depth)
 
     def _table(self, room: int) -> RenderableType | None:
-        """A row per item of the outermost list of objects; None if there is none."""
+        """Return a row per item of the outermost list of objects; None if there is none."""
         from rich.markup import escape
         from rich.table import Table
         from rich.text import Text
@@ -347,7 +347,7 @@ def _bar(done: int, total: int) -> RenderableType:
 
 
 def _rows_of(value: Any) -> tuple[Path, list[Any] | None]:
-    """The first list of objects, and where it is."""
+    """Return the first list of objects, and its place."""
     if isinstance(value, list):
         return (), value
     for name, member in members_of(value) or ():
@@ -366,7 +366,7 @@ def _brief(value: Any) -> str:
 
 
 def _as_json(value: Any) -> str:
-    """A value as indented JSON, which escapes the first control characters by itself and leaves the others."""
+    """Return a value as indented JSON. JSON escapes most control characters itself; the others are escaped here."""
     return visible(json.dumps(_plain(value), indent=2, ensure_ascii=False))
 
 
@@ -381,7 +381,7 @@ def _plain(value: Any) -> Any:
 
 
 class _Screen:
-    """The live display around a stream, where somebody looks at it."""
+    """The live display around a stream, where the output is a terminal."""
 
     def __init__(self, stream: Any, view: View, total: int | None, console: Console | None) -> None:
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""A testing kit: fakes without HTTP, cassettes with their timing and faults, hypothesis strategies, a pytest plugin.
+"""A testing kit: fakes without HTTP, cassettes with timing and faults, hypothesis strategies, a pytest plugin.
 
 What needs the extra `[testing]` (vcrpy, pytest-recording, hypothesis) imports it when it is used.
 """

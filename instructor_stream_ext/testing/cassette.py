@@ -1,4 +1,4 @@
-r"""The cassette: a vcrpy cassette, and beside it what a cassette cannot hold: when each piece came, and how it ended.
+r"""The cassette: a vcrpy cassette, and a sidecar with when each piece came and how the stream ended.
 
 `test_x.yaml` is an ordinary cassette, which plain vcrpy plays. Its sidecar `test_x.yaml.timing.json` holds one entry
 for each interaction, in the same order, or null where nobody measured (such an interaction plays at once)::
@@ -50,14 +50,14 @@ __all__ = [
 FORMAT = 1
 SIDECAR = ".timing.json"
 TIMING = "timing"
-"""Under this key a timing travels within vcrpy's response; it is never written into the cassette."""
+"""The key under which a timing travels inside vcrpy's response. It is never written to the cassette."""
 
 _OWN = b"interactions:\n- request:\n    method:"
-"""How a cassette begins that was written with a sidecar; vcrpy's own has the keys of a request in another order."""
+"""How a cassette begins that was written with a sidecar; vcrpy itself writes a request's keys in another order."""
 
 
 class End(StrEnum):
-    """How a stream ended: to its end, left by the client, broken by the network, or with an error."""
+    """How a stream ended: complete, left by the client, broken by the network, or with an error."""
 
     COMPLETE = "complete"
     ABANDONED = "abandoned"
@@ -98,7 +98,7 @@ class Timing:
     deltas: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """As the sidecar holds it."""
+        """Return the entry for the sidecar."""
         return {
             "request": self.request,
             "bytes": self.size,
@@ -112,11 +112,11 @@ class Timing:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Timing:
-        """From what a sidecar holds.
+        """Read an entry of a sidecar.
 
         Raises:
-            KeyError: Something is missing.
-            TypeError: Something is of another kind.
+            KeyError: A key is missing.
+            TypeError: A value is of another kind.
             ValueError: Numbers do not fit together.
         """
         timing = cls(
@@ -186,7 +186,7 @@ class Interaction:
 
     @property
     def body(self) -> bytes:
-        """All of it."""
+        """The whole body."""
         return b"".join(chunk.data for chunk in self.chunks)
 
     @property
@@ -214,7 +214,7 @@ class Cassette:
 
 
 def sidecar_of(path: Path | str) -> Path:
-    """Where the timing of a cassette is kept."""
+    """Return the path of a cassette's sidecar."""
     return Path(f"{path}{SIDECAR}")
 
 
@@ -250,7 +250,7 @@ def load_cassette(path: Path | str, *, sidecar: bool = False) -> Cassette:
 
 
 def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: bool = True) -> list[Timing | None]:
-    """Read what stands beside a cassette.
+    """Read the sidecar of a cassette.
 
     Args:
         path: Of the cassette.
@@ -304,13 +304,13 @@ def _fitting(beside: Path, line: int, entry: Any, body: bytes, path: Path, place
 
 
 def _entry_lines(text: str, count: int) -> list[int]:
-    """The line on which each entry begins, as this module writes them; the first line where it did not."""
+    """Return the line of each entry, if this module wrote the file, and the first line otherwise."""
     lines = [number for number, line in enumerate(text.splitlines(), start=1) if line in ("  {", "  null", "  null,")]
     return lines if len(lines) == count else [1] * count
 
 
 def sidecar_text(timings: Iterable[Timing | None]) -> str:
-    """The text of a sidecar: one line for each fact, several chunks on one."""
+    """Return the text of a sidecar: one line per fact, several chunks on one line."""
     entries = ["  null" if timing is None else _entry_text(timing) for timing in timings]
     return f'{{\n "format": {FORMAT},\n "streams": [\n' + ",\n".join(entries) + "\n ]\n}\n"
 
@@ -329,14 +329,14 @@ def _rows(chunks: list[str]) -> list[str]:
 
 
 def body_of(response: Mapping[str, Any]) -> bytes:
-    """The body of a vcrpy response."""
+    """Return the body of a vcrpy response."""
     body = response.get("body") or {}
     content = body.get("string", b"") if isinstance(body, Mapping) else body
     return content.encode() if isinstance(content, str) else bytes(content or b"")
 
 
 def interaction_of(request: Mapping[str, Any], response: Mapping[str, Any], timing: Timing | None) -> Interaction:
-    """One interaction, from vcrpy's request and response."""
+    """Return one interaction, from vcrpy's request and response."""
     from instructor_stream_ext.testing.payload import event_ends
 
     body = body_of(response)
@@ -358,7 +358,7 @@ def interaction_of(request: Mapping[str, Any], response: Mapping[str, Any], timi
 
 
 def timed_interaction(interaction: Interaction, body: bytes, timing: Timing) -> Interaction:
-    """An interaction with what its sidecar says of it."""
+    """Return an interaction with what its sidecar says about it."""
     starts = [offset for offset, _ in timing.chunks]
     pieces = cut(body, starts[1:])
     return replace(
@@ -373,7 +373,7 @@ def timed_interaction(interaction: Interaction, body: bytes, timing: Timing) -> 
 
 
 def cut(body: bytes, places: Iterable[int]) -> list[bytes]:
-    """The body in pieces, cut at these offsets; no piece is empty."""
+    """Return the body in pieces, cut at these offsets; no piece is empty."""
     marks = sorted({0, len(body), *(place for place in places if 0 < place < len(body))})
     return [body[start:stop] for start, stop in itertools.pairwise(marks)]
 

@@ -1,4 +1,4 @@
-"""Looking over cassettes that are already there: what must not be on them, and taking it off."""
+"""Checks of existing cassettes: what must not be on them, and how to remove it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _ENDPOINTS = re.compile(
     r"|:(?:stream)?(?:generateContent|rawPredict)$",
     re.IGNORECASE,
 )
-"""Where the providers' models are asked."""
+"""The paths under which providers offer their models."""
 _PROMPTS = frozenset({"contents", "messages", "prompt"})
-"""The fields in which a model is asked something."""
+"""The fields that contain the question to a model."""
 
 
 _EMPTY = "the body is empty"
@@ -33,13 +33,13 @@ _ENDLESS = "the stream has no end signal, and no sidecar declares it abandoned o
 
 
 def secrets_on(path: Path) -> list[str]:
-    """The findings of `check_cassette` that must not be shown to anybody, a line each."""
+    """Yield the findings of `check_cassette` that nobody should be shown, a line each."""
     found = check_cassette(path)
     return [f"{file}:{one.line}: {one}" for file, one in found if one.what not in (_EMPTY, _ENDLESS)]
 
 
 def check_cassette(path: Path, scrubber: Scrubber | None = None) -> Iterator[tuple[Path, Finding]]:
-    """Find what is wrong with a cassette: secrets, empty bodies, ends that are missing and not declared.
+    """Find what is wrong with a cassette: secrets, empty bodies, and missing ends that are not declared.
 
     Args:
         path: Of the cassette.
@@ -103,11 +103,11 @@ def is_llm(interaction: Interaction) -> bool:
 
 
 def scrub_cassette(path: Path, scrubber: Scrubber | None = None, *, dry_run: bool = False) -> bool:
-    """Take secrets off a cassette, in place; its sidecar stays true, for masks are as long as what they hide.
+    """Remove secrets from a cassette, in place. Its sidecar stays valid, as masks keep the length.
 
     Args:
         path: Of the cassette.
-        scrubber: What to take off.
+        scrubber: What to remove.
         dry_run: Change nothing.
 
     Returns:
@@ -139,7 +139,7 @@ def scrub_cassette(path: Path, scrubber: Scrubber | None = None, *, dry_run: boo
 
 
 def _scrub_sidecar(path: Path, scrubber: Scrubber, *, dry_run: bool) -> bool:
-    """Mask what the sidecar's words, of requests and errors, give away."""
+    """Mask secrets in the sidecar's requests and errors."""
     if not path.is_file():
         return False
     text = path.read_text(encoding="utf-8")

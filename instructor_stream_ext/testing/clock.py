@@ -12,7 +12,7 @@ __all__ = ["FakeClock", "Pace"]
 
 
 class FakeClock:
-    """A clock that stands until it is moved; give it as `wrap(..., clock=clock)`.
+    """A clock that stands still until it is moved. Pass it as `wrap(..., clock=clock)`.
 
     Args:
         now: Where it stands, in seconds.
@@ -22,11 +22,11 @@ class FakeClock:
         self.now = float(now)
 
     def __call__(self) -> float:
-        """The time, in seconds."""
+        """Return the time, in seconds."""
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let so many seconds pass.
+        """Move the clock forward by this many seconds.
 
         Raises:
             ValueError: Time would run backwards.
@@ -57,18 +57,18 @@ class Pace:
 
     @classmethod
     def of(cls, speed: float | FakeClock | None, clock: FakeClock | None = None) -> Pace:
-        """From what a caller says: a fake clock may stand for the speed, and means the original pace."""
+        """Convert a caller's arguments: a fake clock in place of the speed means the original pace."""
         if isinstance(speed, FakeClock):
             return cls(1.0, speed)
         return cls((0.0 if clock is None else 1.0) if speed is None else speed, clock)
 
     @property
     def pauses(self) -> bool:
-        """True if there is any waiting, or moving of a clock, at all."""
+        """True if there is any waiting, or moving of a clock."""
         return 0 < self.speed < math.inf
 
     def start(self) -> Callable[[float], float]:
-        """Begin to play now; gives a function from an instant of the cassette to the seconds left until then."""
+        """Start playing now; returns a function from an instant of the cassette to the seconds left until then."""
         if not self.pauses:
             return lambda _: 0.0
         now: Callable[[], float] = time.monotonic if self.clock is None else self.clock
@@ -76,14 +76,14 @@ class Pace:
         return lambda at: max(0.0, began + at / speed - now())
 
     def wait(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Let this many seconds pass."""
         if self.clock is not None:
             self.clock.advance(seconds)
         elif seconds:
             time.sleep(seconds)
 
     async def await_(self, seconds: float) -> None:
-        """As `wait`, in an event loop."""
+        """Let this many seconds pass, in an event loop."""
         if self.clock is not None:
             self.clock.advance(seconds)
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Undoing content encodings: what stands on a cassette is read by people and searched for secrets."""
+"""Removing content encodings: people read what is on a cassette, and it is searched for secrets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class _Decoder(Protocol):
 
 
 def _decoder(encoding: str) -> _Decoder | None:
-    """Return what undoes a content encoding, piece by piece; None if nothing here can."""
+    """Return a decoder for a content encoding, piece by piece; None if no installed library has one."""
     if encoding in ("gzip", "x-gzip"):
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
     if encoding == "deflate":
@@ -26,7 +26,7 @@ def _decoder(encoding: str) -> _Decoder | None:
 
 
 def _deflate() -> _Decoder:
-    """Some servers mean zlib's framing by it, some none."""
+    """Return a decoder for both meanings of "deflate": with zlib's framing, and without."""
     framed, bare = zlib.decompressobj(), zlib.decompressobj(-zlib.MAX_WBITS)
     chosen: list[_Decoder] = []
 
@@ -45,7 +45,7 @@ def _deflate() -> _Decoder:
 
 
 def _imported(*names: str) -> Any:
-    """The first of these modules that is installed; None if none is."""
+    """Return the first of these modules that is installed; None if none is."""
     for name in names:
         with contextlib.suppress(ImportError):
             return importlib.import_module(name)
@@ -70,7 +70,7 @@ def _zstd() -> _Decoder | None:
 
 
 def decoded(parts: list[tuple[float, bytes]], encoding: str) -> list[tuple[float, bytes]] | None:
-    """The pieces without their content encoding, which came when the bytes did; None if they stay encoded."""
+    """Return the pieces without their content encoding, at their own times; None if they stay encoded."""
     if encoding in ("", "identity"):
         return parts
     decode = _decoder(encoding)

@@ -1,4 +1,4 @@
-"""Variables that clients want and a replay does not need: keys, and the address that was recorded."""
+"""Environment variables that clients need and a replay does not: keys, and the recorded address."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _KEYS = (
     "XAI_API_KEY",
 )
 _GEMINI = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-"""Either will do, and google-genai warns of both."""
+"""Either is enough, and google-genai warns if both are set."""
 _REGIONS = ("AWS_DEFAULT_REGION", "AWS_REGION")
 _NO_KEY = "no-key-is-needed-to-replay"
 OPENAI_PATHS = ("/chat/completions", "/responses", "/completions")
-"""The paths of the requests that OpenAI's clients send."""
+"""The paths of requests that OpenAI's clients send."""
 _BASES = (
     (
         "OPENAI_BASE_URL",
@@ -49,13 +49,13 @@ _BASES = (
         re.compile(r"(.*)/v1\w*/models/[^/]+:\w+"),
     ),
 )
-"""The variable in which an SDK looks for its address, the address without it, and its requests' paths behind that."""
+"""For each SDK: the variable with its address, the default address, and the paths of its requests."""
 _AZURE_VERSION = "OPENAI_API_VERSION"
 
 
 @contextlib.contextmanager
 def playing(urls: Iterable[str]) -> Iterator[None]:
-    """Fill in what the environment lacks or has empty, for as long as a cassette is played.
+    """Fill in missing or empty variables while a cassette is played.
 
     Args:
         urls: Of the recorded requests: where all of an SDK's went to one other address, such as a gateway's or a local

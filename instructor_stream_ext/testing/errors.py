@@ -9,7 +9,7 @@ __all__ = ["RECORD", "RESTORE", "CassetteError"]
 
 RECORD = "record the cassette again with --record-mode=rewrite"
 RESTORE = f"restore the file from version control, or {RECORD}"
-"""Advice."""
+"""The advice to restore a file."""
 
 
 class CassetteError(Exception):
@@ -34,7 +34,7 @@ class CassetteError(Exception):
 
 
 def _shown(path: Path) -> Path:
-    """The path as one would type it here."""
+    """Return the path as one would type it here."""
     try:
         return path.absolute().relative_to(Path.cwd())
     except ValueError:

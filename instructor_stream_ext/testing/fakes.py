@@ -1,4 +1,4 @@
-"""Fakes for unit tests: a wrapped client that needs no HTTP, and what a stream did as a list.
+"""Fakes for unit tests: a wrapped client without HTTP, and all events of a stream as a list.
 
 `fake_client` puts a function in the place of the provider's SDK. Everything above it is real: instructor prepares the
 request, this package streams, validates, re-asks and calls the hooks.
@@ -31,12 +31,12 @@ __all__ = ["FakeAnswer", "chat_chunk", "fake_client", "record_events"]
 
 _MODEL = "fake-model"
 _WRAPPERS = frozenset({"content", "tasks"})
-"""The field that instructor puts around an answer that is no object."""
+"""The fields that instructor puts around an answer that is not an object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FakeAnswer:
-    """One answer with settings of its own; what is None is as `fake_client` was told.
+    """One answer with settings of its own; what is None is as given to `fake_client`.
 
     Args:
         answer: An object, JSON text, plain text or an exception.
@@ -58,7 +58,7 @@ class FakeAnswer:
     finish_reason: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no answer can have."""
+        """Refuse settings that no answer can have."""
         if (self.chunk_size is not None and self.chunk_size < 1) or (self.delay is not None and not self.delay >= 0):
             raise ValueError("chunk_size is 1 or more characters, delay 0 or more seconds")
         if self.fail_at is not None and self.fail_at < 0:
@@ -132,7 +132,7 @@ def fake_client(
     clock: Any = None,
     **wrap_arguments: Any,
 ) -> StreamClient | AsyncStreamClient:
-    """A wrapped client whose answers are given here, one for each request; `client.requests` holds what was asked.
+    """Return a wrapped client with these answers, one per request; `client.requests` lists the requests.
 
     Args:
         answers: A list of them, or one. Models, dataclasses, dicts and lists are sent as JSON; text is sent as it is;
@@ -169,7 +169,7 @@ def _listed(answers: Any) -> list[Any]:
 
 @dataclass
 class _Provider:
-    """A stand-in for an SDK, which answers as OpenAI's chat completions do."""
+    """A stand-in for an SDK that answers as OpenAI's chat completions do."""
 
     answers: list[Any]
     default: FakeAnswer
@@ -200,7 +200,7 @@ class _Provider:
         return _plan(given, self.default, request)
 
     def _pause(self, seconds: float) -> float:
-        """Move the fake clock, or say how long to wait."""
+        """Move the fake clock, or return how long to wait."""
         if isinstance(self.clock, FakeClock):
             self.clock.advance(seconds)
             return 0.0
@@ -239,7 +239,7 @@ class _Plan:
         return found if self.fail_at is None else found[: self.fail_at]
 
     def chunks(self) -> Iterator[tuple[float, Any]]:
-        """The SDK's chunks, each with the seconds before it."""
+        """Yield the SDK's chunks, each with the seconds before it."""
         found = self.pieces()
         first: dict[str, Any] = {"role": "assistant", "content": None if self.tool else ""}
         if self.tool:
@@ -282,7 +282,7 @@ def _plan(given: FakeAnswer, default: FakeAnswer, request: dict[str, Any]) -> _P
 
 
 def _schema(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON schema that was asked for."""
+    """Return the JSON schema in the request."""
     if tools := request.get("tools"):
         found = tools[0]["function"].get("parameters")
     else:
@@ -323,7 +323,7 @@ def _call(name: str | None, arguments: str = "") -> dict[str, Any]:
 
 
 def chat_chunk(choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> Any:
-    """A chunk as the openai SDK gives it."""
+    """Return a chunk as the openai SDK does."""
     from openai.types.chat import ChatCompletionChunk
 
     head = {"id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 0, "model": _MODEL}
@@ -356,7 +356,7 @@ def record_events(
 
 
 def record_events(stream: Any, limit: int | None = None) -> Any:
-    """Read a stream and give all that happened, in order; await it for an async stream.
+    """Read a stream and return everything that happened, in order. Await it for an async stream.
 
     An error of the stream is not raised: it is in the `StreamFailed` at the end of the list, as its stats are in the
     `StreamEnded`. What is raised before there is any event, such as a `StreamMisuse`, is.

@@ -1,1 +1,1 @@
-"""Response types, compiled once into what their partials are built by."""
+"""Response types, compiled once into plans for building their partials."""

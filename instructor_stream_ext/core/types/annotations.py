@@ -1,4 +1,4 @@
-"""Annotations: what stands around a bare type, and what kind of type it is."""
+"""Annotations: what surrounds a bare type, and what kind of type it is."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ALIAS_TYPES = tuple(
 
 
 def strip(tp: Any, metadata: tuple[Any, ...], scope: Mapping[Any, Any] | None) -> tuple[Any, tuple[Any, ...]]:
-    """Take off what says nothing about the bare type, collecting the metadata."""
+    """Remove what does not change the bare type, and collect the metadata."""
     while True:
         tp = bind(tp, scope)
         origin = get_origin(tp)
@@ -68,7 +68,7 @@ def _of_variable(variable: Any) -> Any:
 
 
 def bind(tp: Any, scope: Mapping[Any, Any] | None) -> Any:
-    """Put in the arguments of a generic."""
+    """Substitute the arguments of a generic."""
     if not scope:
         return tp
     if isinstance(tp, TypeVar):
@@ -92,7 +92,7 @@ def is_alias(tp: Any) -> bool:
 
 
 def is_typed_dict(cls: Any) -> bool:
-    """Return whether it is a TypedDict, of typing or of typing_extensions."""
+    """Return whether it is a TypedDict from typing or typing_extensions."""
     return isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__required_keys__")
 
 
@@ -102,17 +102,17 @@ def is_named_tuple(cls: Any) -> bool:
 
 
 def name_of(tp: Any) -> str:
-    """Return the name of a type in messages."""
+    """Return a type's name for messages."""
     return getattr(tp, "__name__", None) or str(tp)
 
 
 def tag_of(tp: Any) -> Any:
-    """The tag a member of a union is annotated with."""
+    """Return the tag that a union's member is annotated with."""
     return next((m.tag for m in getattr(tp, "__metadata__", ()) if isinstance(m, pydantic.Tag)), None)
 
 
 def discriminator_of(metadata: tuple[Any, ...]) -> Any:
-    """The key or function a union is decided by, None if it has none."""
+    """Return the key or function that decides a union; None if there is none."""
     for item in metadata:
         if isinstance(item, pydantic.Discriminator):
             return item.discriminator

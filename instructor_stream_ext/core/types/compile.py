@@ -1,4 +1,4 @@
-"""A response type, compiled once into what its partials are built by.
+"""A response type, compiled once into a plan for building its partials.
 
 `compile_plan` walks the type as pydantic would: models, dataclasses, typed dicts, named tuples, containers, unions,
 root models, generics, aliases, recursion. What it finds is kept per type, so a stream costs no compilation and makes
@@ -19,7 +19,7 @@ from instructor_stream_ext.core.types.response import Plan
 __all__ = ["compile_plan"]
 
 _KEPT = 1024
-"""Plans kept. A program that makes model classes as it goes must not keep them all for good."""
+"""How many plans are kept. A program that keeps making model classes must not hold all of them for good."""
 
 _OPENERS = {"object": "{", "array": "[", "string": '"', "number": "-0123456789"}
 
@@ -28,7 +28,7 @@ _lock = threading.RLock()
 
 
 def _restored(model: type, state: Any) -> Any:
-    """A partial of this model, out of a pickle."""
+    """Return a partial of this model, unpickled."""
     return filled(compile_plan(model).partial_type, state)
 
 
@@ -36,13 +36,13 @@ _compiler = Compiler(_KEPT, _restored)
 
 
 def compile_plan(tp: Any) -> Plan:
-    """The plan of a response type, made once per type.
+    """Return the plan of a response type, made once per type.
 
     Args:
         tp: Anything a pydantic `TypeAdapter` takes.
 
     Raises:
-        StreamMisuse: A marker stands where it cannot mean anything.
+        StreamMisuse: A marker stands where it has no meaning.
     """
     try:
         hash(tp)

@@ -1,4 +1,4 @@
-"""From a type to its value plan: one method for each kind of type."""
+"""From a type to its plan: one method for each kind of type."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _new_dict(_cache: Cache) -> Any:
 
 
 class Compiler:
-    """Compiles types; keeps what it made per class, so that a model has one class of partials wherever it occurs.
+    """Compiles types. It keeps what it made per class, so that a model has a single class of partials.
 
     Args:
         kept: How many classes are remembered.
@@ -105,7 +105,7 @@ class Compiler:
         self._aliases: dict[Any, ValuePlan] = {}
 
     def compile(self, tp: Any) -> ValuePlan:
-        """The plan of a root type, complete with everything it mentions."""
+        """Return the plan of a root type, complete with everything that it refers to."""
         self._new, self._open, self._last, self._aliases = [], [], [], {}
         try:
             root = self.value(tp)
@@ -126,7 +126,7 @@ class Compiler:
     # ------------------------------------------------------------------ what is wrapped around a type
 
     def value(self, tp: Any, metadata: Iterable[Any] = (), scope: Mapping[Any, Any] | None = None) -> ValuePlan:
-        """The plan of the type `tp` with the metadata its place gives it; `scope` binds type variables."""
+        """Return the plan of `tp` with the metadata of its place; `scope` binds type variables."""
         tp, metadata = strip(tp, tuple(metadata), scope)
         plan = self._alias(tp, scope) if is_alias(tp) else self._bare(tp, metadata, scope)
         if any(m is pydantic.Json or isinstance(m, pydantic.Json) for m in metadata):
@@ -150,7 +150,7 @@ class Compiler:
         return plan
 
     def _alias(self, tp: Any, scope: Mapping[Any, Any] | None) -> ValuePlan:
-        """A `type X = ...`, which may mention itself."""
+        """Compile a `type X = ...`, which may refer to itself."""
         origin = get_origin(tp) or tp
         arguments = tuple(bind(a, scope) for a in get_args(tp))
         key = (origin, arguments)
@@ -362,7 +362,7 @@ class Compiler:
         return plan
 
     def _record(self, tp: Any, cls: Any, scope: Mapping[Any, Any]) -> ValuePlan:
-        """A dataclass or a typed dict."""
+        """Compile a dataclass or a typed dict."""
         obj = ObjectPlan(cls.__name__)
         typed_dict = is_typed_dict(cls)
         plan = ValuePlan(obj=obj, kinds=["object"], missing=_new_dict if typed_dict else obj.empty, sig=tp)
@@ -401,7 +401,7 @@ class Compiler:
         return plan
 
     def _fields(self, obj: ObjectPlan, fields: list[Declared], scope: Mapping[Any, Any], *, shown: bool = True) -> None:
-        """Compile the fields of an object; what is shown while they are missing is settled at the end."""
+        """Compile an object's fields; stand-ins for missing ones are decided at the end."""
         for field in fields:
             plan = self.value(field.annotation, field.metadata, scope)
             obj.names[field.name] = plan
@@ -412,7 +412,7 @@ class Compiler:
 
 
 def _template(obj: ObjectPlan, fields: list[Declared]) -> None:
-    """Find what an object shows for fields that have not arrived, and which of them it waits for."""
+    """Return what an object shows for fields that have not arrived, and which of them it waits for."""
     obj.waits = frozenset(name for name, plan in obj.names.items() if plan.not_null)
     template: dict[str, Any] = {}
     fresh: list[tuple[str, Maker]] = []

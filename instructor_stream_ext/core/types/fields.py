@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Declared(NamedTuple):
-    """One field of an object, wherever it was declared."""
+    """One field of an object, wherever it is declared."""
 
     name: str
     annotation: Any
@@ -43,7 +43,7 @@ class Declared(NamedTuple):
 
 
 def model_field(name: str, info: FieldInfo, config: Mapping[str, Any]) -> Declared:
-    """A field of a model."""
+    """Return a field of a model."""
     maker, value = _default(info)
     return Declared(
         name, info.annotation, field_metadata(info), _keys(name, info, config), info.is_required(), maker, value
@@ -51,14 +51,14 @@ def model_field(name: str, info: FieldInfo, config: Mapping[str, Any]) -> Declar
 
 
 def field_metadata(info: FieldInfo) -> tuple[Any, ...]:
-    """A field's metadata, and the discriminator, which pydantic keeps apart."""
+    """Return a field's metadata, and the discriminator, which pydantic keeps separately."""
     if info.discriminator is None:
         return tuple(info.metadata)
     return (*info.metadata, info)
 
 
 def _keys(name: str, info: FieldInfo, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The JSON keys a field is known by."""
+    """Return the JSON keys under which a field is known."""
     alias = info.validation_alias if info.validation_alias is not None else info.alias
     if alias is None:
         return (name,)
@@ -75,7 +75,7 @@ _IMMUTABLE = (str, int, float, bool, bytes, type(None), enum.Enum, frozenset)
 
 
 def _default(info: FieldInfo) -> tuple[Maker | None, Any]:
-    """The default of a field: a maker where each object needs its own, else the value."""
+    """Return the default of a field: a factory where each object needs its own, else the value."""
     if info.default_factory is not None:
         return _factory(info.default_factory, takes_data=info.default_factory_takes_validated_data or False), None
     default = info.default
@@ -100,7 +100,7 @@ def _factory(factory: Callable[..., Any], *, takes_data: bool) -> Maker | None:
 
 
 def dataclass_fields(cls: Any, config: Mapping[str, Any]) -> list[Declared]:
-    """The fields of a dataclass, of the standard library or of pydantic."""
+    """Return the fields of a dataclass, from the standard library or pydantic."""
     infos = getattr(cls, "__pydantic_fields__", None)
     hints = _hints(cls)
     fields = []
@@ -129,7 +129,7 @@ def _plain_default(field: dataclasses.Field[Any]) -> tuple[Maker | None, Any, bo
 
 
 def typed_dict_fields(cls: Any, config: Mapping[str, Any]) -> list[Declared]:
-    """The keys of a TypedDict."""
+    """Return the keys of a TypedDict."""
     fields = []
     for name, annotation in _hints(cls).items():
         info = next((m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, FieldInfo)), None)
@@ -139,7 +139,7 @@ def typed_dict_fields(cls: Any, config: Mapping[str, Any]) -> list[Declared]:
 
 
 def named_tuple_fields(cls: Any) -> list[Declared]:
-    """The fields of a NamedTuple, in order."""
+    """Return the fields of a NamedTuple, in order."""
     hints, defaults = _hints(cls), cls._field_defaults
     return [
         Declared(name, hints.get(name, Any), (), (name,), name not in defaults, None, defaults.get(name))
@@ -148,7 +148,7 @@ def named_tuple_fields(cls: Any) -> list[Declared]:
 
 
 def _hints(cls: Any) -> dict[str, Any]:
-    """The annotations of a class, as far as their names can be resolved."""
+    """Return the annotations of a class, as far as their names can be resolved."""
     try:
         return typing_extensions.get_type_hints(cls, include_extras=True)
     except Exception:  # noqa: BLE001  a name defined in a function: what pydantic found out, or the bare names
@@ -161,7 +161,7 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 def extra_annotation(cls: type[BaseModel]) -> Any:
-    """The type of the extra values, from an annotation of `__pydantic_extra__`."""
+    """Return the type of extra values, from an annotation of `__pydantic_extra__`."""
     for base in cls.__mro__:
         if base is BaseModel:
             return None

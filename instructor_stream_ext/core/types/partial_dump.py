@@ -1,4 +1,4 @@
-"""Dumping a partial in which something fails: field by field, leaving out what cannot be dumped."""
+"""Dumping a partial of which something cannot be dumped: field by field, leaving that out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _serializer_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _said(spec: Any, *places: Any) -> Any:
-    """What an `include` or `exclude` says of a value: True for all of it, None for nothing, or of what is in it."""
+    """Return what `include` or `exclude` says of a value: True for all, None for nothing, or about its parts."""
     said: Any = None
     for place in places:
         if spec is None or place not in spec:
@@ -53,7 +53,7 @@ def _as_dict(spec: Any) -> dict[Any, Any]:
 
 
 def _dump_value(model: Any, name: str, options: dict[str, Any], dumped: dict[str, Any]) -> None:
-    """Dump one value whose field failed: nested partials field by field; nothing if it cannot be."""
+    """Dump a value whose field failed: nested partials field by field, or nothing."""
     if name in model.__dict__:
         value = model.__dict__[name]
     elif name in (model.__pydantic_extra__ or {}):
@@ -82,7 +82,7 @@ def _has_serialiser(cls: Any, name: str, field: Any) -> bool:
 
 
 def _plain(value: Any, options: dict[str, Any]) -> Any:
-    """Dump a value that may hold partials; `include` and `exclude` speak of it."""
+    """Dump a value that may contain partials, as `include` and `exclude` say."""
     is_json = options.get("mode") == "json"
     if isinstance(value, BaseModel):
         whole = {spec: None for spec in ("include", "exclude") if options[spec] is True}
@@ -107,7 +107,7 @@ def _named(members: dict[Any, Any], options: dict[str, Any]) -> dict[Any, Any]:
 def _parts(
     parts: Iterable[tuple[tuple[Any, ...], Any]], options: dict[str, Any]
 ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-    """The parts of a value that are to be dumped, each with what `include` and `exclude` say of it."""
+    """Return the parts of a value to dump, each with what `include` and `exclude` say about it."""
     include, exclude = options["include"], options["exclude"]
     for places, value in parts:
         wanted = True if include is None or include is True else _said(include, "__all__", *places)

@@ -1,4 +1,4 @@
-"""A partial as a table, for notebooks, which ask any object for `_repr_html_`."""
+"""A partial as an HTML table, for notebooks, which call `_repr_html_` on any object."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["as_table"]
 
 _LEFT = ' style="text-align: left"'
 _AHEAD = '<span style="opacity: .5">…</span>'
-"""Stands for what has not come yet."""
+"""Stands for what has not arrived yet."""
 
 
 def as_table(value: Any) -> str:
-    """Write a partial as HTML: a row for each field, and for a list of objects a table with a row for each."""
+    """Render a partial as HTML: a row per field, and for a list of objects a table with a row per object."""
     value = unwrapped(value)
     members = members_of(value)
     if members is None:
@@ -46,14 +46,14 @@ def _is_object(value: Any) -> bool:
 
 
 def _cells(value: Any) -> dict[str, str]:
-    """The members of an object as HTML, by name."""
+    """Return the members of an object as HTML, by name."""
     ahead = _ahead(value)
     members = members_of(value) or ()
     return {str(name): _AHEAD if name in ahead else as_table(member) for name, member in members}
 
 
 def _ahead(value: Any) -> Collection[str]:
-    """The fields of a partial that have not come."""
+    """Return the fields of a partial that have not arrived."""
     if isinstance(value, BaseModel):
         return type(value).__pydantic_fields__.keys() - value.model_fields_set
     if hasattr(value, "__arrived__"):

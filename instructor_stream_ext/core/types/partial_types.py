@@ -1,4 +1,4 @@
-"""The classes of partials: for each model one subclass, whose instances are made without running anything of a user's.
+"""The classes of partials: one subclass per model, whose instances are made without running any user code.
 
 A partial is an instance of its model (`isinstance(p, M)`), so whatever takes an `M` shows it; but printing, dumping,
 comparing, copying and pickling it never fail, although required values may be missing.
@@ -21,16 +21,16 @@ from instructor_stream_ext.core.types.partial_html import as_table
 __all__ = ["dataclass_shell", "filled", "full_model", "is_partial", "model_shell", "named_tuple_shell"]
 
 Restore: TypeAlias = Callable[[type, Any], Any]
-"""From a model and the state of one of its partials to that partial; a function that can be pickled."""
+"""Makes a partial from its model and pickled state; must itself be picklable."""
 
 
 def full_model(cls: type) -> type:
-    """The response model a class of partials belongs to; any other class itself."""
+    """Return the response model of a class of partials; any other class is returned itself."""
     return getattr(cls, "__full_model__", cls)
 
 
 def is_partial(value: object) -> bool:
-    """Return whether a value is, or holds, a partial: not validated, and perhaps not whole.
+    """Return whether a value is, or contains, a partial: not validated, and perhaps incomplete.
 
     A partial is an instance of its model, so `isinstance` cannot tell it from a final. pydantic takes an instance of
     the model for valid, so `Model.model_validate(partial)` returns the partial itself.
@@ -47,7 +47,7 @@ def is_partial(value: object) -> bool:
 
 
 def filled(cls: type, state: Any) -> Any:
-    """An instance of a class of partials with this state, made without running anything of a user's."""
+    """Return an instance of a class of partials with this state, made without running any user code."""
     shown: Any = object.__new__(cls)
     if isinstance(shown, BaseModel):
         shown.__setstate__(state)
@@ -58,7 +58,7 @@ def filled(cls: type, state: Any) -> Any:
 
 
 class _Shield:
-    """Stands before the model in the bases of its partials, so that what a user overrode cannot fail.
+    """Comes before the model among the bases of its partials, so that what a user overrode cannot fail.
 
     Its `__init_subclass__` ends the chain: a model's own hook, such as a registry, does not see the partial class.
     """
@@ -67,7 +67,7 @@ class _Shield:
     __restore__: ClassVar[Restore]
 
     def __init_subclass__(cls, **_kwargs: Any) -> None:
-        """See nothing, tell nobody."""
+        """Do nothing, and call no other hook."""
 
     def __str__(self) -> str:
         try:
@@ -128,7 +128,7 @@ class _PartialModel(_Shield):
 
 
 def _content(model: BaseModel) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what makes two partials equal: fields and extras, not what a cached property left behind."""
+    """Return what makes two partials equal: fields and extras, but not cached properties."""
     fields = type(model).__pydantic_fields__
     return {k: v for k, v in model.__dict__.items() if k in fields}, model.__pydantic_extra__ or {}
 
@@ -169,7 +169,7 @@ def model_shell(model: type[BaseModel], restore: Restore) -> type[BaseModel]:
 
 
 _ALWAYS_NONE = property(lambda _: None, lambda _, value: None)  # noqa: ARG005
-"""In place of two of pydantic's slots, for partials that have nothing to put there, so that none is set each time."""
+"""Replaces two of pydantic's slots that partials never fill, so that they need not be set each time."""
 
 
 def _may_hold_more(model: type[BaseModel]) -> bool:
@@ -178,7 +178,7 @@ def _may_hold_more(model: type[BaseModel]) -> bool:
 
 
 def _setter(cls: type, name: str) -> Callable[[Any, Any], None]:
-    """How to set one of pydantic's slots: by its descriptor, or where the class hides that, as pydantic itself does."""
+    """Return how to set one of pydantic's slots: by its descriptor, or as pydantic does where the class hides that."""
     found = next(base.__dict__[name] for base in cls.__mro__ if name in base.__dict__)
     setter = getattr(found, "__set__", None)
     if setter is not None:
@@ -191,7 +191,7 @@ def _setter(cls: type, name: str) -> Callable[[Any, Any], None]:
 
 
 def model_maker(cls: type[BaseModel]) -> Callable[[Any, Any, Any, Any], Any]:
-    """Return what makes partials of `cls` around their fields, in a third of the time of `model_construct`."""
+    """Return a function that builds partials of `cls` around their fields, in a third of `model_construct`'s time."""
     new = object.__new__
     set_dict, set_fields_set = _setter(cls, "__dict__"), _setter(cls, "__pydantic_fields_set__")
     set_extra, set_private = _setter(cls, "__pydantic_extra__"), _setter(cls, "__pydantic_private__")
@@ -217,7 +217,7 @@ def model_maker(cls: type[BaseModel]) -> Callable[[Any, Any, Any, Any], Any]:
 
 
 def private_maker(model: type[BaseModel]) -> Callable[[], dict[str, Any]] | None:
-    """Return what makes the private attributes of an object with their defaults; None if the model has none."""
+    """Return a function that makes an object's private attributes; None if the model has none."""
     attributes = model.__private_attributes__
     if not attributes:
         return None
@@ -274,7 +274,7 @@ def _same(one: Any, other: Any, name: str) -> bool:
 
 
 def dataclass_shell(model: type, restore: Restore) -> type:
-    """Make the class of a dataclass's partials, as `model_shell`. It notes in `__arrived__` which fields have come."""
+    """Make the class of a dataclass's partials. Its instances note in `__arrived__` which fields have arrived."""
     namespace = {
         "__module__": model.__module__,
         "__qualname__": f"Partial{model.__qualname__.rpartition('.')[2]}",
@@ -290,7 +290,7 @@ def dataclass_shell(model: type, restore: Restore) -> type:
 
 
 def dataclass_maker(cls: type) -> Callable[[Any, Any, Any, Any], Any]:
-    """Return what makes partials of a dataclass, slots or not, frozen or not."""
+    """Return a function that builds partials of a dataclass, with or without slots, frozen or not."""
     new, put = object.__new__, object.__setattr__
 
     def make(fields: Any, fields_set: Any, _extra: Any, _private: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Plans: for every place of a response type, what the JSON found there becomes.
+"""Plans: what the JSON at each place of a response type becomes.
 
 A `ValuePlan` says what each kind of JSON value builds at one place. Objects and arrays have plans of their own, which
 a model shares between all the places where it is used; recursion is a reference.
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 Cache: TypeAlias = "dict[Any, Any]"
-"""The stand-ins for missing nested values, which a stream makes once."""
+"""The stand-ins for missing nested values, made once per stream."""
 
 Maker: TypeAlias = "Callable[[Cache], Any]"
 
@@ -97,7 +97,7 @@ class ValuePlan:
         self.later: Callable[[], None] | None = None
 
     def become(self, other: ValuePlan) -> None:
-        """Take over what `other` says, markers included; markers already set stay."""
+        """Take over the contents of `other`, markers included; markers already set stay."""
         for name in ("obj", "seq", "streams", "string", "scalar", "wrap", "missing", "kinds", "literals"):
             setattr(self, name, getattr(other, name))
         self.done |= other.done
@@ -105,7 +105,7 @@ class ValuePlan:
         self.not_null |= other.not_null
 
     def settle(self) -> None:
-        """Run what was put off until every class is known."""
+        """Run what was postponed until every class is known."""
         later, self.later = self.later, None
         if later is not None:
             later()
@@ -184,14 +184,14 @@ class ObjectPlan:
             setattr(self, name, getattr(other, name))
 
     def new_data(self, cache: Cache) -> dict[str, Any]:
-        """The attributes of an object of which nothing has arrived."""
+        """Return the attributes of an object of which nothing has arrived."""
         data = self.template.copy()
         for name, maker in self.fresh:
             data[name] = maker(cache)
         return data
 
     def empty(self, cache: Cache) -> Any:
-        """The partial of an object of which nothing has arrived: made once per stream; None within itself."""
+        """Return the partial of an object of which nothing has arrived: made once per stream; None within itself."""
         if self.waits or self.candidates:
             return None
         if self not in cache:
@@ -241,7 +241,7 @@ class SequencePlan:
             setattr(self, name, getattr(other, name))
 
     def at(self, index: int) -> ValuePlan:
-        """The plan of one item."""
+        """Return the plan of one item."""
         if self.items is not None and index < len(self.items):
             return self.items[index]
         return self.item
@@ -254,13 +254,13 @@ RAW_ARRAY = SequencePlan.__new__(SequencePlan)
 ANYTHING = ValuePlan(streams=True, kinds=ALL_KINDS)
 """Any JSON value, shown as it is."""
 ATOMIC = ValuePlan(kinds=ALL_KINDS)
-"""Any JSON value, strings shown only when whole."""
+"""Any JSON value; strings are shown only when complete."""
 RAW_OBJECT.other = ANYTHING
 RAW_ARRAY.__init__(ANYTHING)  # type: ignore[misc]
 
 
 def build(plan: ValuePlan, raw: Any, cache: Cache) -> Any:
-    """A whole raw JSON value as the plan wants it: for what was read before a union was decided."""
+    """Build a complete raw JSON value as the plan wants it, for what was read before a union was decided."""
     if isinstance(raw, str):
         value = raw if plan.string is None else plan.string(raw)
     elif raw is None:
@@ -304,7 +304,7 @@ def put(
     value: Any,
     cache: Cache,
 ) -> None:
-    """Enter one raw value under the JSON key `key`."""
+    """Enter a raw value under the JSON key `key`."""
     entry = plan.fields.get(key)
     if entry is not None:
         name, slot = entry
@@ -329,7 +329,7 @@ def _mark(slot: ValuePlan, value: Any) -> Any:
 
 
 def choose(plan: ObjectPlan, raw: dict[str, Any]) -> ObjectPlan | None:
-    """The member of a union that a whole object belongs to, None if it cannot be said.
+    """Return the union's member that a complete object belongs to, None if that cannot be decided.
 
     Tags decide, then a callable discriminator, then the first member that has all its required keys, the most of its
     keys known first.
@@ -350,7 +350,7 @@ def choose(plan: ObjectPlan, raw: dict[str, Any]) -> ObjectPlan | None:
 
 
 def lookup(members: dict[Any, ObjectPlan], tag: Any) -> ObjectPlan | None:
-    """The member of a tag; None for a tag unknown or of no hashable kind."""
+    """Return the member of a tag; None if the tag is unknown or not hashable."""
     try:
         return members.get(tag.value if isinstance(tag, Enum) else tag)
     except TypeError:

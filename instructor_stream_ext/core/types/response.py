@@ -1,4 +1,4 @@
-"""The plan of a whole response type, and the object that instructor puts around an answer that is none.
+"""The plan of a whole response type, and of the object that instructor wraps around answers that are not objects.
 
 What is within that object is the document: paths, partials and validation begin there. Of a list more shapes are taken,
 as instructor streams them: a bare array, a list under any other key, and objects that are the items themselves, alone
@@ -51,7 +51,7 @@ class Envelope(ObjectPlan):
         return None
 
     def is_of_item(self, key: str) -> bool:
-        """Return whether a key is declared by the type of the items."""
+        """Return whether the items' type declares this key."""
         return self.item is not None and any(key in plan.fields for plan in self.item.candidates or (self.item,))
 
     def knows(self, key: str) -> bool:
@@ -83,7 +83,7 @@ class Plan:
 
 
 def enveloped(plan: Plan, key: str) -> Plan:
-    """The plan of what stands under the one key of an object.
+    """Return the plan of the value under an object's only key.
 
     Args:
         plan: Of the object.

@@ -1,4 +1,4 @@
-"""The plan of what a root model holds, with the model around it."""
+"""The plan of a root model's content, with the model around it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["both", "wrap_object", "wrap_sequence"]
 
 
 def both(inner: Callable[[Any], Any], outer: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """One function after the other."""
+    """Return one function applied after the other."""
     return lambda value: outer(inner(value))
 
 

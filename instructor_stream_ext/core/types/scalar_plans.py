@@ -1,4 +1,4 @@
-"""The plan of a scalar: of what kind its JSON is, and what the whole value becomes."""
+"""The plan of a scalar: the kind of its JSON, and what the complete value becomes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["scalar_plan"]
 
 
 def scalar_plan(tp: Any) -> ValuePlan:
-    """The plan of a scalar type, a `Literal` or an enumeration."""
+    """Return the plan of a scalar type, a `Literal` or an enumeration."""
     function = scalars.converter(tp)
     literals: frozenset[Any] | None = None
     if get_origin(tp) is Literal:

@@ -1,4 +1,4 @@
-"""Whole scalar values, converted to the bare type of their field: never by a user's validator, never with an error."""
+"""Complete scalar values, converted to the bare type of their field: without user validators, and without errors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _TRUSTED = frozenset({"pydantic", "datetime", "decimal", "uuid", "pathlib", "ipa
 
 
 def is_scalar(tp: Any) -> bool:
-    """Return whether `tp` is a type whose values are shown whole and converted."""
+    """Return whether values of `tp` are shown when complete, and converted."""
     if get_origin(tp) is Literal:
         return True
     cls = get_origin(tp) or tp
@@ -68,12 +68,12 @@ def _trusted(cls: type) -> bool:
 
 
 def to_int(value: Any) -> Any:
-    """An int as it is; what only looks like another thing as the int it stands for."""
+    """Return an int as it is, and what looks like another type as the int that it stands for."""
     return value if type(value) is int else _lax(int)(value)
 
 
 def to_float(value: Any) -> Any:
-    """A float, also for a number written without a point."""
+    """Return a float, also for a number written without a point."""
     kind = type(value)
     if kind is float:
         return value
@@ -86,7 +86,7 @@ def to_float(value: Any) -> Any:
 
 
 def converter(tp: Any) -> Convert:
-    """The conversion of a whole JSON scalar to the bare type `tp`; what does not convert stays as it is, or secret."""
+    """Return the conversion of a JSON scalar to the bare type `tp`. What does not convert stays as it is, or secret."""
     if tp is int:
         return to_int
     if tp is float:
@@ -120,7 +120,7 @@ def _make(tp: Any) -> Convert:
 
 
 def _hiding(tp: Any) -> Convert:
-    """Keep a value that does not convert as it is; a secret is not shown all the same."""
+    """Keep a value that does not convert as it is, unless it is a secret."""
     if not isinstance(tp, type):
         return _as_it_is
     if issubclass(tp, pydantic.SecretStr):

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["fit_later", "merge"]
 
 UNDECIDED = "\0undecided"
-"""The thing that a union waits for whose members hide themselves: the decision."""
+"""Stands for the decision that a union waits for whose members hide themselves."""
 
 
 def merge(plan: ValuePlan, members: list[tuple[Any, ValuePlan]], discriminator: Any, *, optional: bool) -> None:
-    """Fill `plan` with what the members of a union say together.
+    """Fill `plan` with what the members of a union have in common.
 
     Args:
         plan: What is filled.
@@ -59,7 +59,7 @@ def _string(plans: list[ValuePlan]) -> Callable[[Any], Any] | None:
 
 
 def _scalar(plans: list[ValuePlan]) -> Callable[[Any], Any] | None:
-    """Numbers go to the member of their own type, if there is one."""
+    """Return a conversion that gives numbers to the member of their own type, if there is one."""
     exact = {member.sig for member in plans if member.sig in (int, float)}
     others = _first([m.scalar for m in plans if {"number", "literal"} & m.kinds and m.sig not in (int, float)])
     numbers = _first([m.scalar for m in plans if m.sig in (int, float)])
@@ -77,7 +77,7 @@ def _scalar(plans: list[ValuePlan]) -> Callable[[Any], Any] | None:
 
 
 def _first(conversions: list[Callable[[Any], Any] | None]) -> Callable[[Any], Any] | None:
-    """The first conversion that changes the value."""
+    """Return the first conversion that changes the value."""
     found = [conversion for conversion in conversions if conversion is not None]
     if len(found) < 2:  # noqa: PLR2004
         return found[0] if found else None
@@ -157,7 +157,7 @@ def _fit_object(union: ObjectPlan) -> None:
 
 
 def _fit_key(union: ObjectPlan, key: str, entries: list[tuple[str, ValuePlan]]) -> None:
-    """Note what all members that have a key agree on, for as long as it is open which member the object is."""
+    """Note what all members with this key agree on, while it is open which member the object is."""
     names = {name for name, _ in entries}
     union.public[key] = names.pop() if len(names) == 1 else key
     slots = [slot for _, slot in entries]
@@ -177,7 +177,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _tags(members: tuple[ObjectPlan, ...], key: str) -> dict[Any, ObjectPlan] | None:
-    """Which member each value of `key` stands for, if every member that can have it has other values there."""
+    """Return the member for each value of `key`, if the values of all members differ."""
     tags: dict[Any, ObjectPlan] = {}
     for member in members:
         entry = member.fields.get(key)
