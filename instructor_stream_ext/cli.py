@@ -214,7 +214,7 @@ def _described(number: int, interaction: Interaction) -> Iterator[str]:
     yield f"   HTTP {interaction.status} {interaction.content_type}".rstrip()
     deltas = sum(bool(piece.text) for piece in found)
     yield f"   {len(body)} bytes, {len(found)} events, {deltas} deltas, {len(text)} chars"
-    ending = f"   end: {interaction.end}" if interaction.timed else "   end: unknown, for there is no sidecar"
+    ending = f"   end: {interaction.end}" if interaction.timed else "   end: unknown (no sidecar)"
     yield (
         ending
         + (f" ({interaction.error})" if interaction.error else "")
@@ -282,7 +282,7 @@ def view(
     response_model = None if model is None else _model(model)
     loaded = load_cassette(cassette)
     if secrets := secrets_on(cassette):
-        _give_up(f"{secrets[0]}; take it off with: instructor-stream scrub {cassette}", NO)
+        _give_up(f"{secrets[0]}; remove it with: instructor-stream scrub {cassette}", NO)
     page = page_of(look_into(loaded, response_model))
     if html is not None:
         html.write_text(page, encoding="utf-8")

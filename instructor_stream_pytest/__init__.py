@@ -1,4 +1,4 @@
-"""The pytest plugin, loaded by entry point: `stream_cassette`, `replay_server`, marks, and what is never played.
+"""The pytest plugin, loaded by entry point: `stream_cassette`, `replay_server`, marks, and unused cassettes.
 
 It stands on pytest-recording, whose `@pytest.mark.vcr`, `--record-mode`, `vcr_config` and places of cassettes hold. A
 test that does not ask for one of the fixtures here is not touched. It stands beside the package, and imports it when a
@@ -27,7 +27,7 @@ __all__ = ["ReplayServers", "replay_server", "stream_cassette", "stream_scrubber
 _LOOPBACK = [r"127\.", r"::1$", r"localhost$", r"/", r"\0", r"$"]
 """Loopback, and sockets that are files or have no name."""
 _OF_REQUESTS = frozenset({"strict", "ignore"})
-"""Options of the marks about requests, which a server does not compare."""
+"""Options of the marks that concern requests, which a server does not compare."""
 _ITEM = pytest.StashKey[pytest.Item]()
 _FOLDERS = pytest.StashKey[set[Path]]()
 _PART = pytest.StashKey[bool]()
@@ -38,7 +38,7 @@ _PASSED = pytest.StashKey[bool]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None, object, object]:
-    """Without pytest-recording, and with nobody else's option of the name, say what `--record-mode` needs."""
+    """Explain what `--record-mode` needs if pytest-recording is missing and nothing else defines the option."""
     result = yield
     asked = any(arg.partition("=")[0] == "--record-mode" for arg in args)
     if asked and not hasattr(parser.parse_known_args(args), "record_mode"):
@@ -47,7 +47,7 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Gen
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add what holds for all cassettes of a run."""
+    """Add the options for all cassettes of a run."""
     parser.getgroup("recording").addoption(
         "--strict-cassettes",
         action="store_true",
@@ -56,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marks known."""
+    """Register the marks."""
     for line in (
         "stream_cassette(speed, clock, deltas, whole, strict, ignore): how stream_cassette and replay_server play.",
         "stream_faults(*faults): what goes wrong, in order; faults are in instructor_stream_ext.testing.",
@@ -66,14 +66,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Remember which test runs: pytest-recording does not say for whom it configures vcrpy."""
+    """Remember which test runs: pytest-recording does not say for which one it configures vcrpy."""
     item.config.stash[_ITEM] = item
     return (yield)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_recording_configure(config: pytest.Config, vcr: Any) -> None:
-    """Give a test that asks for `stream_cassette` the readable serializer, and a sidecar."""
+    """Give a test that uses `stream_cassette` the readable serializer, and a sidecar."""
     item = config.stash.get(_ITEM, None)
     if item is None or "stream_cassette" not in getattr(item, "fixturenames", ()):
         return
@@ -114,7 +114,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 def _warn(item: pytest.Item) -> None:
-    """Have pytest's summary name the requests that are no longer what was recorded."""
+    """List, in pytest's summary, the requests that differ from what was recorded."""
     if (cassette := item.stash.get(_CASSETTE, None)) is None:
         return
     from instructor_stream_ext.testing.staleness import StaleCassette
@@ -125,7 +125,7 @@ def _warn(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, object, object]:
-    """Once a cassette is there to be played, also fixtures that come before `stream_cassette` need no keys."""
+    """Provide keys for fixtures that come before `stream_cassette`, if there is a cassette to play."""
     cassette = yield
     if fixturedef.argname == "vcr" and "stream_cassette" in getattr(request.node, "fixturenames", ()):
         known = sys.modules.get("vcr.cassette")
@@ -143,7 +143,7 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, objec
 
 @pytest.fixture
 def stream_scrubber() -> Scrubber:
-    """The scrubber of all cassettes; override it to return a `Scrubber` of your own."""
+    """The scrubber of all cassettes. Override it to return a `Scrubber` of your own."""
     from instructor_stream_ext.testing.scrub import Scrubber
 
     return Scrubber()
@@ -173,11 +173,11 @@ def stream_cassette(request: pytest.FixtureRequest, stream_scrubber: Scrubber) -
 
 
 class ReplayServers:
-    """Starts servers that play cassettes; its own attributes are those of a server with the test's own cassette.
+    """Starts servers that play cassettes. Its own attributes belong to a server with the test's cassette.
 
     Args:
         folder: Of the test's cassettes.
-        name: Of the test's own.
+        name: The name of the test's own cassette.
         settings: From the marks.
     """
 
@@ -216,23 +216,23 @@ class ReplayServers:
 
     @property
     def server(self) -> ReplayServer:
-        """A server with the test's own cassette, started when it is first asked for."""
+        """A server with the test's own cassette, started on first use."""
         if self._own is None:
             self._own = self()
         return self._own
 
     @property
     def url(self) -> str:
-        """As of that server."""
+        """The address of that server."""
         return self.server.url
 
     @property
     def base_url(self) -> str:
-        """As of that server."""
+        """The base URL of that server."""
         return self.server.base_url
 
     def problems(self) -> list[str]:
-        """List what was not played."""
+        """Return what was not played."""
         from instructor_stream_ext.testing.payload import pieces
 
         found = []
@@ -278,7 +278,7 @@ def replay_server(request: pytest.FixtureRequest) -> Iterator[ReplayServers]:
 
 
 def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Read the test's marks; the nearest wins, faults are those of the nearest."""
+    """Read the test's marks. The nearest wins; faults come from the nearest only."""
     settings: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("stream_cassette"))):
         settings |= mark.kwargs
@@ -288,13 +288,13 @@ def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def _failed(said: str) -> BaseException:
-    """An error that no SDK catches, and so does not try again."""
+    """An error that no SDK catches, and therefore none retries."""
     return pytest.fail.Exception(said, pytrace=False)
 
 
 @contextlib.contextmanager
 def _loopback_only(allowed: Iterable[str] = ()) -> Iterator[None]:
-    """No connection leaves this machine, but to the hosts that the user allows."""
+    """Block connections that leave this machine, except to the hosts that the user allows."""
     try:
         from pytest_recording.network import make_network_guard
     except ImportError:
@@ -317,7 +317,7 @@ def _missing(feature: str) -> Exception:
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
-    """A run that leaves tests out says nothing of the cassettes."""
+    """Note that a run without all tests says nothing about unused cassettes."""
     if items:
         items[0].config.stash[_PART] = True
 
@@ -329,7 +329,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """Note the cassettes that plain `@pytest.mark.vcr` tests play; then see that a cassette was played to its end."""
+    """Note the cassettes that plain `@pytest.mark.vcr` tests play; then check that a cassette was played to its end."""
     cassette = getattr(item, "funcargs", {}).get("vcr")
     known = sys.modules.get("vcr.cassette")
     if known is not None and isinstance(cassette, known.Cassette) and cassette.play_count:
@@ -345,7 +345,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """After a full run, name the cassettes that no test has played."""
+    """List, after a full run, the cassettes that no test has played."""
     if not _is_full(config) or hasattr(config, "workerinput"):
         return
     cassettes = {
@@ -363,7 +363,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _is_full(config: pytest.Config) -> bool:
-    """Return whether all tests were asked for, and none was left out."""
+    """Return whether all tests were requested, and none was left out."""
     given = config.args_source is pytest.Config.ArgsSource.ARGS
     roots = {config.rootpath, *(config.rootpath / path for path in config.getini("testpaths"))}
     asked = {Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args}

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import inspect
 import ipaddress
-import itertools
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -75,14 +74,9 @@ def pytest_configure() -> None:
             del os.environ[name]
 
 
-_tests_run = itertools.count(1)
-
-
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def few_to_collect() -> Iterator[None]:
-    """Have the garbage collector look at what the test makes: with all that was imported, a collection takes long."""
-    if next(_tests_run) % 100 == 0:
-        gc.collect()  # the garbage of the tests before
+    """Have collections of garbage look at what the test makes only: with all that was imported, each takes long."""
     gc.freeze()
     yield
     gc.unfreeze()

@@ -260,7 +260,7 @@ async def test_where_no_call_fits_the_error_names_what_was_called_and_what_was_o
         chunks = [chat_chunk({"content": said, "tool_calls": calls}), chat_chunk({}, finish="tool_calls"), DONE]
         one = await played(server, side, chunks)
         assert type(one.error) is NoOutput
-        assert "it called 'search', 'fetch', which is no tool of the request, which offers 'City'" in str(one.error)
+        assert "it called 'search', 'fetch', which the request does not offer; it offers 'City'" in str(one.error)
         assert said in str(one.error)
 
 

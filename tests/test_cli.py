@@ -91,7 +91,7 @@ def test_inspect_tells_how_cassettes_ended(tmp_path: Path) -> None:
     assert "error: " in run("inspect", CASSETTES / "recorded/llamacpp_bad_request_sync.yaml").stdout
     bare = run("inspect", write(tmp_path / "bare.yaml")).stdout
     assert "without a sidecar" in bare
-    assert "end: unknown, for there is no sidecar" in bare
+    assert "end: unknown (no sidecar)" in bare
 
 
 def test_every_cassette_of_ours_can_be_inspected() -> None:
@@ -302,7 +302,7 @@ def test_a_broken_cassette_is_one_line_with_file_line_and_advice(tmp_path: Path)
     for command in ("replay", "inspect", "scrub"):
         shown = run(command, cassette_file)
         assert shown.exit_code == 3
-        assert re.search(r"broken.yaml:\d+: is no whole YAML.*restore the file", one_line(shown.stderr))
+        assert re.search(r"broken.yaml:\d+: is not complete YAML.*restore the file", one_line(shown.stderr))
 
 
 def test_it_runs_as_a_command() -> None:

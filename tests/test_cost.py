@@ -137,7 +137,7 @@ async def test_an_answer_within_its_bounds(server: ScriptedServer, side: str) ->
 async def test_a_price_that_nobody_knows(server: ScriptedServer, side: str, source: Any) -> None:
     client = source.client(server, side)
     ask = asking(source.name, "openai/no-such-model" if source.name == "litellm-tools" else "no-such-model")
-    with pytest.raises(StreamMisuse, match=r"max_cost cannot be held: the price list has no .*no-such-model"):
+    with pytest.raises(StreamMisuse, match=r"max_cost cannot be enforced: the price list lacks .*no-such-model"):
         client.create_partial(Person, limits=Limits(max_cost=0.1), **ask)
     assert not server.exchanges
     server.add(reply(DOCUMENT))

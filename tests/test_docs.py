@@ -165,7 +165,7 @@ def rows(page: str, heading: str) -> list[list[str]]:
 
 
 def test_each_row_of_what_it_mends_names_a_test() -> None:
-    table = rows("comparison.md", "What it mends")
+    table = rows("comparison.md", "What it fixes")
     assert len(table) >= 19
     for row in table:
         assert _TEST.search(row[-1]), f"no test is named: {row}"

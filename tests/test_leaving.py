@@ -68,7 +68,9 @@ def _ours(task: asyncio.Task[Any]) -> bool:
 
 
 @pytest.fixture
-async def nothing_left(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+async def nothing_left(
+    server: ScriptedServer, few_to_collect: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[None]:
     """No complaint of the interpreter or of the loop, no task and no thread is left when the test is over."""
     complaints: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda found: complaints.append(repr(found)))

@@ -182,7 +182,7 @@ async def test_an_unknown_path_is_refused_with_what_there_is_and_the_stream_unha
     stream = twin.client(server).create_partial(Report, **ASK)
     with pytest.raises(StreamMisuse, match="Report has title, owner, total"):
         stream.state("tittle")
-    with pytest.raises(StreamMisuse, match="no path"):
+    with pytest.raises(StreamMisuse, match="not a path"):
         stream.state("title..x")
     assert not server.requests
     assert (await twin.final(stream)).title == "ab"

@@ -320,7 +320,7 @@ NOTHING = [
         TOOLS,
         chat_calls([("Search", '{"q": 1}'), ("Fetch", '{"u": 2}')]),
         end="tool_calls",
-        match="it called 'Search', 'Fetch', which is no tool of the request, which offers 'Answer'",
+        match="it called 'Search', 'Fetch', which the request does not offer; it offers 'Answer'",
     ),
 ]
 

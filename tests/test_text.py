@@ -305,7 +305,7 @@ async def test_a_field_that_breaks_off_is_told_as_far_as_it_came(server: Scripte
 @both
 @pytest.mark.parametrize(
     ("path", "said"),
-    [("boddy", "Post has title"), ("year", "no string"), ("body.x", "nothing is below"), ("tags", "no string")],
+    [("boddy", "Post has title"), ("year", "not a string"), ("body.x", "has nothing below"), ("tags", "not a string")],
 )
 async def test_a_path_that_is_no_text_is_refused_at_once_and_the_stream_unharmed(
     server: ScriptedServer, twin: Twin, path: str, said: str

@@ -39,7 +39,7 @@ def _warned(throw_away: Callable[[], object]) -> list[str]:
 async def test_it_warns_once(server: ScriptedServer, twin: Twin, kind: str) -> None:
     client = twin.client(server)
     (said,) = _warned(lambda: MAKERS[kind](client) and None)
-    assert said == "a stream was never read, so that nothing was sent: iterate over it, or call get_final_response()"
+    assert said == "a stream was never read, so nothing was sent: iterate over it, or call get_final_response()"
     assert not server.requests
 
 

@@ -91,7 +91,7 @@ class InstructorConnection:
             return f"the answer was {kind}, not an event stream"
         if strays := self.reader.strays:
             offered = ", ".join(map(repr, sorted(tool_names(self.sent) or ())))
-            return f"it called {', '.join(map(repr, strays))}, which is no tool of the request, which offers {offered}"
+            return f"it called {', '.join(map(repr, strays))}, which the request does not offer; it offers {offered}"
         return "only reasoning came" if self.reader.reasoned else ""
 
     def just_stopped(self, error: Exception) -> bool:  # noqa: ARG002

@@ -79,8 +79,8 @@ class Link:
         model = model or self._default_model
         if not meter.knows(model, provider, kwargs):
             raise StreamMisuse(
-                f"max_cost cannot be held: the price list has no {model!r} of {provider}; name a model that it has, or "
-                f"use Limits(max_output_tokens=...)"
+                f"max_cost cannot be enforced: the price list lacks {model!r} of {provider}; use a model "
+                f"that it has, or Limits(max_output_tokens=...)"
             )
 
     @property

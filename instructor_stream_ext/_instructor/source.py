@@ -244,7 +244,8 @@ class InstructorSource(Listening):
             self._sent = {**self._request.kwargs, "messages": self._conversation}
         if not (is_text or self._next.arguments or isinstance(answer, Live)):
             raise ClientNotSupported(
-                f"{self._link.provider.value} in mode {self._link.mode.name} gave no stream but {type(answer).__name__}"
+                f"{self._link.provider.value} in mode {self._link.mode.name} returned {type(answer).__name__}, "
+                f"not a stream"
             )
         stream = answer.completion if isinstance(answer, Live) else answer
         return connection_of(
@@ -262,7 +263,7 @@ class InstructorSource(Listening):
         """Make the next request from the failed one, including the model's invalid answer."""
         last = self.failed_attempts[-1].completion
         self._check_budget(last)
-        told = f"That answer is not valid:\n{error}\nAnswer again and mend these errors."
+        told = f"That answer is not valid:\n{error}\nAnswer again and correct these errors."
         turns = (*self._next.turns, *_turn(text, told))
         if self._link.function is None or self._next.rest:
             self._next = replace(self._next, arguments=None, turns=turns, rest=())

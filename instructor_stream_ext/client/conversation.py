@@ -165,9 +165,9 @@ class Conversation(Generic[ClientT]):
         try:
             messages = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         except ValueError as error:
-            raise StreamMisuse(f"{os.fspath(path)} holds no conversation: it is no JSON ({error})") from error
+            raise StreamMisuse(f"{os.fspath(path)} does not hold a conversation: it is not JSON ({error})") from error
         if not isinstance(messages, list):
-            raise StreamMisuse(f"{os.fspath(path)} holds no conversation: a list of messages was due")
+            raise StreamMisuse(f"{os.fspath(path)} does not hold a conversation: a list of messages is expected")
         return cls(client, max_turns=max_turns, messages=messages)
 
 
@@ -209,12 +209,12 @@ def _plain(value: Any, place: str) -> Any:
     try:
         return to_jsonable_python(value)
     except (PydanticSerializationError, UnicodeDecodeError) as error:
-        raise StreamMisuse(f"{place} cannot be saved: {type(value).__name__} is nothing that JSON can say") from error
+        raise StreamMisuse(f"{place} cannot be saved: {type(value).__name__} has no form in JSON") from error
 
 
 def _message(message: Any) -> dict[str, Any]:
     if not isinstance(message, Mapping) or "role" not in message or "content" not in message:
-        raise StreamMisuse(f"{message!r} is no message: it needs a role and a content")
+        raise StreamMisuse(f"{message!r} is not a message: it needs a role and a content")
     return dict(message)
 
 

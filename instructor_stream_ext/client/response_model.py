@@ -145,7 +145,7 @@ def _complete(partial: type[Any]) -> type[BaseModel]:
     for base in partial.__mro__:
         if issubclass(base, BaseModel) and not issubclass(base, PartialBase):
             return base
-    raise UnsupportedResponseModel(f"{partial.__name__} is no Partial of a model")
+    raise UnsupportedResponseModel(f"{partial.__name__} is not a Partial of a model")
 
 
 def _dataclass_shape(cls: type[Any]) -> Shape:
@@ -182,7 +182,7 @@ def _wire(response_model: Any) -> type[BaseModel]:
             if isinstance(prepared, type) and issubclass(prepared, BaseModel):
                 return prepared
     if not known and not hasattr(response_model, "__value__") and not hasattr(response_model, "__supertype__"):
-        raise UnsupportedResponseModel(f"{response_model!r} cannot be a response model: it is no type")
+        raise UnsupportedResponseModel(f"{response_model!r} cannot be a response model: it is not a type")
     return create_model(
         "Response",
         __base__=(AdapterBase, ResponseSchema),
@@ -222,7 +222,7 @@ def _calls_shape(item: Any) -> Shape:
     tools: dict[str, tuple[TypeAdapter[Any], Plan]] = {}
     for model in members:
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise UnsupportedResponseModel(f"{model!r} cannot be a tool: in a mode of parallel tools each is a model")
+            raise UnsupportedResponseModel(f"{model!r} cannot be a tool: parallel tools must be models")
         name = tool_name(model)
         if name in tools:
             raise UnsupportedResponseModel(f"two tools are called {name!r}: the model could not tell them apart")

@@ -173,9 +173,9 @@ def _check(streams: Mapping[L, AnyStream[Any]]) -> None:
     labels: dict[int, L] = {}
     for label, stream in streams.items():
         if not isinstance(stream, (AsyncPartialStream, AsyncItemStream, AsyncTextStream)):
-            raise StreamMisuse(f"the stream labelled {label!r} is no async stream but {type(stream).__name__}")
+            raise StreamMisuse(f"the stream labelled {label!r} is not an async stream but {type(stream).__name__}")
         if labels.setdefault(id(stream), label) is not label:
-            raise StreamMisuse(f"{labels[id(stream)]!r} and {label!r} are one stream, which is read once")
+            raise StreamMisuse(f"{labels[id(stream)]!r} and {label!r} are the same stream, which can be read only once")
 
 
 async def _end(tasks: Sequence[asyncio.Future[Any]], streams: Mapping[L, AnyStream[Any]]) -> None:

@@ -48,7 +48,7 @@ class Stream(Generic[V_co, F_co]):
     def __del__(self) -> None:
         machine = getattr(self, "_machine", None)  # none where making it failed
         if machine is not None and machine.state is State.NEW and not self._closed and self._reading_as is None:
-            said = "a stream was never read, so that nothing was sent: iterate over it, or call get_final_response()"
+            said = "a stream was never read, so nothing was sent: iterate over it, or call get_final_response()"
             warnings.warn(said, ResourceWarning, stacklevel=2, source=self)
 
     @property

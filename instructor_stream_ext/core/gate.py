@@ -48,7 +48,7 @@ def validate_document(adapter: TypeAdapter[Any], document: str, *, strict: bool 
     try:
         tree = json.loads(document, strict=False)
     except json.JSONDecodeError as error:
-        raise InvalidJSON(f"the document is no JSON: {error.msg}", error.pos) from error
+        raise InvalidJSON(f"the document is not JSON: {error.msg}", error.pos) from error
     return adapter.validate_json(json.dumps(_mend(tree)), strict=strict, context=context)
 
 
@@ -253,7 +253,7 @@ class ItemGate:
         if document is None:
             raise NoOutput.in_prose(text)
         if document and document[0] != "[":
-            raise NoOutput("no list in the answer, only a value that is no list")
+            raise NoOutput("no list in the answer, only a value that is not a list")
         if _EMPTY_LIST(document):  # the list came again, without items of which to be told
             self._clear()
         return self.items

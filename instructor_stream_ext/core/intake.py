@@ -392,7 +392,7 @@ class Intake:
         if fault is not None:
             raise fault
         if not parser.finish() or parser.lacks:
-            raise NoOutput(parser.lacks or "the repaired text holds no whole document")
+            raise NoOutput(parser.lacks or "the repaired text holds no complete document")
         self._transitions(parser, now, told)
         self.repaired = True
         return parser.json_text(), told

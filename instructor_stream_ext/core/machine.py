@@ -275,7 +275,7 @@ class StreamMachine(Intake):
             return self._finish_text(end, detail)
         if parser.finish():
             if parser.needs_end and (end is None or end.kind is EndKind.UNKNOWN):
-                raise OutputTruncated("the stream just stopped: nothing said that no further call was to come")
+                raise OutputTruncated("the stream just stopped: nothing said that no further call would follow")
             if parser.lacks:
                 raise NoOutput(parser.lacks)
             return parser.json_text()
@@ -311,11 +311,13 @@ class StreamMachine(Intake):
         if not self.buffer.length:
             raise self.no_output(detail)
         if end is None:
-            raise OutputTruncated(f"the stream just stopped after {self.buffer.length} characters, without end signal")
+            raise OutputTruncated(
+                f"the stream just stopped after {self.buffer.length} characters, without an end signal"
+            )
         if end.kind is EndKind.UNKNOWN:
             raise OutputTruncated(
-                f"the text ended after {self.buffer.length} characters with {end.word!r}, which is no known word for a "
-                f"whole answer"
+                f"the text ended after {self.buffer.length} characters with {end.word!r}, which is not known as "
+                f"the word for a complete answer"
             )
         return self.text
 

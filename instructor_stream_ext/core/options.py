@@ -95,7 +95,9 @@ class Limits:
             if value is not None and value < 1:
                 raise ValueError(f"Limits({name}={value!r}): must be at least 1")
         if self.max_depth > DEEPEST:
-            raise ValueError(f"Limits(max_depth={self.max_depth!r}): must be at most {DEEPEST}; pydantic reads no more")
+            raise ValueError(
+                f"Limits(max_depth={self.max_depth!r}): must be at most {DEEPEST}; pydantic reads no deeper"
+            )
         if self.max_cost is not None and not 0 < self.max_cost < math.inf:
             raise ValueError(f"Limits(max_cost={self.max_cost!r}): must be US dollars, more than zero")
 

@@ -39,6 +39,6 @@ def check_credentials(model: str, arguments: dict[str, Any]) -> None:
     missing = litellm.validate_environment(model, api_key=None)["missing_keys"]
     if missing:
         raise StreamMisuse(
-            f"{model} has no credentials: litellm misses {' or '.join(missing)} in the environment, "
+            f"{model} has no credentials: litellm does not find {' or '.join(missing)} in the environment, "
             f"and no api_key was given"
         )

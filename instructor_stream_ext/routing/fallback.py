@@ -289,7 +289,7 @@ class RouteLink(LitellmLink):
             model = asked.get("base_model") or params["model"]
             if not self.meter.knows(model, None, asked):
                 raise StreamMisuse(
-                    f"max_cost cannot be held: litellm's price list has no {model!r}; register its price, or "
+                    f"max_cost cannot be enforced: litellm's price list has no {model!r}; register its price, or "
                     f"use Limits(max_output_tokens=...)"
                 )
 

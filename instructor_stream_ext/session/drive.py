@@ -131,7 +131,7 @@ def _done(effect: Call | Close) -> Any:
     answer = effect.fn(*effect.args, **effect.kwargs) if isinstance(effect, Call) else effect.fn()
     if inspect.iscoroutine(answer):
         answer.close()
-        raise TypeError(f"{effect.fn!r} gave a coroutine, which a sync stream cannot await")
+        raise TypeError(f"{effect.fn!r} returned a coroutine, which a sync stream cannot await")
     return answer
 
 

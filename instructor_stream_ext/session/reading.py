@@ -181,9 +181,11 @@ class Reading(Teller):
         try:
             rates = None if self._meter is None else self._meter.rates(connection)
         except Exception as error:
-            raise StreamMisuse(f"max_cost cannot be held: the price of {connection.model!r} cannot be told") from error
+            raise StreamMisuse(
+                f"max_cost cannot be enforced: the price of {connection.model!r} cannot be determined"
+            ) from error
         if rates is None:
-            said = f"max_cost cannot be held: the price of {connection.model!r} is unknown"
+            said = f"max_cost cannot be enforced: the price of {connection.model!r} is unknown"
             raise StreamMisuse(f"{said}; use Limits(max_output_tokens=...)")
         return Spending(limits, rates, self._spent, written=self._written)
 

@@ -76,7 +76,7 @@ class Gatekeeper(Reading):
         try:
             document, events = machine.adopt(mended, self.clock())
         except (InvalidJSON, NoOutput) as still:
-            log.info("the repaired answer is no answer either: %s", still)
+            log.info("the repaired answer is not valid either: %s", still)
             return ()
         if self._items is not None:
             if self._items.items or self._items.skipped:

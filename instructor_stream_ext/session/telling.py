@@ -83,7 +83,7 @@ class Teller:
         try:
             return None if self._meter is None else self._meter(connection)
         except Exception as error:  # also where the garbage collector has taken the answer before the stream
-            log.debug("what the attempt has cost cannot be told", exc_info=error)
+            log.debug("the cost of the attempt could not be computed", exc_info=error)
             return Cost(None)
 
     def _tell(self, events: Iterable[Event]) -> Steps[None]:

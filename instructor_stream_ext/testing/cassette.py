@@ -133,14 +133,14 @@ class Timing:
         if offsets and (offsets[0] != 0 or offsets[-1] >= max(timing.size, 1)):
             raise ValueError("the offsets of its chunks do not span the body")
         if any(later <= earlier for earlier, later in itertools.pairwise(offsets)):
-            raise ValueError("the offsets of its chunks do not rise")
+            raise ValueError("the offsets of its chunks do not increase")
         if timing.size and not offsets:
             raise ValueError("a body without a chunk")
         instants = [at for _, at in timing.chunks]
         if not all(math.isfinite(at) and at >= 0 for at in (*instants, timing.headers_at, timing.ended_at)):
-            raise ValueError("an instant is no number of milliseconds, 0 or more")
+            raise ValueError("an instant must be a number of milliseconds, at least 0")
         if any(later < earlier for earlier, later in itertools.pairwise(instants)):
-            raise ValueError("a chunk came before the one in front of it")
+            raise ValueError("a chunk arrived before its predecessor")
         return timing
 
 
@@ -238,7 +238,7 @@ def load_cassette(path: Path | str, *, sidecar: bool = False) -> Cassette:
         raise CassetteError(path, 1, f"cannot be read ({error.strerror or error})", "check the path") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise CassetteError(path, line, "the file is no UTF-8 text", RESTORE) from error
+        raise CassetteError(path, line, "the file is not UTF-8", RESTORE) from error
     entries = read_cassette(path, text)
     bodies = [(body_of(entry["response"]), entry["line"]) for entry in entries]
     timings = read_sidecar(path, bodies, required=sidecar)
@@ -265,9 +265,7 @@ def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: b
         text = beside.read_text(encoding="utf-8")
     except FileNotFoundError:
         if required and path.read_bytes().startswith(_OWN):
-            raise CassetteError(
-                path, 1, f"has no sidecar {beside.name}, so nobody knows when what came", RECORD
-            ) from None
+            raise CassetteError(path, 1, f"has no sidecar {beside.name}, so its timing is unknown", RECORD) from None
         return [None] * len(bodies)
     except (OSError, UnicodeDecodeError) as error:
         raise CassetteError(beside, 1, f"cannot be read ({error})", RESTORE) from error
@@ -276,7 +274,7 @@ def read_sidecar(path: Path, bodies: Sequence[tuple[bytes, int]], *, required: b
     except json.JSONDecodeError as error:
         raise CassetteError(beside, error.lineno, f"is no JSON ({error.msg})", RESTORE) from error
     if not isinstance(content, dict) or not isinstance(content.get("streams"), list):
-        raise CassetteError(beside, 1, "is no sidecar of a cassette", RESTORE)
+        raise CassetteError(beside, 1, "is not the sidecar of a cassette", RESTORE)
     if content.get("format") != FORMAT:
         problem = f"is of format {content.get('format')!r}, and this version knows format {FORMAT}"
         raise CassetteError(beside, 1, problem, f"upgrade instructor_stream_ext, or {RECORD}")

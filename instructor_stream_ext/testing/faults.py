@@ -1,4 +1,4 @@
-"""Faults: what can go wrong with a stream, and how fast one comes, as values that are put together with `|`.
+"""Faults: what can go wrong with a stream, and how fast one arrives, as values that are combined with `|`.
 
 A fault makes another interaction of an interaction: `Trickle(7) | CutOff(after=3)` first cuts the body into pieces of
     seven bytes and
@@ -68,7 +68,7 @@ _FRACTIONS = frozenset({"every", "rate", "seconds"})
 
 
 class Fault:
-    """From an interaction to another. Faults are values: they compare, and `a | b` is first a, then b.
+    """Maps an interaction to another one. Faults are values: they compare, and `a | b` is first a, then b.
 
     Raises:
         ValueError: A number is out of range; a fault that does nothing would have a test pass that tests nothing.
@@ -85,7 +85,7 @@ class Fault:
                 raise ValueError(f"{type(self).__name__}({name}={value!r}): must be a number from {least}")
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         return interaction
 
     def happens(self, interaction: Interaction) -> bool:
@@ -93,7 +93,7 @@ class Fault:
         return bool(interaction.chunks)
 
     def refuse(self, request: int) -> Interaction | None:
-        """An answer in place of the cassette's, for the request of this number (from 0); None to play the cassette."""
+        """Return an answer instead of the cassette's for a request's number (from 0); None plays the cassette."""
         del request
         return None
 
@@ -103,12 +103,12 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Chain(Fault):
-    """Several faults, one after the other."""
+    """Several faults, applied one after the other."""
 
     faults: tuple[Fault, ...] = ()
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with these faults."""
         for fault in self.faults:
             interaction = fault(interaction)
         return interaction
@@ -119,7 +119,7 @@ class Chain(Fault):
 
 
 def chained(faults: Fault | Iterable[Fault]) -> Chain:
-    """One fault of one or several."""
+    """Combine one or several faults into one."""
     given = [faults] if isinstance(faults, Fault) else list(faults)
     for fault in given:
         if not isinstance(fault, Fault):
@@ -132,7 +132,7 @@ def _links(fault: Fault) -> tuple[Fault, ...]:
 
 
 class FaultsInUse:
-    """Faults that are put upon what is played, and whether each of them has happened.
+    """Faults applied to what is played, and whether each has happened.
 
     Args:
         faults: One or several.
@@ -143,7 +143,7 @@ class FaultsInUse:
         self._happened: set[int] = set()
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with these faults."""
+        """Return the interaction with these faults."""
         for number, fault in enumerate(self._faults):
             if fault.happens(interaction):
                 self._happened.add(number)
@@ -159,7 +159,7 @@ class FaultsInUse:
         return None
 
     def problems(self) -> list[str]:
-        """The faults that have not happened: a test of theirs would show nothing."""
+        """Return the faults that have not happened: a test of them would show nothing."""
         return [
             f"fault {fault!r} never happened: no answer that was played has a place for it"
             for number, fault in enumerate(self._faults)
@@ -172,12 +172,12 @@ class FaultsInUse:
 
 @dataclass(frozen=True, slots=True)
 class Resplit(Fault):
-    """Other chunk boundaries: at these offsets, or at random ones. A piece arrives when its last byte did.
+    """Moves the chunk boundaries to these offsets, or to random ones. A piece arrives with its last byte.
 
     Args:
         at: Offsets of the body.
-        count: So many random offsets in place of `at`.
-        seed: For them.
+        count: How many random offsets to use in place of `at`.
+        seed: The seed of the random offsets.
     """
 
     at: tuple[int, ...] = ()
@@ -190,7 +190,7 @@ class Resplit(Fault):
         return any(0 < place < size for place in self.at) if self.at else size > 0
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         size = len(interaction.body)
         chosen = self.at
         if self.count and size > 1:
@@ -200,18 +200,18 @@ class Resplit(Fault):
 
 @dataclass(frozen=True, slots=True)
 class ResplitAtEvents(Fault):
-    """Each piece holds so many whole events."""
+    """Makes each chunk hold a number of whole events."""
 
     events: int = 1
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         return recut(interaction, ends_of(interaction)[self.events - 1 :: self.events])
 
 
 @dataclass(frozen=True, slots=True)
 class Trickle(Fault):
-    """So many bytes at a time.
+    """Sends a few bytes at a time.
 
     Args:
         size: Bytes of a piece.
@@ -222,7 +222,7 @@ class Trickle(Fault):
     every: float | None = None
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         interaction = recut(interaction, range(self.size, len(interaction.body), self.size))
         if self.every is None:
             return interaction
@@ -238,7 +238,7 @@ class CutOff(Fault):
     """The network breaks the connection.
 
     Args:
-        after: So many events; None for bytes.
+        after: After this many events; None counts bytes.
         at_byte: At this offset.
     """
 
@@ -255,13 +255,13 @@ class CutOff(Fault):
         return _place(interaction, self) <= len(interaction.body)
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         return ended(interaction, self.after, self.at_byte, End.CUT, "ReadError: connection reset by peer")
 
 
 @dataclass(frozen=True, slots=True)
 class EndEarly(Fault):
-    """The body ends properly, but too soon; arguments as in `CutOff`."""
+    """The body ends normally, but too early. Its arguments are those of `CutOff`."""
 
     after: int | None = None
     at_byte: int | None = None
@@ -272,16 +272,16 @@ class EndEarly(Fault):
         _one_place(self)
 
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`; at the very end nothing is too soon."""
+        """As in `Fault`. At the very end nothing is too early."""
         return _place(interaction, self) < len(interaction.body)
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         return ended(interaction, self.after, self.at_byte, End.COMPLETE, "")
 
 
 def _place(interaction: Interaction, fault: CutOff | EndEarly) -> int:
-    """The byte at which the interaction is to end; beyond it where there are not so many events."""
+    """Return the byte at which the interaction ends; one beyond it if there are not enough events."""
     if fault.after is None:
         return fault.at_byte or 0
     ends = [0, *ends_of(interaction)]
@@ -295,12 +295,12 @@ def _one_place(fault: CutOff | EndEarly) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FailFirst(Fault):
-    """The first requests are refused, then the cassette is played.
+    """The first requests are refused; then the cassette is played.
 
     Args:
         status: Such as 429 or 500.
         times: How many requests.
-        message: In the body, in the form OpenAI and Anthropic use.
+        message: In the body, in the form that OpenAI and Anthropic use.
         headers: Such as `(("retry-after", "0"),)`.
     """
 
@@ -310,7 +310,7 @@ class FailFirst(Fault):
     headers: tuple[tuple[str, str], ...] = ()
 
     def happens(self, interaction: Interaction) -> bool:
-        """It befalls requests, and no interaction."""
+        """Return False: it affects requests, not interactions."""
         del interaction
         return False
 
@@ -331,17 +331,17 @@ class FailFirst(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Stall(Fault):
-    """Nothing for so many seconds, before event `before`."""
+    """Nothing arrives for some seconds, before event `before`."""
 
     seconds: float
     before: int = 0
 
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`; before the end is a place, too."""
+        """As in `Fault`. Before the end is a place, too."""
         return self.before <= len(ends_of(interaction))
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         edge = (
             ([0, *ends_of(interaction)])[self.before]
             if self.before <= len(ends_of(interaction))
@@ -358,7 +358,7 @@ class Stall(Fault):
 
 @dataclass(frozen=True, slots=True)
 class FirstTokenAfter(Fault):
-    """The model's first text comes so many seconds after the request; all later pieces keep their distance."""
+    """The model's first text arrives this many seconds after the request; later pieces keep their distance."""
 
     seconds: float
 
@@ -367,7 +367,7 @@ class FirstTokenAfter(Fault):
         return first_text(interaction) is not None
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         interaction = by_events(interaction)
         first = first_text(interaction)
         if first is None:
@@ -382,7 +382,7 @@ class FirstTokenAfter(Fault):
 
 @dataclass(frozen=True, slots=True)
 class TokensPerSecond(Fault):
-    """The pieces of the model's text come at this rate, each as one chunk."""
+    """The pieces of the model's text arrive at this rate, each as one chunk."""
 
     rate: float
 
@@ -396,7 +396,7 @@ class TokensPerSecond(Fault):
         return first_text(interaction) is not None
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         interaction = by_events(interaction)
         first = first_text(interaction)
         if first is None:
@@ -412,13 +412,13 @@ class TokensPerSecond(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Jitter(Fault):
-    """Each piece comes up to so many seconds later; the order stays, and the same seed gives the same jitter."""
+    """Each piece arrives up to this many seconds later. The order stays; the same seed gives the same jitter."""
 
     seconds: float
     seed: int = 0
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         chance = random.Random(self.seed)  # noqa: S311
         moved = [chunk.at + chance.uniform(0.0, self.seconds) for chunk in interaction.chunks]
         return arriving(interaction, list(itertools.accumulate(moved, max)))
@@ -438,7 +438,7 @@ class Drop(Fault):
         return self.event < len(ends_of(interaction))
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         return edited(interaction, lambda events: [*events[: self.event], *events[self.event + 1 :]])
 
 
@@ -453,13 +453,13 @@ class Duplicate(Fault):
         return self.event < len(ends_of(interaction))
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         return edited(interaction, lambda events: [*events[: self.event + 1], *events[self.event :]])
 
 
 @dataclass(frozen=True, slots=True)
 class Garbage(Fault):
-    """Bytes that belong to no event, before event `before`. By default a comment, which clients skip."""
+    """Bytes outside any event, before event `before`. By default a comment, which clients skip."""
 
     data: bytes = b": keep-alive\n\n"
     before: int = 1
@@ -469,13 +469,13 @@ class Garbage(Fault):
         return self.before <= len(ends_of(interaction))
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         return inserted(interaction, self.before, self.data)
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorEvent(Fault):
-    """The provider reports an error after so many events, and nothing follows."""
+    """The provider reports an error after some events, and nothing follows."""
 
     after: int = 1
     message: str = "overloaded"
@@ -486,7 +486,7 @@ class ErrorEvent(Fault):
         return self.after <= len(ends_of(interaction))
 
     def __call__(self, interaction: Interaction) -> Interaction:
-        """The interaction with this fault."""
+        """Return the interaction with this fault."""
         error = {"type": "error", "error": {"type": self.kind, "message": self.message}}
         event = b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n"
         return inserted(EndEarly(after=self.after)(interaction), self.after, event)

@@ -1,4 +1,4 @@
-"""Patches that take vcrpy's place in each HTTP library, so that bodies pass piece by piece.
+"""Patches that replace vcrpy's in each HTTP library, so that bodies pass piece by piece.
 
 vcrpy takes the place of each library's transport. For as long as a stream cassette is open these patches take vcrpy's
 place there: requests are matched, filtered and stored by vcrpy's own cassette as before.
@@ -28,15 +28,15 @@ _TRANSPORTS = {
 
 
 class Played(Protocol):
-    """Answers the requests, and is told of those that are recorded."""
+    """Answers requests, and is told about those that are recorded."""
 
     @property
     def cassette(self) -> Any:
-        """vcrpy's."""
+        """vcrpy's cassette."""
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """The path of the cassette."""
 
     @property
     def pace(self) -> Pace:
@@ -46,13 +46,13 @@ class Played(Protocol):
         """Count a request; return what refuses it, if a fault does."""
 
     def perform(self, request: Any, response: dict[str, Any]) -> Performance:
-        """Begin to play an answer of the cassette."""
+        """Start playing an answer from the cassette."""
 
     def miss(self, request: Any) -> Exception:
         """Note a request that is not on the cassette, and return the error to raise for it."""
 
     def compare(self, request: Any, response: dict[str, Any]) -> None:
-        """Note where a request differs from that which was answered so."""
+        """Note how a request differs from the recorded one that it was matched with."""
 
     def record(self, recorder: Recorder) -> Recorder:
         """Keep what this recorder is about to record."""
@@ -62,7 +62,7 @@ class Patches:
     """The patches of one stream cassette.
 
     Args:
-        played: Answers requests, and is told of those that are recorded.
+        played: Answers requests, and is told about those that are recorded.
         stack: Takes the patches off again.
     """
 
@@ -71,7 +71,7 @@ class Patches:
         self._enter = stack.enter_context
 
     def put_on(self) -> None:
-        """Put all of them on."""
+        """Apply all patches."""
         self._vcrpy()
         for name in ("httpx", "httpx2"):
             with contextlib.suppress(ImportError):
@@ -79,7 +79,7 @@ class Patches:
         self._aiohttp()
 
     def _vcrpy(self) -> None:
-        """Compare whatever is played, and name whatever is missed, by libraries that are left to vcrpy, too."""
+        """Compare what is played and name what is missing, also for libraries that are left to vcrpy."""
         from vcr import stubs
 
         cassette, play = self._played.cassette, self._played.cassette.play_response
@@ -135,7 +135,7 @@ class Patches:
         return handle_async_request
 
     def _answer(self, httpx: Any, request: Any, body: bytes, *, is_async: bool) -> Any:
-        """The response to play, a recorder for one to come, or None for a request that the cassette ignores."""
+        """Return the response to play, a recorder for a new one, or None for a request that the cassette ignores."""
         from vcr.request import Request
 
         asked = Request(request.method, str(request.url), body, request.headers)
@@ -166,7 +166,7 @@ class Patches:
         played, build = self._played, stubs.build_response
 
         async def noted(session: Any, method: str, url: Any, **kwargs: Any) -> Any:
-            """The real request, timed from here."""
+            """Send the real request, timed from here."""
             recorder = Recorder(stubs.Request(method, str(url), None, {}))
             response = await real(session, method, url, **kwargs)
             recorder.answered(response.status, response.reason or "", stubs._serialize_headers(response.headers))  # noqa: SLF001
@@ -213,7 +213,7 @@ class Patches:
 
 
 async def _passed_over(stubs: Any, response: Any) -> Recorder:
-    """What is known of a redirect that aiohttp has followed; nobody has measured it."""
+    """Return what is known about a redirect that aiohttp has followed; its times were not measured."""
     recorder = Recorder(None, timed=False)
     recorder.answered(response.status, response.reason or "", stubs._serialize_headers(response.headers))  # noqa: SLF001
     with contextlib.suppress(stubs.ClientConnectionError):  # raised where there is no body

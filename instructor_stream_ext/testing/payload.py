@@ -1,4 +1,4 @@
-"""Recorded bodies: their events, the model's text in them, and whether they came to an end.
+"""Recorded bodies: their events, the model's text in them, and whether they ended.
 
 The SDKs decode for the tests; this is for tools that look at any cassette without one: where events begin and end, the
 text that each brings in the formats of the known providers, and the signals that an answer is over.
@@ -30,7 +30,7 @@ _BLANK = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _SSE = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 _STREAMS = re.compile(r"event-?stream|ndjson|jsonl|json-seq|stream\+json")
 _PREFIX = 12
-"""Bytes before the headers of a message of AWS's binary framing: two lengths and a checksum."""
+"""Bytes before the headers of a message in AWS's binary framing: two lengths and a checksum."""
 _LAST = frozenset({"message_stop", "message-end", "response.completed", "response.incomplete", "response.failed"})
 _DONE = "[DONE]"
 
@@ -40,7 +40,7 @@ class Piece:
     """The content of one event of a body.
 
     Attributes:
-        stop: The offset of the body at which the event is whole.
+        stop: The offset in the body at which the event is complete.
         text: The model's text or arguments in it; reasoning is not counted.
         end: The word by which the provider says that the answer is over, None if it does not.
         last: Whether nothing can follow.
@@ -63,12 +63,12 @@ def is_binary(body: bytes, content_type: str = "") -> bool:
 
 
 def is_stream(body: bytes, content_type: str = "") -> bool:
-    """Return whether the body comes in events: by its type, or by what it looks like."""
+    """Return whether the body consists of events: by its type, or by its content."""
     return bool(_STREAMS.search(content_type) or _SSE.match(body)) or is_binary(body)
 
 
 def event_ends(body: bytes, content_type: str = "") -> list[int]:
-    """The offsets at which events end: of SSE, of JSON lines, of AWS's binary framing; else of the whole."""
+    """Return the offsets at which events end: of SSE, JSON lines, or AWS's binary framing; else of the body."""
     if is_binary(body, content_type):
         return list(message_ends(body))
     if _SSE.match(body):
@@ -81,7 +81,7 @@ def event_ends(body: bytes, content_type: str = "") -> list[int]:
 
 
 def message_ends(body: bytes) -> Iterator[int]:
-    """The offsets at which the messages of AWS's binary framing end."""
+    """Return the offsets at which the messages of AWS's binary framing end."""
     at = 0
     while at + _PREFIX <= len(body):
         at += max(int.from_bytes(body[at : at + 4]), _PREFIX)
@@ -101,12 +101,12 @@ def pieces(body: bytes, content_type: str = "") -> list[Piece]:
 
 
 def text_of(body: bytes, content_type: str = "") -> str:
-    """All text of the model in a body."""
+    """Return all of the model's text in a body."""
     return "".join(piece.text for piece in pieces(body, content_type))
 
 
 def has_end_signal(body: bytes, content_type: str = "") -> bool:
-    """Return whether the provider said that the answer is over, well or badly."""
+    """Return whether the provider said that the answer has ended, well or badly."""
     return any(piece.end is not None or piece.last or piece.error for piece in pieces(body, content_type))
 
 
@@ -139,7 +139,7 @@ def _piece(event: bytes, stop: int, *, binary: bool) -> Piece:
 
 
 def _payload(event: bytes) -> tuple[str, str]:
-    """An event's name and its data, without the framing of server-sent events."""
+    """Return an event's name and data, without the framing of server-sent events."""
     if not _SSE.match(event):
         return "", event.decode(errors="replace")
     name, data = "", []
@@ -160,7 +160,7 @@ def _binary_payload(message: bytes) -> tuple[str, str]:
 
 
 def _unpacked(part: dict[str, Any]) -> dict[str, Any]:
-    """Bedrock's `invoke` wraps the provider's own events."""
+    """Return the provider's own event from inside the envelope of Bedrock's `invoke`."""
     packed = part.get("bytes")
     if not isinstance(packed, str):
         return part

@@ -1,4 +1,4 @@
-"""How a cassette is kept: as vcrpy keeps it, with chunks and times in a sidecar."""
+"""How a cassette is stored: as vcrpy stores it, with chunks and times in a sidecar."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["CassettePersister", "content_of", "copied"]
 
 
 class CassettePersister:
-    """Keeps a cassette as vcrpy does, and its sidecar beside it; timings travel within vcrpy's responses.
+    """Stores a cassette as vcrpy does, and its sidecar beside it. Timings travel inside vcrpy's responses.
 
     Args:
         extra_paths: Further cassettes that are read and never written.
@@ -39,7 +39,7 @@ class CassettePersister:
         self.scrubber: Scrubber | None = None
 
     def load_cassette(self, cassette_path: str, serializer: Any) -> tuple[list[Any], list[Any]]:
-        """Read a cassette, the further ones, and their sidecars where they are."""
+        """Read a cassette, the additional ones, and the sidecars that exist."""
         from vcr.persisters.filesystem import CassetteNotFoundError
         from vcr.serialize import deserialize
 
@@ -84,7 +84,7 @@ class CassettePersister:
 
 
 def _that_fits(request: Any, response: dict[str, Any]) -> Timing | None:
-    """A response's timing, which names the request as it stands on the cassette, with all that was taken off it.
+    """Return a response's timing, with the request as it stands on the cassette after filtering.
 
     A filter of the caller's may have changed the body's length: then boundaries are lost.
     """
@@ -100,7 +100,7 @@ def _that_fits(request: Any, response: dict[str, Any]) -> Timing | None:
 
 
 def content_of(request: Any) -> Any:
-    """A request's body, as bytes also where it was a file or an iterator."""
+    """Return a request's body, as bytes also where it was a file or an iterator."""
     body = request.body
     if hasattr(body, "read"):
         return body.read()
@@ -110,7 +110,7 @@ def content_of(request: Any) -> Any:
 
 
 def copied(request: Any) -> Any:
-    """A request that filters may change, its body as bytes."""
+    """Return a copy of a request that filters may change, its body as bytes."""
     from vcr.request import Request
 
     return Request(request.method, request.uri, content_of(request), dict(request.headers))

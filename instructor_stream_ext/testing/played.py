@@ -19,7 +19,7 @@ _CUT_SHORT = frozenset({"length", "max_tokens", "max_output_tokens", "response.i
 
 
 def played_client(interaction: Interaction, speed: float) -> StreamClient:
-    """A client whose every answer is the text of an interaction, when it came and as it ended.
+    """Return a client that answers every request with an interaction's text, at its times and with its end.
 
     Args:
         interaction: What to play.
@@ -53,7 +53,7 @@ def _chunks(interaction: Interaction, pace: Pace) -> Iterator[Any]:
 
 
 def _finish(word: str | None) -> str | None:
-    """A provider's word for the end, as OpenAI says it."""
+    """Return a provider's word for the end in OpenAI's terms."""
     if word is None:
         return None
     lowered = word.lower()
@@ -63,7 +63,7 @@ def _finish(word: str | None) -> str | None:
 
 
 def arrivals(interaction: Interaction) -> Iterator[tuple[float, Piece]]:
-    """Each event of an interaction and the instant at which it was whole."""
+    """Yield each event of an interaction and the instant at which it was complete."""
     found = iter(pieces(interaction.body, interaction.content_type))
     piece, place = next(found, None), 0
     for chunk in interaction.chunks:

@@ -1,4 +1,4 @@
-"""Recording a stream while it is read: nothing is held back, and how it ended is kept as it was.
+"""Recording a stream while it is read: nothing is held back, and its end is recorded as it was.
 
 What stands between the client and the network is one thin layer that notes each piece and its instant as it passes. It
 says nothing to the provider and reads nothing by itself: what the client does not read is not on the cassette.
@@ -26,7 +26,7 @@ class Recorder:
 
     Args:
         request: vcrpy's request.
-        clock: Gives seconds.
+        clock: Returns seconds.
         timed: Whether what was measured belongs on the cassette.
     """
 
@@ -46,25 +46,25 @@ class Recorder:
         self.decoded = False
 
     def answered(self, status: int, reason: str, headers: dict[str, list[str]]) -> None:
-        """The headers have come."""
+        """Note that the headers have arrived."""
         self._headers_at = self._clock()
         self.status, self.reason, self.headers = status, reason, headers
 
     def arrived(self, data: bytes) -> None:
-        """A piece of the body has come."""
+        """Note that a piece of the body has arrived."""
         self._pieces.append((self._clock(), data))
 
     def passed(self, at: float, data: bytes) -> None:
-        """A piece that came at this instant has been read."""
+        """Note that a piece, which arrived at this instant, has been read."""
         self._pieces.append((at, data))
 
     def ended(self, end: End, error: str = "") -> None:
-        """The stream is over; what is said first counts."""
+        """Note that the stream has ended. The first report counts."""
         if self._end is None:
             self._end, self._error, self._ended_at = end, error, self._clock()
 
     def failed(self, error: BaseException) -> None:
-        """Reading failed: the client waited too long, or the connection broke."""
+        """Note that reading failed: the client waited too long, or the connection broke."""
         name = type(error).__name__
         said = f"{name}: {error}" if str(error) else name
         if not isinstance(error, Exception):
@@ -73,14 +73,14 @@ class Recorder:
             self.ended(End.ERROR if "Timeout" in name else End.CUT, said)
 
     def left(self) -> None:
-        """The client has stopped reading. A client that has seen the last event, or the last byte, may do so."""
+        """Note that the client has stopped reading, as it may after the last event or the last byte."""
         if self._end is None:
             read = b"".join(data for _, data in self._pieces)
             whole = finished(read) or len(read) == self._length()
             self.ended(End.COMPLETE if whole else End.ABANDONED, "" if whole else _LEFT)
 
     def interaction(self) -> tuple[dict[str, Any], Timing]:
-        """vcrpy's response, and what belongs beside it."""
+        """Return vcrpy's response, and what belongs in the sidecar."""
         self.left()
         headers, parts = self._decoded()
         body = b"".join(data for _, data in parts)
@@ -108,7 +108,7 @@ class Recorder:
         return response, timing
 
     def _decoded(self) -> tuple[dict[str, list[str]], list[tuple[float, bytes]]]:
-        """The headers and the pieces of the body, without the compression of the transport where it can be undone."""
+        """Return the headers and the body's pieces, without the transport's compression where it can be undone."""
         headers = dict(self.headers)
         parts = [(at, data) for at, data in self._pieces if data]
         encoding = _header(headers, "content-encoding")
@@ -123,7 +123,7 @@ class Recorder:
         }, plain
 
     def _outcome(self, body: bytes, content_type: str) -> tuple[End, str]:
-        """How the answer ended, and the error if that was one."""
+        """Return how the answer ended, and the error if it was one."""
         if self._end is not End.COMPLETE:
             return self._end or End.ABANDONED, self._error
         if self.status >= 400:  # noqa: PLR2004 - the first status that is an error
@@ -133,7 +133,7 @@ class Recorder:
         return End.COMPLETE, self._error
 
     def _length(self) -> int | None:
-        """How long the body is, as far as the headers say so."""
+        """Return the length of the body, if the headers state it."""
         if self.request.method.upper() == "HEAD" or self.status in _BODILESS:
             return 0
         said = _header(self.headers, "content-length")
@@ -152,7 +152,7 @@ def _header(headers: Mapping[str, list[str]], name: str) -> str:
 
 
 def recorded_stream(httpx: Any, stream: Any, recorder: Recorder, *, is_async: bool) -> Any:
-    """An httpx response's stream that notes what passes.
+    """Return an httpx response's stream that notes what passes.
 
     Args:
         httpx: `httpx` or `httpx2`.
@@ -219,13 +219,13 @@ def _async_stream(httpx: Any) -> Any:
 
 
 def recorded_aiohttp(response: Any, recorder: Recorder) -> None:  # noqa: C901 - one class, made for one response
-    """Have an aiohttp response note what its client reads.
+    """Make an aiohttp response note what its client reads.
 
     aiohttp's parser keeps hold of the reader it feeds, so the reader itself is made to note: it becomes an instance of
     a subclass. Arrivals are noted when the parser feeds, and kept as far as the client has read.
 
     Args:
-        response: aiohttp's own.
+        response: aiohttp's own response.
         recorder: Where to note it.
     """
     content = response.content
@@ -237,7 +237,7 @@ def recorded_aiohttp(response: Any, recorder: Recorder) -> None:  # noqa: C901 -
     clock = time.perf_counter
 
     def took(data: bytes) -> None:
-        """Note what was read, in the pieces in which it came."""
+        """Note what was read, in the pieces in which it arrived."""
         while data:
             at, size = arrivals[0] if arrivals else (clock(), len(data))
             piece, data = data[:size], data[size:]

@@ -1,4 +1,4 @@
-"""Playing an interaction to an SDK through the SDK's own transport, at any pace, to the end it had."""
+"""Playing an interaction to an SDK through the SDK's own transport, at any pace, with its recorded end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Performance", "httpx_response", "played_aiohttp"]
 
 
 class Performance:
-    """One playing of an interaction.
+    """One playback of an interaction.
 
     Args:
         interaction: What to play.
@@ -34,7 +34,7 @@ class Performance:
 
     @property
     def left_early(self) -> bool:
-        """True if the client stopped reading before the end, where the recorded one did not.
+        """True if the client stopped reading before the end, and the recorded one did not.
 
         Some clients stop at the end signal, and leave `[DONE]` or the usage unread. Nobody need read an error's body,
         nor what was recorded without its times.
@@ -51,7 +51,7 @@ class Performance:
 
     @property
     def deltas(self) -> int:
-        """Pieces of the model's text that the client was given."""
+        """How many pieces of the model's text the client received."""
         body = b"".join(chunk.data for chunk in self.interaction.chunks[: self.played])
         return sum(1 for piece in pieces(body, self.interaction.content_type) if piece.text)
 
@@ -68,13 +68,13 @@ class Performance:
         return not self.interaction.chunks and self.interaction.end is not End.ABANDONED and not self._breaks
 
     def end(self, error: Callable[[str, str], Exception]) -> None:
-        """The last piece was read: end as the interaction did.
+        """End as the interaction did, now that the last piece was read.
 
         Args:
             error: Makes the transport's exception of the recorded one's name and message.
 
         Raises:
-            CassetteError: The client reads on where the recorded one had left.
+            CassetteError: The client reads on where the recorded one stopped.
             Exception: The transport's, for an interaction that was cut or timed out.
         """
         interaction = self.interaction
@@ -83,7 +83,7 @@ class Performance:
             self.failure = CassetteError(
                 self.source,
                 1,
-                "the recorded client left here, so nobody knows how the answer went on",
+                "the recorded client left here, so the rest of the answer is unknown",
                 "leave the stream at the same place, or record the cassette again with --record-mode=rewrite",
             )
             raise self.failure
@@ -96,7 +96,7 @@ class Performance:
 
 
 def httpx_response(httpx: Any, performance: Performance, *, is_async: bool) -> Any:
-    """A response that plays an interaction.
+    """Return a response that plays an interaction.
 
     Args:
         httpx: `httpx` or `httpx2`.
@@ -166,7 +166,7 @@ def _async_stream(httpx: Any) -> Any:
 
 
 def played_aiohttp(response: Any, performance: Performance) -> None:
-    """Have vcrpy's aiohttp response play an interaction in place of its body, through all ways of reading it.
+    """Make vcrpy's aiohttp response play an interaction in place of its body, in every way of reading it.
 
     Args:
         response: As vcrpy's stub made it.
@@ -185,7 +185,7 @@ def played_aiohttp(response: Any, performance: Performance) -> None:
         return (await read()).decode(encoding or response.get_encoding(), errors)
 
     async def as_json(*, encoding: str | None = None, loads: Callable[[str], Any] = json.loads, **_: Any) -> Any:
-        """Whatever type the headers state: a cassette's headers may have been filtered."""
+        """Parse the body, whatever content type the headers state: they may have been filtered."""
         said = (await text(encoding)).strip()
         return loads(said) if said else None
 
@@ -206,7 +206,7 @@ def _reader_class() -> Any:  # noqa: C901 - one class, made when aiohttp is ther
     from vcr.stubs.aiohttp_stubs import _NoConnection
 
     class PlayedReader(streams.StreamReader):
-        """aiohttp's own reader, fed with the next piece whenever somebody waits for one."""
+        """aiohttp's own reader, fed with the next piece whenever something waits for one."""
 
         def __init__(self, performance: Performance) -> None:
             limit = max(1 << 16, len(performance.interaction.body))  # no line of the body is too long
@@ -218,7 +218,7 @@ def _reader_class() -> Any:  # noqa: C901 - one class, made when aiohttp is ther
                 self.feed_eof()
 
         def passed_over(self) -> None:
-            """The client follows a redirect, whose body nobody reads."""
+            """Skip the body of a redirect that the client follows."""
             self._performance.over = True
 
         async def _wait(self, func_name: str) -> None:
@@ -247,7 +247,7 @@ def _reader_class() -> Any:  # noqa: C901 - one class, made when aiohttp is ther
             self.feed_eof()
 
         def read_nowait(self, n: int = -1) -> bytes:
-            """Return what has come: all of it, where there are no pauses."""
+            """Return what has arrived: everything, if there are no pauses."""
             while not (self._eof or self._exception or self._performance.pace.pauses):
                 self._feed()
             return super().read_nowait(n)

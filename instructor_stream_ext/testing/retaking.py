@@ -1,4 +1,4 @@
-"""From an interaction to another: cut in other places, ended elsewhere, with other events, at other instants."""
+"""From one interaction to another: cut elsewhere, ended elsewhere, with other events, at other instants."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["arriving", "by_events", "edited", "ended", "ends_of", "first_text", 
 
 
 def ends_of(interaction: Interaction) -> list[int]:
-    """Return the offset behind each event of the body."""
+    """Return the offset after each event of the body."""
     return event_ends(interaction.body, interaction.content_type)
 
 
@@ -43,7 +43,7 @@ def by_events(interaction: Interaction) -> Interaction:
 
 
 def first_text(interaction: Interaction) -> int | None:
-    """Return the number of the first event with text of the model's; None if there is none."""
+    """Return the number of the first event with text from the model; None if there is none."""
     found = pieces(interaction.body, interaction.content_type)
     return next((number for number, piece in enumerate(found) if piece.text), None)
 
@@ -57,7 +57,7 @@ def arriving(interaction: Interaction, instants: Sequence[float]) -> Interaction
 
 
 def ended(interaction: Interaction, after: int | None, at_byte: int | None, end: End, error: str) -> Interaction:
-    """End the interaction behind so many events, or at a byte, in this way."""
+    """End the interaction after a number of events, or at a byte, in this way."""
     ends = [0, *ends_of(interaction)]
     place = (
         ends[min(after, len(ends) - 1)] if after is not None else len(interaction.body) if at_byte is None else at_byte
@@ -78,7 +78,7 @@ def edited(interaction: Interaction, edit: Callable[[list[Chunk]], list[Chunk]])
 
 
 def inserted(interaction: Interaction, before: int, data: bytes) -> Interaction:
-    """Put bytes before the event of this number."""
+    """Insert bytes before the event of this number."""
 
     def edit(events: list[Chunk]) -> list[Chunk]:
         place = min(before, len(events))

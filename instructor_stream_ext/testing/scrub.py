@@ -1,4 +1,4 @@
-"""No secret reaches a cassette: what is dropped and masked, and the search for what slipped through.
+"""Keeping secrets off cassettes: what is dropped and masked, and the search for what slipped through.
 
 Headers that identify an account are dropped, query keys and whatever looks like a secret are masked. A mask is as long
 as what it hides, so that the offsets of a stream's chunks, and `content-length`, stay true.
@@ -62,21 +62,21 @@ PATTERNS: Mapping[str, re.Pattern[bytes]] = {
         rb"(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b"
     ),
 }
-"""Patterns of secrets, by the name that each is reported under."""
+"""Patterns of secrets, by the names under which they are reported."""
 
 _WORD = b"REDACTED"
 MASK = re.compile(_WORD.decode() + r"\**")
-"""The mask of a secret."""
+"""Matches a mask."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something on a cassette that must not be there.
+    """Something that must not be on a cassette.
 
     Attributes:
         line: Of the file, from 1.
         what: In words.
-        shown: Its first characters; never the whole.
+        shown: Its first characters, never all of it.
     """
 
     line: int
@@ -88,17 +88,17 @@ class Finding:
 
 
 def masked(found: bytes) -> bytes:
-    """A mask of the same length that looks like no secret."""
+    """Return a mask of the same length that does not look like a secret."""
     return _WORD[: len(found)].ljust(len(found), b"*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scrubber:
-    """Masks what must not be on a cassette; return your own from a fixture `stream_scrubber`.
+    """Masks what must not be on a cassette. Return your own from a fixture named `stream_scrubber`.
 
     Args:
         request_headers: Names that are dropped, in any case.
-        response_headers: Likewise, of the answer.
+        response_headers: The same for answers.
         query: Keys whose values are masked.
         patterns: What to mask in addresses, headers and bodies, by name.
     """
@@ -109,7 +109,7 @@ class Scrubber:
     patterns: Mapping[str, re.Pattern[bytes]] = field(default_factory=lambda: PATTERNS)
 
     def extended(self, *names: str, **patterns: str) -> Scrubber:
-        """The same, with more headers dropped (of both sides) and more patterns masked."""
+        """Return a copy that drops more headers (of requests and answers) and masks more patterns."""
         more = frozenset(name.lower() for name in names)
         compiled = {name: re.compile(pattern.encode()) for name, pattern in patterns.items()}
         return Scrubber(
@@ -120,23 +120,23 @@ class Scrubber:
         )
 
     def masked(self, content: bytes) -> bytes:
-        """The same number of bytes, with every secret masked."""
+        """Return as many bytes, with every secret masked."""
         return _masked(content, tuple(self.patterns.values()))
 
     def unspread(self, content: bytes) -> bytes:
-        """As `masked`, and with every secret masked that the events of a stream spell together."""
+        """Mask also the secrets that several events of a stream spell together."""
         return _unspread(content, tuple(self.patterns.values()))
 
     def hidden(self, content: bytes) -> list[str]:
-        """Find the patterns that stand in several events of a stream, and in none of them alone."""
+        """Return the patterns that match across several events of a stream, and in none of them alone."""
         return sorted(hidden(content, self.patterns))
 
     def text(self, content: str) -> str:
-        """As `masked`."""
+        """Return a text with every secret masked."""
         return self.masked(content.encode(errors="surrogateescape")).decode(errors="surrogateescape")
 
     def url(self, url: str) -> str:
-        """An address with the values of secret keys masked, and what looks like a secret once it is unquoted."""
+        """Return an address with the values of secret keys masked, and anything that is a secret once unquoted."""
         parts = urlsplit(url)
         if parts.username or parts.password:
             parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
@@ -150,13 +150,13 @@ class Scrubber:
         return self.text(urlunsplit(parts))
 
     def header(self, value: Any) -> Any:
-        """The value of a header, or the values of one."""
+        """Return the value or the values of a header, masked."""
         if isinstance(value, list | tuple):
             return [self.header(one) for one in value]
         return self.text(value) if isinstance(value, str) else self.masked(value)
 
     def body(self, body: Any) -> Any:
-        """A body of whatever type vcrpy has it in."""
+        """Return a body, masked, of whatever type vcrpy has it in."""
         if isinstance(body, str):
             return self.unspread(body.encode(errors="surrogateescape")).decode(errors="surrogateescape")
         if isinstance(body, bytes | bytearray):
@@ -166,7 +166,7 @@ class Scrubber:
         return [self.body(one) for one in body] if isinstance(body, list) else body
 
     def request(self, request: Any) -> Any:
-        """vcrpy's request, scrubbed in place; for `before_record_request`."""
+        """Scrub vcrpy's request in place; for `before_record_request`."""
         for name in [name for name in request.headers if name.lower() in self.request_headers]:
             del request.headers[name]
         for name, value in list(request.headers.items()):
@@ -177,7 +177,7 @@ class Scrubber:
         return request
 
     def response(self, response: dict[str, Any]) -> dict[str, Any]:
-        """vcrpy's response, scrubbed in place; for `before_record_response`.
+        """Scrub vcrpy's response in place; for `before_record_response`.
 
         A body that is still encoded, as vcrpy keeps it, is decoded first.
         """
@@ -195,13 +195,13 @@ class Scrubber:
         return response
 
     def search(self, content: bytes) -> Iterator[Finding]:
-        """Find the patterns in the raw bytes of a file."""
+        """Search the raw bytes of a file for the patterns."""
         for what, pattern in self.patterns.items():
             for found in pattern.finditer(content):
                 yield Finding(content.count(b"\n", 0, found.start()) + 1, what, found[0][:6].decode(errors="replace"))
 
     def headers(self, names: Iterable[str], *, sent: bool) -> list[str]:
-        """Which of these names must not be on a cassette."""
+        """Return which of these names must not be on a cassette."""
         forbidden = self.request_headers if sent else self.response_headers
         return [name for name in names if name.lower() in forbidden]
 
@@ -214,12 +214,12 @@ def _masked(content: bytes, patterns: tuple[re.Pattern[bytes], ...]) -> bytes:
 
 @functools.lru_cache(maxsize=64)
 def _unspread(content: bytes, patterns: tuple[re.Pattern[bytes], ...]) -> bytes:
-    """Kept, as the same few bodies are looked at again each time that a test plays them."""
+    """Mask a body. Cached, because each playing of a test looks at the same few bodies."""
     return _masked(unspread(content, patterns, masked), patterns)
 
 
 def _plain(headers: Mapping[str, Any], body: Any) -> bytes | None:
-    """A body without its content encoding; None if it has none, or is decoded already."""
+    """Return a body without its content encoding; None if it has none, or is already decoded."""
     named = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "")
     encoding = str(named[0] if isinstance(named, list | tuple) and named else named or "").lower()
     if not encoding or not isinstance(body, bytes) or not body:
@@ -229,6 +229,6 @@ def _plain(headers: Mapping[str, Any], body: Any) -> bytes | None:
 
 
 def _without_encoding(headers: Mapping[str, Any], size: int) -> dict[str, Any]:
-    """The headers of a body that was decoded."""
+    """Return the headers of a body that was decoded."""
     kept = {name: value for name, value in headers.items() if name.lower() != "content-encoding"}
     return {name: [str(size)] if name.lower() == "content-length" else value for name, value in kept.items()}

@@ -1,4 +1,4 @@
-"""A small HTTP server on this machine that plays cassettes to whoever asks, in any language, at their original pace."""
+"""A small HTTP server on this machine that plays cassettes to any client, in any language, at their original pace."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FRAMING = frozenset({"connection", "content-length", "date", "keep-alive", "ser
 
 
 class ReplayServer:
-    """Serves a cassette on a free port of 127.0.0.1, in a thread of its own; use it as a context manager.
+    """Serves a cassette on a free port of 127.0.0.1, in its own thread. Use it as a context manager.
 
     A request gets the first interaction of its method and path that was not played yet; when all were, the last once
     more.
@@ -38,7 +38,7 @@ class ReplayServer:
         faults: What goes wrong, in order.
 
     Raises:
-        AssertionError: At the end of the context, unless its body has raised: a fault never happened.
+        AssertionError: When the context is left: a fault never happened. Not raised if the context's body has failed.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class ReplayServer:
 
     @property
     def url(self) -> str:
-        """The address without a path, as anthropic's and google's clients take it."""
+        """The address without a path, as anthropic's and Google's clients expect it."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def base_url(self) -> str:
-        """The address with the path before the method's, as OpenAI's client takes its `base_url`."""
+        """The address with the path before the method's, as OpenAI's client expects its `base_url`."""
         path = urlsplit(self.interactions[0].url).path if self.interactions else ""
         for tail in OPENAI_PATHS:
             if path.endswith(tail):
@@ -72,7 +72,7 @@ class ReplayServer:
 
     @property
     def unplayed(self) -> list[Interaction]:
-        """The interactions that nobody has asked for."""
+        """The interactions that were not requested."""
         with self._server.lock:
             return [
                 interaction for number, interaction in enumerate(self.interactions) if not self._server.plays[number]
@@ -80,7 +80,7 @@ class ReplayServer:
 
     @property
     def requests(self) -> int:
-        """How many requests have come."""
+        """How many requests have arrived."""
         with self._server.lock:
             return self._server.requests
 
@@ -101,7 +101,7 @@ class ReplayServer:
             raise AssertionError("; ".join(found))
 
     def close(self) -> None:
-        """Stop, and check nothing."""
+        """Stop, without any check."""
         self._server.stopping.set()
         self._server.shutdown()
         self._server.server_close()
@@ -122,7 +122,7 @@ class _Server(ThreadingHTTPServer):
         self.requests = 0
 
     def choose(self, method: str, target: str) -> Interaction | None:
-        """Choose the interaction to play to a request; None if none is for its path."""
+        """Choose the interaction to play to a request; None if there is none for its path."""
         with self.lock:
             number, self.requests = self.requests, self.requests + 1
             if (refusal := self.faults.refuse(number)) is not None:
@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._play("POST")
 
     def log_message(self, *_arguments: Any) -> None:
-        """Keep quiet: the terminal belongs to the tests."""
+        """Log nothing: the terminal belongs to the tests."""
 
     def _play(self, method: str) -> None:
         left = self.server.pace.start()
@@ -200,14 +200,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.stopping.wait()  # the recorded client had waited in vain
 
     def _wait(self, seconds: float) -> bool:
-        """Let so many seconds pass; whether the server goes on after that."""
+        """Let this many seconds pass; returns whether the server still runs."""
         if self.server.pace.clock is not None:
             self.server.pace.wait(seconds)
             return not self.server.stopping.is_set()
         return not self.server.stopping.wait(seconds) if seconds else not self.server.stopping.is_set()
 
     def _reset(self) -> None:
-        """Have the kernel send a reset in place of an end, when what was sent has arrived."""
+        """Make the kernel send a reset in place of a normal end, once what was sent has arrived."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.wfile.flush()
         self.connection.close()

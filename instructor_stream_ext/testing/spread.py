@@ -1,4 +1,4 @@
-"""Secrets that a body spreads over several pieces: found in what the pieces say together, masked in each.
+"""Secrets that a body spreads over several pieces: found in the joined text, masked in each piece.
 
 A model writes a key token by token, so it stands in no single event. Here the values of each field are joined over all
 events of a body; what a pattern matches in the joined text is masked where it stands, byte for byte, so that offsets
@@ -32,7 +32,7 @@ _TELLS_APART = frozenset({
     "summary_index",
     "type",
 })  # fmt: skip
-"""Fields whose values say to which of several parallel answers a piece belongs."""
+"""Fields whose values say which of several parallel answers a piece belongs to."""
 _NAMES = frozenset({
     "created_at",
     "fingerprint",
@@ -48,7 +48,7 @@ _NAMES = frozenset({
     "system_fingerprint",
     "type",
 })  # fmt: skip
-"""Fields that name something in every event: joined, they say nothing."""
+"""Fields that name something in every event. Joined, they mean nothing."""
 _HEAD = 12
 _CHECKSUM = 4
 
@@ -71,7 +71,7 @@ class _Value:
     stop: int
 
     def text(self) -> bytes:
-        """The bytes that it means."""
+        """The bytes that it stands for."""
         raw = bytes(self.page[self.start : self.stop])
         return raw if b"\\" not in raw else b"".join(meant for *_, meant in _units(self.page, self.start, self.stop))
 
@@ -88,25 +88,25 @@ class _Field:
     values: list[_Value] = field(default_factory=list)
 
     def text(self) -> bytes:
-        """Join what they say."""
+        """The joined text of its values."""
         return b"".join(value.text() for value in self.values)
 
     def joints(self) -> list[int]:
-        """Where in that text each of them begins."""
+        """Where in that text each value begins."""
         return [0, *accumulate(len(value.text()) for value in self.values)][:-1]
 
     def places(self) -> list[tuple[bytearray, int, int]]:
-        """Where each byte of that text stands; most texts hold nothing that makes anybody ask."""
+        """Where each byte of that text stands; computed only on request, as most texts hold no secret."""
         return [place for value in self.values for place in value.places()]
 
 
 def unspread(body: bytes, patterns: Iterable[re.Pattern[bytes]], mask: _Mask) -> bytes:
-    """The body with everything masked that a pattern finds in the joined values of a field.
+    """Mask everything in a body that a pattern finds in the joined values of a field.
 
     Args:
         body: Of an answer or a request.
         patterns: What to look for.
-        mask: Gives a mask of the same length.
+        mask: Returns a mask of the same length.
     """
     page = bytearray(body)
     with _Pages(page) as fields:
@@ -121,7 +121,7 @@ def unspread(body: bytes, patterns: Iterable[re.Pattern[bytes]], mask: _Mask) ->
 
 
 def hidden(body: bytes, patterns: Mapping[str, re.Pattern[bytes]]) -> set[str]:
-    """The names of the patterns that match in the joined values of a field, across the events of a body."""
+    """Return the names of the patterns that match across the events of a body, in the joined values of a field."""
     found = set()
     with _Pages(bytearray(body)) as fields:
         for one in fields.values():
@@ -134,7 +134,7 @@ def hidden(body: bytes, patterns: Mapping[str, re.Pattern[bytes]]) -> set[str]:
 
 
 def _overwrite(page: bytearray, start: int, stop: int, byte: int) -> None:
-    """Put a character in the place of another, an escaped one in an escaped one's."""
+    """Replace a character by another, an escaped one by an escaped one."""
     size = stop - start
     if size == 1:
         page[start] = byte
@@ -143,7 +143,7 @@ def _overwrite(page: bytearray, start: int, stop: int, byte: int) -> None:
 
 
 class _Pages:
-    """The fields of a body's documents; when it is left, what was written into wrapped documents is in the body."""
+    """The fields of a body's documents. When the context is left, changes in wrapped documents are written back."""
 
     def __init__(self, body: bytearray) -> None:
         self._body = body
@@ -170,7 +170,7 @@ class _Pages:
                 self._fields[address].values.append(_Value(page, first, last))
 
     def _unwrap(self, page: bytearray, start: int, stop: int) -> bool:
-        """Bedrock's `invoke` wraps the provider's own events in base64."""
+        """Decode the base64 around the provider's own events in Bedrock's `invoke`."""
         try:
             content = base64.b64decode(bytes(page[start:stop]), validate=True)
         except (ValueError, binascii.Error):
@@ -184,7 +184,7 @@ class _Pages:
 
 
 def _documents(body: bytes) -> Iterator[tuple[int, int]]:
-    """Where JSON documents stand: in the messages of a binary body, in lines, or the whole."""
+    """Yield where JSON documents stand: in the messages of a binary body, in lines, or as the whole body."""
     if is_binary(body):
         start = 0
         for stop in message_ends(body):
@@ -199,7 +199,7 @@ def _documents(body: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _signed(body: bytearray) -> None:
-    """Write each message's checksum anew."""
+    """Recompute each message's checksum."""
     start = 0
     for stop in message_ends(bytes(body)):
         if stop - start > _HEAD + _CHECKSUM:
@@ -247,7 +247,7 @@ def _strings(page: bytearray, start: int, stop: int) -> Iterator[tuple[_Address,
 
 
 def _address(steps: tuple[str | int, ...], told: tuple[dict[str, bytes], ...]) -> _Address:
-    """Which field this is, the same in every event.
+    """Return which field this is; the same in every event.
 
     The place in an outermost list is no part of it, for Gemini's stream without `alt=sse` is one list of events; nor is
     a place in a list whose objects say their index.
@@ -260,7 +260,7 @@ def _address(steps: tuple[str | int, ...], told: tuple[dict[str, bytes], ...]) -
 
 
 def _units(page: bytearray, start: int, stop: int) -> Iterator[tuple[int, int, bytes]]:
-    """Each character of a string, where it stands and the bytes that it means."""
+    """Yield each character of a string, with its place and its bytes."""
     for unit in _UNIT.finditer(page, start, stop):
         raw = unit[0]
         if raw[:1] != b"\\":

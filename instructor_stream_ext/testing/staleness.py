@@ -1,4 +1,4 @@
-"""Stale cassettes: a request compared with the recorded one, both bodies as JSON, place by place."""
+"""Stale cassettes: a request compared with the recorded one, both bodies as JSON, path by path."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from instructor_stream_ext.testing.scrub import MASK
 __all__ = ["StaleCassette", "changes"]
 
 _SHOWN = 60
-"""Characters of a value that a message shows."""
+"""How many characters of a value a message shows."""
 _BEFORE = 20
-"""Of those, the characters before the first one that differs."""
+"""How many of these come before the first difference."""
 _NOTHING: Any = object()
 
 
@@ -25,12 +25,12 @@ class StaleCassette(UserWarning):
 
 
 def changes(recorded: bytes, sent: bytes, ignore: Iterable[str] = ()) -> list[str]:
-    """Where two bodies differ, as "messages[0].content: 'Hi' was recorded, 'Hello' is sent".
+    """Return where two bodies differ, as "messages[0].content: 'Hi' was recorded, 'Hello' is sent".
 
     Args:
         recorded: The body on the cassette.
         sent: The body of the request.
-        ignore: Paths that may differ, and all below them; `[*]` is any index.
+        ignore: Paths that may differ, with everything below them; `[*]` is any index.
     """
     if recorded == sent:
         return []
@@ -65,14 +65,14 @@ def _different(path: str, was: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _equal(was: Any, now: Any) -> bool:
-    """Return whether two values say the same: 0 and 0.0 do, but not 0 and false; and two masks, of whatever length."""
+    """Return whether two values are equal: 0 and 0.0 are, 0 and false are not; two masks are, whatever their length."""
     if isinstance(was, str) and isinstance(now, str):
         return MASK.sub("*", was) == MASK.sub("*", now)
     return bool(was == now) and isinstance(was, bool) == isinstance(now, bool)
 
 
 def _shown(was: Any, now: Any) -> list[str]:
-    """Both values on a line each, from shortly before the place where they differ."""
+    """Return both values on one line each, from shortly before the first difference."""
     texts = [_text(was), _text(now)]
     same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
     start = max(0, same - _BEFORE) if max(map(len, texts)) > _SHOWN else 0

@@ -47,11 +47,11 @@ def _strategies() -> Any:
 
 
 def splits(text: str, *, max_cuts: int = 40) -> SearchStrategy[tuple[str, ...]]:
-    """Any way to cut a text into pieces; joined they are the text, and none is empty.
+    """Return a strategy for all ways to cut a text into pieces, none of them empty.
 
     Args:
         text: What to cut.
-        max_cuts: At most so many cuts.
+        max_cuts: The largest number of cuts.
     """
     st = _strategies()
     if len(text) < 2:  # noqa: PLR2004 - nothing to cut
@@ -66,14 +66,14 @@ def splits(text: str, *, max_cuts: int = 40) -> SearchStrategy[tuple[str, ...]]:
 
 
 def streams(model: type[T], *, indent: bool | None = None, max_cuts: int = 40) -> SearchStrategy[GeneratedStream[T]]:
-    """Any object of a model, with its JSON cut at any places.
+    """Return a strategy for objects of a model, with their JSON cut anywhere.
 
     Objects that a validator of the model refuses are not given.
 
     Args:
         model: A model, or any other type pydantic knows.
-        indent: Whether the JSON is laid out; None for either.
-        max_cuts: At most so many cuts.
+        indent: Whether the JSON is indented; None for either.
+        max_cuts: The largest number of cuts.
     """
     st = _strategies()
     adapter: TypeAdapter[T] = TypeAdapter(model)
@@ -101,7 +101,7 @@ def _validated(adapter: TypeAdapter[Any], value: Any) -> Any:
 
 
 def _values(kind: Any, seen: tuple[Any, ...] = ()) -> Any:  # noqa: PLR0911 - a table of types
-    """Values of a type, as what pydantic takes for it."""
+    """Return a strategy for values of a type, in a form that pydantic accepts."""
     st = _strategies()
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
@@ -122,7 +122,7 @@ def _values(kind: Any, seen: tuple[Any, ...] = ()) -> Any:  # noqa: PLR0911 - a 
 
 
 def _container(origin: Any, arguments: tuple[Any, ...], seen: tuple[Any, ...]) -> Any:
-    """Values of a container's type; None if it is another one."""
+    """Return a strategy for a container's values; None for another type."""
     st = _strategies()
     if origin in (list, set, frozenset):
         if any(part in seen for part in _parts(arguments[0])):
@@ -164,7 +164,7 @@ def _field(info: FieldInfo, seen: tuple[Any, ...]) -> Any:
 
 
 def _annotated(kind: Any, metadata: Any, seen: tuple[Any, ...]) -> Any:  # noqa: C901, PLR0911 - a table of types
-    """Values within a field's bounds."""
+    """Return a strategy for values within a field's bounds."""
     st = _strategies()
     bounds: dict[str, Any] = {}
     for item in metadata:

@@ -1,4 +1,4 @@
-"""A vcrpy cassette in use, which records streams or plays them with their chunks and times."""
+"""A vcrpy cassette in use: it records streams, or plays them with their chunks and times."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from instructor_stream_ext.testing.staleness import StaleCassette, changes
 __all__ = ["PLAYED", "StreamCassette", "use_cassette"]
 
 _NAMED = 5
-"""Places of a changed request that a message names."""
+"""How many places of a changed request a message names."""
 _BODIES = frozenset({"body", "raw_body"})
-"""vcrpy's names of those parts of a request that are compared place by place."""
+"""vcrpy's names of the request parts that are compared path by path."""
 
 _ON_PURPOSE = "if that is on purpose, say whole=False"
 
 PLAYED: set[Path] = set()
-"""The cassettes that were played by this process."""
+"""The cassettes that this process has played."""
 
 
 class StreamCassette:
@@ -72,7 +72,7 @@ class StreamCassette:
         self.stale: list[str] = []
         self._told = 0
         self.fails: Callable[[str], BaseException] | None = None
-        """Makes what is raised for a request that cannot be answered, in place of vcrpy's exception."""
+        """Makes the exception for a request that cannot be answered, in place of vcrpy's."""
         self._requests = self._faulty_from = 0
         self._stack = contextlib.ExitStack()
 
@@ -94,8 +94,8 @@ class StreamCassette:
                 is moved instead of waiting.
             clock: The fake clock, beside a speed.
             faults: What goes wrong, in order.
-            deltas: At least so many pieces of the model's text have to be played.
-            whole: False if the test leaves a stream, or requests, of the cassette aside on purpose.
+            deltas: How many pieces of the model's text have to be played at least.
+            whole: False if the test leaves a stream or requests of the cassette out on purpose.
             strict: Whether a request whose JSON is not the recorded one fails the test; else it is a warning.
             ignore: Paths in that JSON that may differ, such as "messages[0].content"; `[*]` is any index.
         """
@@ -146,7 +146,7 @@ class StreamCassette:
         self._keep()
 
     def _adopt(self) -> None:
-        """Have a cassette that vcrpy has opened by itself keep chunks and times, and read those that it has."""
+        """Make a cassette that vcrpy has opened keep chunks and times, and read those that it has."""
         from vcr.serializers import yamlserializer
 
         cassette = self.cassette
@@ -160,7 +160,7 @@ class StreamCassette:
         cassette._old_interactions = again._old_interactions  # noqa: SLF001
 
     def _check(self) -> None:
-        """Note which cassettes are played, and see that nothing of them is missing.
+        """Note which cassettes are played, and check that none lacks anything.
 
         Raises:
             CassetteError: A cassette is empty, or has lost its sidecar.
@@ -174,14 +174,14 @@ class StreamCassette:
                 load_cassette(path, sidecar=bool(interactions))
 
     def _scrub(self) -> None:
-        """Put the scrubber before the cassette's own filters, for what is recorded and for what is compared."""
+        """Run the scrubber before the cassette's own filters, on what is recorded and on what is compared."""
         cassette, scrubber = self.cassette, self._scrubber
         before_request, before_response = cassette._before_record_request, cassette._before_record_response  # noqa: SLF001
         cassette._before_record_request = lambda request: _then(before_request(copied(request)), scrubber.request)  # noqa: SLF001
         cassette._before_record_response = lambda response: _then(before_response(response), scrubber.response)  # noqa: SLF001
 
     def _keep(self) -> None:
-        """Hand what was recorded to the cassette, in the order of the requests.
+        """Give the cassette what was recorded, in the order of the requests.
 
         What was asked by other libraries meanwhile is on the cassette already.
         """
@@ -200,11 +200,11 @@ class StreamCassette:
                 kept += 1
 
     def body_ended(self) -> None:
-        """The test's body is over: what is asked from now on is a fixture's, and kept without times."""
+        """Note the end of the test's body: later requests are a fixture's, and are stored without times."""
         self._late = True
 
     def problems(self, *, over: bool = True) -> list[str]:
-        """List what a replay lacked: requests that were not recorded, interactions not asked for, streams not played.
+        """Return what a replay lacked: unrecorded requests, interactions not requested, streams not played.
 
         Args:
             over: Whether no request can follow. If some can, as when fixtures are torn down, interactions without times
@@ -223,7 +223,7 @@ class StreamCassette:
         return found
 
     def _not_played(self, *, over: bool) -> Iterator[str]:
-        """Find what of the cassette was never asked for, or not played to its end."""
+        """Return what on the cassette was never requested, or not played to its end."""
         unasked = sum(
             not self.cassette.play_counts[place] and (over or TIMING in response)
             for place, (_, response) in enumerate(self.cassette.data)
@@ -244,7 +244,7 @@ class StreamCassette:
                 yield f"{one.deltas} deltas were played, the cassette states {interaction.deltas}"
 
     def verify(self) -> None:
-        """Raise `AssertionError` if a replay was not what the cassette and the test say."""
+        """Raise `AssertionError` if a replay differs from what the cassette and the test state."""
         if found := self.problems():
             raise AssertionError("; ".join(found))
 
@@ -256,7 +256,7 @@ class StreamCassette:
         return self._faults[-1].refuse(number)
 
     def perform(self, request: Any, response: dict[str, Any]) -> Performance:
-        """Begin to play an answer of the cassette, with the faults that are in use."""
+        """Start playing an answer from the cassette, with the current faults."""
         recorded = _interaction(request, response)
         interaction = self._faults[-1](recorded)
         if len(interaction.body) != len(recorded.body):
@@ -289,24 +289,24 @@ class StreamCassette:
         closest = nearest[0][0]
         places = self._changes(closest, request) if _BODIES & set(differing) else ""
         return (
-            f"{asked} is not on the cassette; the nearest there is {closest.method} {self._scrubber.url(closest.uri)}, "
+            f"{asked} is not on the cassette; the closest one is {closest.method} {self._scrubber.url(closest.uri)}, "
             f"which differs in {' and '.join(differing)}{places and f' ({places})'}"
         )
 
     def untold(self) -> list[str]:
-        """The requests that are not what was recorded, where that is no failure, since this was last asked."""
+        """Return the requests, new since the last call, that differ from what was recorded without failing the test."""
         fresh, self._told = self.stale[self._told :], len(self.stale)
         return [] if self._strict else fresh
 
     def explain(self, error: BaseException) -> None:
-        """Note on an error of the test what may be its cause, and what clients hide: requests missed or changed."""
+        """Add to a test's error what may be its cause and clients hide: missing or changed requests."""
         self._told = len(self.stale)
         for said in (*(f"{self.path.name}: {miss}" for miss in self.misses), *self.stale):
             if said not in str(error):
                 error.add_note(said)
 
     def compare(self, request: Any, response: dict[str, Any]) -> None:
-        """Note where a request's body differs from that of the interaction that answers it."""
+        """Note how a request's body differs from that of the interaction that answers it."""
         recorded = next((one for one, held in self.cassette.data if held is response), None)
         if recorded is not None and (found := self._changes(recorded, request)):
             path = urlsplit(self._scrubber.url(request.uri)).path
@@ -315,7 +315,7 @@ class StreamCassette:
             )
 
     def _changes(self, recorded: Any, request: Any) -> str:
-        """Where the bodies differ, in words, what is kept off cassettes masked; nothing for forms with files."""
+        """Return the differences in words, with secrets masked; none for forms with files."""
         sent = self.cassette.filter_request(request)
         if not sent or "multipart/" in str(sent.headers.get("content-type", "")):
             return ""
@@ -340,7 +340,7 @@ def _interaction(request: Any, response: dict[str, Any]) -> Interaction:
 
 
 def _then(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Change what the cassette's own filter left; None if it dropped it."""
+    """Change what the cassette's own filter returned; None if it dropped it."""
     return change(value) if value else value
 
 

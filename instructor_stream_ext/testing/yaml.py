@@ -1,9 +1,9 @@
-r"""A vcrpy serializer whose cassettes are read with pleasure and lose no byte.
+r"""A vcrpy serializer whose cassettes are pleasant to read and lose no byte.
 
 Server-sent events stand as literal blocks, one line each, non-ASCII as it is. A literal block cannot hold a carriage
 return: where every line of a body ends in CRLF, the block has plain line ends and `newline: crlf` beside it brings them
 back (plain vcrpy, which does not know it, plays the same events with plain line ends). What cannot stand in a block
-(control characters, U+2028, mixed line ends) is quoted; what is no text is base64.
+(control characters, U+2028, mixed line ends) is quoted; what is not text is base64.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NEWLINE = "newline"
 _CRLF = "crlf"
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f]")
 _BREAKS = re.compile("[\x85\u2028\u2029]")
-"""Line ends of YAML 1.1, which come back as plain ones unless they are escaped."""
+"""YAML 1.1's line ends; unless escaped, they come back as plain ones."""
 _ORDER = ("method", "uri", "status", "headers", "body", "encoding", "string", _NEWLINE)
 
 
@@ -35,7 +35,7 @@ def _yaml() -> Any:
 
 
 def serialize(cassette_dict: dict[str, Any]) -> str:
-    """vcrpy's cassette as YAML text."""
+    """Return vcrpy's cassette as YAML text."""
     content = {
         "interactions": [_arranged(one) for one in cassette_dict["interactions"]],
         **{key: value for key, value in cassette_dict.items() if key not in ("interactions", "version")},
@@ -46,7 +46,7 @@ def serialize(cassette_dict: dict[str, Any]) -> str:
 
 
 class _Block(str):
-    """Text that stands as a literal block, where YAML allows it."""
+    """Text written as a literal block, where YAML allows it."""
 
     __slots__ = ()
 
@@ -69,7 +69,7 @@ def _scalar(dumper: Any, text: str) -> Any:
 
 
 def _arranged(interaction: dict[str, Any]) -> dict[str, Any]:
-    """One interaction in a stable order, its texts as blocks."""
+    """Return one interaction in a stable order, with its texts as blocks."""
     request, response = dict(interaction["request"]), dict(interaction["response"])
     request["body"] = _body(request.get("body"))
     body = response.get("body")
@@ -93,7 +93,7 @@ def _ordered(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_text(content: Any) -> Any:
-    """Text, if it is text: bytes of UTF-8 without control characters."""
+    """Return text if the bytes are UTF-8 without control characters."""
     if isinstance(content, bytes | bytearray):
         try:
             content = bytes(content).decode()
@@ -115,7 +115,7 @@ def _body(content: Any) -> Any:
 
 
 def deserialize(cassette_string: str) -> Any:
-    """vcrpy's cassette from YAML text, this module's or vcrpy's own."""
+    """Return vcrpy's cassette from YAML text, written by this module or by vcrpy."""
     content = _yaml().load(cassette_string, Loader=_loader())  # a safe loader with two more tags
     for interaction in content.get("interactions", ()) if isinstance(content, dict) else ():
         _restore(interaction)
@@ -132,7 +132,7 @@ def _restore(interaction: Any) -> None:
 
 
 def _of_older_httpx(response: dict[str, Any]) -> dict[str, Any]:
-    """An answer to httpx as vcrpy recorded it before version 6, in the form that it has for all libraries.
+    """Convert an httpx answer recorded by vcrpy before version 6 to the form used for all libraries.
 
     https://github.com/kevin1024/vcrpy/issues/550
     """
@@ -148,7 +148,7 @@ def _of_older_httpx(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def _loader() -> type[Any]:
-    """YAML's safe loader, and the harmless Python tags of vcrpy's older cassettes."""
+    """Return YAML's safe loader, extended by the harmless Python tags of vcrpy's older cassettes."""
     yaml = _yaml()
     base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     loader: type[Any] = type("CassetteLoader", (base,), {})
@@ -159,14 +159,14 @@ def _loader() -> type[Any]:
 
 
 def read_cassette(path: Path, text: str) -> list[dict[str, Any]]:
-    """The interactions of a cassette, each with the line at which it begins.
+    """Return the interactions of a cassette, each with the line at which it begins.
 
     Args:
         path: For messages.
         text: Of the cassette.
 
     Raises:
-        CassetteError: It is none, is cut off, or is of an unknown version.
+        CassetteError: It is not a cassette, is cut off, or is of an unknown version.
     """
     yaml = _yaml()
     try:
@@ -175,14 +175,14 @@ def read_cassette(path: Path, text: str) -> list[dict[str, Any]]:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         line = mark.line + 1 if mark is not None else 1
         problem = getattr(error, "problem", None) or "cannot be parsed"
-        raise CassetteError(path, line, f"is no whole YAML: {problem}", RESTORE) from error
+        raise CassetteError(path, line, f"is not complete YAML: {problem}", RESTORE) from error
     except (ValueError, AttributeError, TypeError) as error:
-        raise CassetteError(path, 1, f"is no cassette: {error}", RESTORE) from error
+        raise CassetteError(path, 1, f"is not a cassette: {error}", RESTORE) from error
     if not isinstance(content, dict) or not isinstance(content.get("interactions"), list):
-        raise CassetteError(path, 1, "is no cassette: it has no list of interactions", RESTORE)
+        raise CassetteError(path, 1, "is not a cassette: it has no list of interactions", RESTORE)
     if "version" not in content:
         # it is the last line, so a file that was cut between two interactions lacks it
-        problem = "has no version: it is cut off or no cassette"
+        problem = "has no version: it is cut off or not a cassette"
         raise CassetteError(path, text.count("\n") + 1, problem, RESTORE)
     if content["version"] != VERSION:
         line = next((number for number, row in enumerate(text.splitlines(), 1) if row.startswith("version:")), 1)
@@ -207,7 +207,7 @@ def read_cassette(path: Path, text: str) -> list[dict[str, Any]]:
 
 
 def _lines(text: str, count: int) -> list[int]:
-    """The line at which each interaction begins."""
+    """Return the line at which each interaction begins."""
     lines = [
         number for number, row in enumerate(text.splitlines(), 1) if re.match(r" {0,2}- (?:request|response):", row)
     ]

@@ -1,4 +1,4 @@
-"""Streams on their way to a front-end, over Starlette and so over FastAPI.
+"""Streams for front-ends, over Starlette and therefore FastAPI.
 
 Needs the extra `[web]`; `RedisRelay` needs `[redis]`.
 """

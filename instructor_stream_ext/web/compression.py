@@ -1,4 +1,4 @@
-"""Compressing a response that is still being written: after each event all of it can be read."""
+"""Compression of a response that is still being written: the client can read each event at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Compressor", "compressor_for"]
 
 
 class Compressor(Protocol):
-    """A stream's compression.
+    """The compression of one stream.
 
     Attributes:
         name: As in `Content-Encoding`.
@@ -24,7 +24,7 @@ class Compressor(Protocol):
         ...
 
     def finish(self) -> bytes:
-        """The end."""
+        """Return the end of the compressed stream."""
         ...
 
 
@@ -73,11 +73,11 @@ _KINDS: dict[str, tuple[str, Callable[[Any], Compressor]]] = {
     "br": ("brotli", _Brotli),
     "gzip": ("zlib", lambda _: _Gzip()),
 }
-"""By the name in `Accept-Encoding`, best first: the module, and what makes a compressor of it."""
+"""By the name in `Accept-Encoding`, best first: the module, and a function that makes its compressor."""
 
 
 def compressor_for(accepted: str) -> Compressor | None:
-    """The best compression that a client takes and that is installed.
+    """Return the best compressor that the client accepts and that is installed.
 
     Args:
         accepted: `Accept-Encoding`. Source: RFC 9110, section 12.5.3.

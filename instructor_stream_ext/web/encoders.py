@@ -40,14 +40,14 @@ class Failed(StreamFailed):
     """A failure on its way to a front-end.
 
     Attributes:
-        problem: What may be told of it, see :mod:`.problems`.
+        problem: What a front-end may be told about it, see :mod:`.problems`.
     """
 
     problem: Mapping[str, Any]
 
 
 class CutOff(Exception):
-    """Raised by an encoder whose protocol has no words for what happened: the response breaks off."""
+    """Raised by an encoder whose protocol cannot express what happened: the response is broken off."""
 
 
 @runtime_checkable
@@ -66,11 +66,11 @@ class Encoder(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Further headers of the response."""
+        """Additional headers of the response."""
         ...
 
     def start(self, *, run_id: str) -> bytes:
-        """The bytes before the first event.
+        """Return the bytes before the first event.
 
         Args:
             run_id: The run's name, or one made for this response.
@@ -78,7 +78,7 @@ class Encoder(Protocol):
         ...
 
     def encode(self, event: Event) -> bytes:
-        """The bytes of one event; empty if this protocol has no place for it.
+        """Return the bytes of one event; empty if this protocol has no place for it.
 
         Raises:
             CutOff: The protocol cannot say it.
@@ -86,5 +86,5 @@ class Encoder(Protocol):
         ...
 
     def heartbeat(self) -> bytes:
-        """The bytes that keep an idle connection open; empty if the protocol has none."""
+        """Return the bytes that keep an idle connection open; empty if the protocol has none."""
         ...

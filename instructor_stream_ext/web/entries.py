@@ -1,4 +1,4 @@
-"""Events as the bytes that a relay keeps, and back."""
+"""Events as the bytes that a relay stores, and back."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ LOST = json.dumps(
         },
     }
 ).encode()
-"""The entry that takes the place of the rest of a run whose owner has died; `LOST_END` comes after it."""
+"""The entry that replaces the rest of a run whose owner has died; `LOST_END` follows it."""
 
 LOST_END = b'{"kind":"ended","at":0.0,"attempt":1,"outcome":"failed","usage":null}'
 
 
 def as_bytes(event: Event) -> bytes:
-    """An event as an entry."""
+    """Return an event as an entry."""
     said: dict[str, Any] = {"kind": _KINDS[type(event)], "at": event.at, "attempt": event.attempt}
     match event:
         case StreamStarted():
@@ -73,7 +73,7 @@ def as_bytes(event: Event) -> bytes:
 
 
 def as_event(entry: bytes) -> Event | None:  # noqa: PLR0911  one case per event
-    """The event of an entry; None for one that is none."""
+    """Return the event of an entry; None for entries that are not events."""
     said = json.loads(entry)
     kind = said.pop("kind")
     match kind:

@@ -1,4 +1,4 @@
-"""Entries in their order, for any number of readers within this process."""
+"""Entries in order, for any number of readers in this process."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class EntryLog(Generic[T]):
     """A list that is written once and read by many, each at its own pace.
 
     Args:
-        most: Entries kept; the oldest go first. None keeps all.
+        most: How many entries are kept; the oldest are dropped first. None keeps all.
 
     Attributes:
         entries: What is kept.
-        is_over: No other entry follows.
+        is_over: No further entry follows.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -41,12 +41,12 @@ class EntryLog(Generic[T]):
         return self._dropped + len(self.entries)
 
     def fail(self, error: Exception) -> None:
-        """End the log; readers get this error behind the entries."""
+        """End the log. Readers get this error after the entries."""
         self._error, self.is_over = error, True
         self._wake()
 
     async def after(self, number: int = 0) -> AsyncIterator[tuple[int, T]]:
-        """Iterate over the entries behind this number, and those that come, to the last one.
+        """Iterate over the entries after this number, including those still to come, to the last one.
 
         A reader that falls behind what is kept goes on with the oldest entry there is.
         """

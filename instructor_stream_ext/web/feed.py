@@ -1,4 +1,4 @@
-"""The events of a stream as a front-end is to see them, numbered."""
+"""The events of a stream as a front-end sees them, numbered."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Numbered:
 
 
 def checked(stream: object) -> AnyStream:
-    """The stream, if a response can be made of it.
+    """Return the stream if a response can be made of it.
 
     Raises:
-        StreamMisuse: It is no stream of an async client.
+        StreamMisuse: It is not a stream of an async client.
     """
     if isinstance(stream, AsyncPartialStream | AsyncItemStream | AsyncTextStream):
         return stream
@@ -64,7 +64,7 @@ class Feed:
         stream: Not yet read.
 
     Raises:
-        StreamMisuse: It is no stream of an async client, or it is read already.
+        StreamMisuse: It is not a stream of an async client, or it was already read.
     """
 
     def __init__(self, stream: AnyStream) -> None:
@@ -110,5 +110,5 @@ class Feed:
         return Numbered(str(self._number), event)
 
     async def aclose(self) -> None:
-        """Leave the stream: the model call is cancelled."""
+        """Leave the stream, which cancels the model call."""
         await self._stream.aclose()

@@ -1,4 +1,4 @@
-"""Errors as front-ends see them: their kind and whether to try again; no stack trace, no key, no prompt."""
+"""Errors as front-ends see them: their type and whether to retry, but no stack trace, key or prompt."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MESSAGES: Mapping[str, str] = {
     "stream_stopped": "the stream was stopped",
     "stream_timeout": "the provider was too slow",
 }
-"""By type: what is told in place of the error's own words, which may quote the prompt, the answer or an address."""
+"""By type: the message in place of the error's own, which may quote the prompt, the answer or an address."""
 
 
 CANCELLED: Mapping[str, Any] = {
@@ -41,14 +41,14 @@ CANCELLED: Mapping[str, Any] = {
     "retryable": False,
     "partial": None,
 }
-"""The problem that readers of a run see when somebody cancelled it."""
+"""The problem that a run's readers see when somebody cancelled it."""
 
 
 class RunFailed(StreamError):
     """A run ended with an error, in this process or another.
 
     Args:
-        problem: What may be told of it.
+        problem: What a front-end may be told about it.
         status: The HTTP status for it.
     """
 
@@ -78,7 +78,7 @@ def problem_of(error: BaseException) -> dict[str, Any]:
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status for an error before the first event: the provider's own, or the nearest there is."""
+    """Return the HTTP status for an error before the first event: the provider's own, or the closest match."""
     status = _status(error)
     if status is not None:
         return status
@@ -90,7 +90,7 @@ def status_of(error: BaseException) -> int:
 
 
 def _status(error: BaseException) -> int | None:
-    """The status that a provider answered with."""
+    """Return the status that a provider answered with."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:

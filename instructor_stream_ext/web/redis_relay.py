@@ -23,11 +23,11 @@ __all__ = ["RedisRelay"]
 log = logging.getLogger("instructor_stream_ext")
 
 _BLOCK = 500
-"""Milliseconds that a read waits for news before it looks whether the owner is still there."""
+"""Milliseconds that a read waits for entries before it checks whether the owner is still alive."""
 
 
 class RedisRelay:
-    """Keeps runs in Redis Streams; the id of an event is that of its entry.
+    """Stores runs in Redis Streams. The id of an event is that of its entry.
 
     The owner of a run holds a lease, which it renews while it lives. All readers of a run within a process share one
     connection. A run whose owner died, and a Redis that is gone, end with an error for all readers.
@@ -35,8 +35,8 @@ class RedisRelay:
     Args:
         url: Such as "redis://localhost:6379", or a client of redis-py's asyncio kind.
         prefix: Of all keys.
-        lease: Seconds after which an owner that gave no sign of life counts as dead.
-        most: Entries kept of each run, about.
+        lease: Seconds without a sign of life after which an owner counts as dead.
+        most: Approximately how many entries of each run are kept.
 
     Raises:
         MissingExtra: redis-py is not installed.
@@ -61,7 +61,7 @@ class RedisRelay:
         return f"{self._prefix}{run_id}{what}"
 
     async def claim(self, run_id: str, ttl: float) -> bool:
-        """As `Relay.claim`; the owner calls it again and again to keep its lease."""
+        """Claim a run, as in `Relay`. The owner calls it again and again to keep its lease."""
         owner, seconds = self._key(run_id, ":owner"), max(1, round(self._lease))
         if run_id in self._ttls:
             return bool(await self._redis.expire(owner, seconds))
@@ -74,7 +74,7 @@ class RedisRelay:
         return True
 
     async def append(self, run_id: str, entry: bytes, *, last: bool = False) -> str:
-        """As `Relay.append`."""
+        """Add an entry, as in `Relay`."""
         key = self._key(run_id)
         if run_id not in self._ttls and not await self._redis.exists(key):
             raise UnknownRun(f"there is no run {run_id!r}")
@@ -89,9 +89,9 @@ class RedisRelay:
         return str(made[0].decode())
 
     async def read(self, run_id: str, after: str = "") -> AsyncIterator[tuple[str, bytes]]:
-        """As `Relay.read`."""
+        """Read entries, as in `Relay`."""
         if after and re.fullmatch(r"\d{1,20}-\d{1,20}", after) is None:
-            raise BadEventId(f"{after!r} is no id of an event")
+            raise BadEventId(f"{after!r} is not the id of an event")
         fan = self._fans.get(run_id)
         if fan is None:
             fan = self._fans[run_id] = _Fan()
@@ -111,11 +111,11 @@ class RedisRelay:
         if await self._redis.exists(self._key(run_id), self._key(run_id, ":owner")):
             return
         if await self._redis.exists(self._key(run_id, ":known")):
-            raise RunExpired(f"the run {run_id!r} is over, and not kept any more")
+            raise RunExpired(f"the run {run_id!r} is over and no longer stored")
         raise UnknownRun(f"there is no run {run_id!r}")
 
     async def _follow(self, run_id: str, fan: _Fan) -> None:
-        """Read a run once for all of its readers here."""
+        """Read a run once for all of its readers in this process."""
         key, last = self._key(run_id), b"0-0"
         try:
             await self._check(run_id)
@@ -144,34 +144,34 @@ class RedisRelay:
 
 @dataclass
 class _Fan:
-    """The entries of a run that its readers in this process share."""
+    """The entries of a run, shared by its readers in this process."""
 
     log: EntryLog[tuple[str, bytes]] = field(default_factory=EntryLog)
     readers: int = 0
     task: asyncio.Task[None] | None = None
 
     def lose(self) -> None:
-        """No more comes, although there was no last entry."""
+        """End without a last entry."""
         at, number = _order(self.log.entries[-1][0]) if self.log.entries else (0, 0)
         self.log.append((f"{at}-{number + 1}", LOST))
         self.log.append((f"{at}-{number + 2}", LOST_END), last=True)
 
     async def after(self, entry_id: str) -> AsyncIterator[tuple[str, bytes]]:
-        """The entries behind this one, and those that come."""
+        """Iterate over the entries after this one, including those still to come."""
         behind = _order(entry_id)
         async for _, one in self.log.after():
             if _order(one[0]) > behind:
                 yield one
 
     async def stop(self) -> None:
-        """End the reading."""
+        """Stop reading."""
         if self.task is not None:
             self.task.cancel()
             await asyncio.wait((self.task,))
 
 
 def _order(entry_id: str) -> tuple[int, int]:
-    """Where an entry stands among the others."""
+    """Return an entry's sort key."""
     if not entry_id:
         return (0, 0)
     milliseconds, _, number = entry_id.partition("-")

@@ -1,4 +1,4 @@
-"""Where a run's events live while somebody may read them: in this process, or in Redis."""
+"""Where a run's events are stored while somebody may read them: in this process, or in Redis."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ __all__ = ["BadEventId", "MemoryRelay", "Relay", "RunExpired", "UnknownRun"]
 
 
 class UnknownRun(StreamMisuse):
-    """There never was such a run."""
+    """There has never been such a run."""
 
 
 class RunExpired(StreamMisuse):
-    """The run is over, and its events are not kept any more."""
+    """The run has ended, and its events are no longer stored."""
 
 
 class BadEventId(StreamMisuse):
-    """The id of the last event is not one of this run's."""
+    """The last event's id is not one of this run's."""
 
 
 class Relay(Protocol):
-    """Keeps the entries of runs in their order, for any number of readers."""
+    """Stores the entries of runs in order, for any number of readers."""
 
     async def claim(self, run_id: str, ttl: float) -> bool:
-        """Become the owner of a run, or stay it.
+        """Become the owner of a run, or remain it.
 
         Args:
             run_id: Its name.
-            ttl: Seconds that its entries are kept after the last.
+            ttl: Seconds that its entries are stored after the last.
 
         Returns:
             Whether the caller owns it; False if another does, or did.
@@ -43,7 +43,7 @@ class Relay(Protocol):
         ...
 
     async def append(self, run_id: str, entry: bytes, *, last: bool = False) -> str:
-        """Add an entry; its id. `last` says that no other follows.
+        """Add an entry and return its id. `last` means that no other follows.
 
         Raises:
             UnknownRun: Nobody has claimed it.
@@ -51,7 +51,7 @@ class Relay(Protocol):
         ...
 
     def read(self, run_id: str, after: str = "") -> AsyncIterator[tuple[str, bytes]]:
-        """The ids and entries behind this id, and those that come, to the last one.
+        """Yield the ids and entries after this id, including those still to come, to the last one.
 
         Raises:
             UnknownRun: There is no such run.
@@ -61,13 +61,13 @@ class Relay(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Give up what is held."""
+        """Release what is held."""
         ...
 
 
 @dataclass
 class _Run:
-    """A run, kept for `ttl` seconds after its last entry."""
+    """A run, stored for `ttl` seconds after its last entry."""
 
     ttl: float
     log: EntryLog[bytes]
@@ -75,11 +75,11 @@ class _Run:
 
 
 class MemoryRelay:
-    """Runs within this process.
+    """Runs in this process.
 
     Args:
-        most: Entries kept of each run; the oldest go first.
-        clock: Gives the instant, in seconds.
+        most: How many entries of each run are kept; the oldest are dropped first.
+        clock: Returns the instant, in seconds.
     """
 
     def __init__(self, *, most: int = 10_000, clock: Callable[[], float] = time.monotonic) -> None:
@@ -89,7 +89,7 @@ class MemoryRelay:
         self._gone: OrderedDict[str, None] = OrderedDict()
 
     async def claim(self, run_id: str, ttl: float) -> bool:
-        """As `Relay.claim`: within one process a run is claimed once."""
+        """Claim a run, as in `Relay`. In one process a run is claimed once."""
         self._expire()
         if run_id in self._runs or run_id in self._gone:
             return False
@@ -97,16 +97,16 @@ class MemoryRelay:
         return True
 
     async def append(self, run_id: str, entry: bytes, *, last: bool = False) -> str:
-        """As `Relay.append`."""
+        """Add an entry, as in `Relay`."""
         run = self._find(run_id)
         if last:
             run.expires_at = self._clock() + run.ttl
         return str(run.log.append(entry, last=last))
 
     async def read(self, run_id: str, after: str = "") -> AsyncIterator[tuple[str, bytes]]:
-        """As `Relay.read`."""
+        """Read entries, as in `Relay`."""
         if after and re.fullmatch(r"\d{1,18}", after) is None:
-            raise BadEventId(f"{after!r} is no id of an event")
+            raise BadEventId(f"{after!r} is not the id of an event")
         async for number, entry in self._find(run_id).log.after(int(after or 0)):
             yield str(number), entry
 
@@ -121,7 +121,7 @@ class MemoryRelay:
         if run is not None:
             return run
         if run_id in self._gone:
-            raise RunExpired(f"the run {run_id!r} is over, and not kept any more")
+            raise RunExpired(f"the run {run_id!r} is over and no longer stored")
         raise UnknownRun(f"there is no run {run_id!r}")
 
     def _expire(self) -> None:

@@ -29,10 +29,10 @@ __all__ = ["StatusOf", "StreamResponse", "problem_response", "stream_response"]
 log = logging.getLogger("instructor_stream_ext")
 
 StatusOf = Callable[[BaseException], int]
-"""From an error to the HTTP status of the response that tells it."""
+"""Maps an error to the HTTP status of the response that reports it."""
 
 _HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
-"""No proxy keeps back what has come; nginx with gzip otherwise would."""
+"""They keep proxies from holding back what has arrived, as nginx with gzip would."""
 
 
 async def stream_response(
@@ -45,7 +45,7 @@ async def stream_response(
     headers: Mapping[str, str] | None = None,
     status_of: StatusOf | None = None,
 ) -> Response:
-    """Give a Starlette response, and so a FastAPI one, over a stream of an async client.
+    """Return a Starlette response (and therefore a FastAPI one) for a stream of an async client.
 
     It waits for the first event, so that an error before it has a status of its own, with a problem body (RFC 9457).
     Later errors are the protocol's error event. A client that leaves cancels the model call; one that reads slowly gets
@@ -53,11 +53,11 @@ async def stream_response(
 
     Args:
         stream: Not yet read.
-        protocol: One of `PROTOCOLS`, or a new encoder of one's own.
-        heartbeat: Seconds of silence after which a sign of life is sent.
-        slow_reader: Seconds that a client may take to accept what is sent; then it counts as gone.
+        protocol: One of `PROTOCOLS`, or a new custom encoder.
+        heartbeat: Seconds of silence after which a heartbeat is sent.
+        slow_reader: Seconds that a client may take to accept what is sent, before it counts as gone.
         compress: Whether to compress, as `Accept-Encoding` allows.
-        headers: Further headers.
+        headers: Additional headers.
         status_of: The status of an error before the first event; the provider's own, or the nearest there is, if None.
 
     Raises:
@@ -79,10 +79,10 @@ async def stream_response(
 
 
 def problem_response(error: BaseException, status_of: StatusOf | None = None) -> Response:
-    """An error as a response: status and problem body. Source: RFC 9457.
+    """Return an error as a response: status and problem body. Source: RFC 9457.
 
     Args:
-        error: Of the stream.
+        error: The stream's error.
         status_of: As in `stream_response`.
     """
     status = (status_of or problems.status_of)(error)
@@ -99,20 +99,20 @@ class Source(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Leave."""
+        """Leave the source."""
         ...
 
 
 class StreamResponse(Response):
-    """A response over numbered events.
+    """A response made of numbered events.
 
     Args:
         source: The events.
-        encoder: Makes bytes of them.
-        heartbeat: Seconds of silence after which a sign of life is sent.
+        encoder: Turns them into bytes.
+        heartbeat: Seconds of silence after which a heartbeat is sent.
         slow_reader: Seconds that a client may take to accept what is sent.
         compress: Whether to compress, as `Accept-Encoding` allows.
-        headers: Further headers.
+        headers: Additional headers.
         run_id: The run's name; one is made if None.
     """
 
@@ -139,7 +139,7 @@ class StreamResponse(Response):
         self._run_id = run_id or secrets.token_urlsafe(16)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send all of it, or as much as the client stays for."""
+        """Send everything, or as much as the client stays for."""
         accepted = Headers(scope=scope).get("accept-encoding", "") if self._compress else ""
         compressor = compressor_for(accepted)
         if compressor is not None:
@@ -159,12 +159,12 @@ class StreamResponse(Response):
             await self.background()
 
     async def _pump(self) -> None:
-        """From the source into the outbox."""
+        """Move events from the source to the outbox."""
         try:
             async for one in self._source:
                 self.outbox.put(one)
         except Exception:
-            log.exception("a stream on its way to a front-end failed without saying so")
+            log.exception("a stream for a front-end failed without reporting it")
         finally:
             self.outbox.finish()
 
@@ -175,7 +175,7 @@ class StreamResponse(Response):
         await self._source.aclose()
 
     async def _deliver(self, wire: _Wire) -> None:
-        """From the outbox to the client."""
+        """Send what is in the outbox to the client."""
         outbox, encoder = self.outbox, self._encoder
         encoded = _shared if type(encoder) is ServerSentEvents else _encoding(encoder)
         await wire.send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -198,7 +198,7 @@ class StreamResponse(Response):
 
 
 class _Wire:
-    """The server's `send`, with compression, and a watch on clients that read slowly and on silence.
+    """The server's `send`, with compression, and a watch for slow clients and for silence.
 
     There is one timer for a response, and what is sent only notes the instant: a timer for each event would cost more
     than all else that is done here for it.
@@ -234,7 +234,7 @@ class _Wire:
         self._watch()
 
     def _watch(self) -> None:
-        """See whether something is due, and when to look again."""
+        """Do what is due, and schedule the next look."""
         now = self._loop.time()
         if self._sending_since is not None:
             due = self._sending_since + self._slow_reader
@@ -253,7 +253,7 @@ class _Wire:
             self._timer = self._loop.call_at(due, self._watch)
 
     def stop(self) -> None:
-        """End the watch."""
+        """Stop watching."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -291,7 +291,7 @@ async def _gone(receive: Receive) -> None:
 
 
 def _encoding(encoder: Encoder) -> Callable[[Numbered], bytes]:
-    """Return what makes bytes of a numbered event."""
+    """Return a function that turns a numbered event into bytes."""
     is_numbered = getattr(encoder, "numbered", False)
 
     def encoded(one: Numbered) -> bytes:
@@ -302,7 +302,7 @@ def _encoding(encoder: Encoder) -> Callable[[Numbered], bytes]:
 
 
 def _shared(one: Numbered) -> bytes:
-    """The bytes of plain SSE, which are the same for every reader of a run and so are made once."""
+    """Return an event as plain SSE. The bytes are the same for all readers of a run, and are made once."""
     if one.frame is None:
         one.frame = _plain_sse(one)
     return one.frame
@@ -312,6 +312,6 @@ _plain_sse = _encoding(ServerSentEvents())
 
 
 def _numbered(frames: bytes, event_id: str) -> bytes:
-    """Server-sent events of which the last has an id, directly before its data."""
+    """Insert an id into the last of some server-sent events, directly before its data."""
     last = frames.rfind(b"\n\n", 0, -2) + 2 if frames.find(b"\n\n") < len(frames) - 2 else 0
     return frames[:last] + frames[last:].replace(b"data:", b"id: %b\ndata:" % event_id.encode(), 1)

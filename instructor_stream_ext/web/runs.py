@@ -1,4 +1,4 @@
-"""Runs: streams with a name, which clients can leave, come back to, share and cancel."""
+"""Runs: named streams that clients can leave, resume, share and cancel."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["Authorize", "Runs"]
 log = logging.getLogger("instructor_stream_ext")
 
 Authorize: TypeAlias = Callable[[Request, str], bool | Awaitable[bool]]
-"""From a request and a run's name to whether it may resume or cancel that run."""
+"""Decides for a request and a run's name whether it may resume or cancel that run."""
 
 _RENEWALS = 3
 """How often a lease is renewed before it would end."""
@@ -39,15 +39,15 @@ class Runs:
     """Named streams behind a relay.
 
     Args:
-        relay: Where their events live; within this process if None.
-        ttl: Seconds that the events of a run are kept after its end.
-        max_runs: Runs that may be under way in this process at once.
+        relay: Where their events are stored; in this process if None.
+        ttl: Seconds that a run's events are stored after its end.
+        max_runs: How many runs may be under way in this process at once.
         authorize: Guards resuming and cancelling through `routes`; everybody who knows the name may if None.
         max_seconds: Seconds that a run may take.
-        max_bytes: Bytes of events that a run may bring.
+        max_bytes: How many bytes of events a run may produce.
         heartbeat: As in `stream_response`.
         slow_reader: As in `stream_response`.
-        lease: Seconds after which a relay that other processes share takes this one for dead.
+        lease: Seconds after which a shared relay takes this process for dead.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Runs:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, stream: AnyStream, run_id: str | None = None) -> str:
-        """Begin a run, which goes on whoever reads it.
+        """Start a run, which continues whether or not anyone reads it.
 
         Args:
             stream: Of an async client, not yet read.
@@ -85,7 +85,7 @@ class Runs:
             The name.
 
         Raises:
-            StreamMisuse: Too many runs are under way, or the name is taken, or the stream cannot be read.
+            StreamMisuse: Too many runs are under way, the name is taken, or the stream cannot be read.
         """
         checked(stream)
         if len(self._running) >= self._max_runs:
@@ -102,7 +102,7 @@ class Runs:
         return run_id
 
     async def _run(self, run_id: str, feed: Feed) -> None:
-        """From the stream into the relay, to its end, whatever that is."""
+        """Move a stream into the relay, to its end, whatever that is."""
         watch = asyncio.ensure_future(self._watch(run_id, feed))
         error: BaseException = RuntimeError("the run broke off")
         is_told = False
@@ -122,7 +122,7 @@ class Runs:
                 await self._fail(run_id, error)
 
     async def _relayed(self, run_id: str, feed: Feed) -> bool:
-        """Append each event; whether the last one was among them."""
+        """Append each event; returns whether the last one was among them."""
         size, is_told = 0, False
         async for one in feed:
             entry = as_bytes(one.event)
@@ -140,10 +140,10 @@ class Runs:
             await self._relay.append(run_id, as_bytes(failed))
             await self._relay.append(run_id, as_bytes(ended), last=True)
         except Exception:
-            log.warning("the end of the run %s could not be told", run_id, exc_info=True)
+            log.warning("the end of the run %s could not be stored", run_id, exc_info=True)
 
     async def _watch(self, run_id: str, feed: Feed) -> None:
-        """Keep the lease, and cancel the run when some process asks for it."""
+        """Keep the lease, and cancel the run when a process asks for it."""
         renewing = asyncio.ensure_future(self._renew(run_id))
         try:
             async for _, entry in self._relay.read(run_id):
@@ -160,12 +160,12 @@ class Runs:
     async def respond(
         self, run_id: str, *, protocol: str | Encoder = "sse", last_event_id: str | None = None, compress: bool = True
     ) -> Response:
-        """Give a response over a run, from its beginning or from behind an event.
+        """Return a response for a run, from its beginning or after an event.
 
         A client that leaves does not cancel the run. The first event is waited for, as in `stream_response`.
 
         Args:
-            run_id: From `start`, in this process or another on the same relay.
+            run_id: From `start`, in this process or another one on the same relay.
             protocol: As in `stream_response`.
             last_event_id: The id of the last event that the client has.
             compress: As in `stream_response`.
@@ -190,7 +190,7 @@ class Runs:
         return response
 
     async def cancel(self, run_id: str) -> None:
-        """End a run; its readers are told so. For one that is over it changes nothing.
+        """End a run and tell its readers. A run that has ended is not changed.
 
         Raises:
             UnknownRun: There is no such run.
@@ -222,7 +222,7 @@ class Runs:
         ]
 
     def _guarded(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        """An endpoint for those who may, whose mistakes have statuses."""
+        """Wrap an endpoint with authorization, and give errors their statuses."""
 
         async def guarded(request: Request) -> Response:
             if not await self._may(request):
@@ -260,13 +260,13 @@ def _refused(status: int, detail: str) -> Response:
 
 @functools.lru_cache(maxsize=256)
 def _numbered(entry_id: str, entry: bytes) -> Numbered | None:
-    """The event of an entry; None for one that is none. All readers of a run ask for the same few."""
+    """Return the event of an entry; None for entries that are not events. All readers of a run ask for the same few."""
     event = as_event(entry)
     return None if event is None else Numbered(entry_id, event)
 
 
 class _RunSource:
-    """A run's events, out of a relay; what a new attempt made void, and older partials, may be among them."""
+    """A run's events from a relay. Events that a new attempt made void, and older partials, may be among them."""
 
     def __init__(self, entries: AsyncIterator[tuple[str, bytes]]) -> None:
         self._entries = entries
@@ -282,5 +282,5 @@ class _RunSource:
                 return one
 
     async def aclose(self) -> None:
-        """Leave; the run goes on."""
+        """Leave; the run continues."""
         await self._entries.aclose()  # type: ignore[attr-defined]

@@ -183,7 +183,7 @@ def test_what_is_no_stream_is_refused() -> None:
     sdk = SDK("text")
     made = source_of(sdk, mode=Mode.JSON)
     made._link.create_fn = lambda **_: "text"
-    with pytest.raises(ClientNotSupported, match="gave no stream but str"):
+    with pytest.raises(ClientNotSupported, match="returned str, not a stream"):
         made.connect(hurried=False)
 
 

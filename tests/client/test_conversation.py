@@ -214,7 +214,7 @@ async def test_an_error_while_saving_leaves_the_file_as_it_was(
     before = file.read_text(encoding="utf-8")
     assert "Hi. \ufffd" in before
     talk.messages.append({"role": "user", "content": ["fine", object()]})
-    with pytest.raises(StreamMisuse, match=r"messages\[1\]\.content\[1\] cannot be saved: object is nothing"):
+    with pytest.raises(StreamMisuse, match=r"messages\[1\]\.content\[1\] cannot be saved: object has no form"):
         talk.save(file)
     assert file.read_text(encoding="utf-8") == before
     assert files_in(tmp_path) == ["talk.json"]
@@ -267,12 +267,12 @@ def test_what_cannot_be_a_conversation(server: ScriptedServer, tmp_path: Path) -
     with pytest.raises(StreamMisuse, match=r"say\(messages=...\): a Conversation keeps the messages"):
         Conversation(client).say("Hello.", messages=[{"role": "user", "content": "x"}])
     (tmp_path / "half.json").write_text('[{"role": "us', encoding="utf-8")
-    with pytest.raises(StreamMisuse, match=r"half\.json holds no conversation: it is no JSON"):
+    with pytest.raises(StreamMisuse, match=r"half\.json does not hold a conversation: it is not JSON"):
         Conversation.load(tmp_path / "half.json", client)
     with pytest.raises(StreamMisuse, match="role"):
         Conversation(client, messages=[{"content": "x"}])
     (tmp_path / "no.json").write_text('{"a": 1}', encoding="utf-8")
-    with pytest.raises(StreamMisuse, match="holds no conversation"):
+    with pytest.raises(StreamMisuse, match="does not hold a conversation"):
         Conversation.load(tmp_path / "no.json", client)
 
 

@@ -285,11 +285,11 @@ async def test_a_sync_stream_is_refused_before_anything_is_sent(
     server: ScriptedServer, client: AsyncStreamClient
 ) -> None:
     wrong: Any = {**streams(client, "a"), "b": wrap(openai_client(server)).stream_text("go", model="b")}
-    with pytest.raises(StreamMisuse, match="'b' is no async stream"):
+    with pytest.raises(StreamMisuse, match="'b' is not an async stream"):
         merge(wrong)
-    with pytest.raises(StreamMisuse, match="'b' is no async stream"):
+    with pytest.raises(StreamMisuse, match="'b' is not an async stream"):
         await gather(wrong)
-    with pytest.raises(StreamMisuse, match="'b' is no async stream"):
+    with pytest.raises(StreamMisuse, match="'b' is not an async stream"):
         await race(wrong)
     assert not server.requests
     await wrong["a"].close()
@@ -299,7 +299,10 @@ async def test_a_sync_stream_is_refused_before_anything_is_sent(
 async def test_streams_without_labels_or_under_two_are_refused(client: AsyncStreamClient) -> None:
     listed: Any = list(streams(client, "a").values())
     twice = dict.fromkeys(("a", "b"), streams(client, "a")["a"])
-    for wrong, said in ((listed, "with their labels, as {label: stream}, not as list"), (twice, "'a' and 'b' are one")):
+    for wrong, said in (
+        (listed, "with their labels, as {label: stream}, not as list"),
+        (twice, "'a' and 'b' are the same"),
+    ):
         with pytest.raises(StreamMisuse, match=said):
             merge(wrong)
         with pytest.raises(StreamMisuse, match=said):

@@ -603,7 +603,7 @@ def test_the_gate_may_open() -> None:
 def test_plain_text_needs_an_end_signal() -> None:
     machine = _machine(text=True)
     machine.feed("The sea", 100)
-    with pytest.raises(OutputTruncated, match="without end signal"):
+    with pytest.raises(OutputTruncated, match="without an end signal"):
         machine.finish(None)
     with pytest.raises(NoOutput):
         _machine(text=True).finish(STOP)

@@ -171,7 +171,7 @@ async def test_a_model_without_credentials(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, model: str, key: str, side: str
 ) -> None:
     client: Any = from_litellm(model, async_client=side == "async", api_base=server.url)
-    with pytest.raises(StreamMisuse, match=f"{model} has no credentials: litellm misses .*{key}"):
+    with pytest.raises(StreamMisuse, match=f"{model} has no credentials: litellm does not find .*{key}"):
         client.create_partial(Person, "go")
     monkeypatch.setenv(key, "key")
     await settled(client.create_partial(Person, "go").close())

@@ -113,7 +113,7 @@ def test_a_hook_that_cannot_be_awaited_is_refused() -> None:
         """Never run."""
 
     session, _ = session_of(FakeConnection(ADA), hooks={"on_partial": hook})
-    with pytest.raises(TypeError, match="gave a coroutine, which a sync stream cannot await"):
+    with pytest.raises(TypeError, match="returned a coroutine, which a sync stream cannot await"):
         list(drive(session, _values))
 
 

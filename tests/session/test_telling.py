@@ -140,7 +140,7 @@ def test_a_price_list_that_fails_costs_no_answer(caplog: pytest.LogCaptureFixtur
     ran = run(session)
     assert ran.error is None
     assert ran.seen[-1].stats.cost is None
-    assert "what the attempt has cost cannot be told" in caplog.text
+    assert "the cost of the attempt could not be computed" in caplog.text
 
 
 def test_a_price_list_that_fails_cannot_hold_a_bound() -> None:

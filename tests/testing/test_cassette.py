@@ -68,7 +68,7 @@ def swapped(pattern: str, by: str, *, count: int = 1) -> Callable[[Path], None]:
 
 
 BAD_CASSETTES = {
-    "cut off in a line": (swapped(r'"?two\n\n.*', "two\n    heade"), r"cassette.yaml:\d+: is no whole YAML"),
+    "cut off in a line": (swapped(r'"?two\n\n.*', "two\n    heade"), r"cassette.yaml:\d+: is not complete YAML"),
     "cut off between interactions": (
         swapped(r"\nversion: 1\n", "\n"),
         r"cassette.yaml:\d+: has no version: it is cut off",
@@ -78,7 +78,7 @@ BAD_CASSETTES = {
         r"cassette.yaml:2: the body has 11 bytes, .*says 22",
     ),
     "of an unknown version": (swapped(r"version: 1", "version: 7"), r"cassette.yaml:\d+: is of version 7"),
-    "no cassette": (swapped(r".*", "- 1\n"), r"cassette.yaml:1: is no cassette"),
+    "no cassette": (swapped(r".*", "- 1\n"), r"cassette.yaml:1: is not a cassette"),
     "without a response": (
         swapped(r"  response:", "  answer:"),
         r"cassette.yaml:2: an interaction lacks its request or its response",
@@ -89,7 +89,7 @@ BAD_CASSETTES = {
     ),
     "of a foreign object": (
         swapped(r"code: 200", "code: !!python/object:os.x {}"),
-        r"cassette.yaml:\d+: is no whole YAML",
+        r"cassette.yaml:\d+: is not complete YAML",
     ),
 }
 BAD_SIDECARS = {
@@ -105,19 +105,19 @@ BAD_SIDECARS = {
     ),
     "of an unknown end": (swapped(r'"complete"', '"perhaps"'), r"timing.json:4: an entry cannot be used: 'perhaps'"),
     "lacking its chunks": (swapped(r'"chunks"', '"chinks"'), r"timing.json:4: an entry cannot be used: lacks 'chunks'"),
-    "of chunks that go back": (swapped(r"\[11, ", "[0, "), r"timing.json:4: .*do not rise"),
+    "of chunks that go back": (swapped(r"\[11, ", "[0, "), r"timing.json:4: .*do not increase"),
     "of chunks beyond the body": (swapped(r"\[11, ", "[99, "), r"timing.json:4: .*do not span the body"),
     "of an instant that is no number": (
         swapped(r"\[11, [0-9.]+", "[11, NaN"),
-        r"timing.json:4: .*an instant is no num",
+        r"timing.json:4: .*an instant must be a num",
     ),
     "of an endless wait": (
         swapped(r'"ended_ms": [0-9.]+', '"ended_ms": Infinity'),
-        r"timing.json:4: .*is no number of",
+        r"timing.json:4: .*must be a number of",
     ),
-    "of an instant before the request": (swapped(r"\[0, [0-9.]+", "[0, -1"), r"timing.json:4: .*0 or more"),
-    "of times that go back": (swapped(r"\[0, [0-9.]+", "[0, 9999"), r"timing.json:4: .*a chunk came before the one"),
-    "no object": (swapped(r".*", "[]"), r"timing.json:1: is no sidecar"),
+    "of an instant before the request": (swapped(r"\[0, [0-9.]+", "[0, -1"), r"timing.json:4: .*at least 0"),
+    "of times that go back": (swapped(r"\[0, [0-9.]+", "[0, 9999"), r"timing.json:4: .*a chunk arrived before its"),
+    "no object": (swapped(r".*", "[]"), r"timing.json:1: is not the sidecar"),
 }
 
 
@@ -159,7 +159,7 @@ def test_a_sidecar_may_be_demanded(cassette_file: Path) -> None:
 
 def test_what_is_no_text_and_what_is_not_there(cassette_file: Path) -> None:
     cassette_file.write_bytes(b"interactions:\n- \xff\n")
-    with pytest.raises(CassetteError, match=r"cassette\.yaml:2: the file is no UTF-8 text"):
+    with pytest.raises(CassetteError, match=r"cassette\.yaml:2: the file is not UTF-8"):
         load_cassette(cassette_file)
     with pytest.raises(CassetteError, match=r"none.yaml:1: cannot be read \(No such file"):
         load_cassette(cassette_file.with_name("none.yaml"))

@@ -604,7 +604,7 @@ def test_a_request_that_is_not_on_the_cassette_names_itself_and_is_sent_once(pro
     project.module(retrying + ONE)
     out = project.run(failed=1)
     assert "POST http://127.0.0.1" in out
-    assert "/v1/other/chat/completions is not on the cassette; the nearest there is POST http" in out
+    assert "/v1/other/chat/completions is not on the cassette; the closest one is POST http" in out
     assert "which differs in path" in out
     assert out.count("is not on the cassette") <= 2  # where it happened, and in the summary
 
@@ -690,7 +690,7 @@ def test_one(stream_cassette):
     )
     out = project.run(failed=1)
     assert "nobody knows why" in out
-    assert "/v1/other?key=REDACTED is not on the cassette; the nearest there is POST" in out
+    assert "/v1/other?key=REDACTED is not on the cassette; the closest one is POST" in out
 
 
 def test_a_changed_request_stands_below_the_error_of_the_test(project: Project) -> None:

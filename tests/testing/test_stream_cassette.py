@@ -409,7 +409,7 @@ async def test_a_cassette_without_its_sidecar_is_not_played(server: ScriptedServ
 def test_a_cassette_of_nothing_is_not_played(cassette_file: Path) -> None:
     cassette_file.parent.mkdir()
     cassette_file.touch()
-    with pytest.raises(CassetteError, match=r"cassette.yaml:1: is no cassette"), use_cassette(cassette_file):
+    with pytest.raises(CassetteError, match=r"cassette.yaml:1: is not a cassette"), use_cassette(cassette_file):
         pytest.fail("an empty file was played")
 
 

@@ -109,7 +109,7 @@ class CallsParser:
             call = self.calls[index] = self._open[index] = ParsedCall(tool, parser)
             if parser is None:
                 offered = ", ".join(map(repr, sorted(self._tools)))
-                call.fault = NoOutput(f"it called {name!r}, which is no tool of the request, which offers {offered}")
+                call.fault = NoOutput(f"it called {name!r}, which the request does not offer; it offers {offered}")
         self._call, self._number = call, index
         self._is_stale = True
 
@@ -275,4 +275,4 @@ def _check_told(call: ParsedCall) -> None:
         return
     call.parser.advance()
     if not call.parser.complete:
-        raise InvalidJSON(f"a call of {call.tool!r} that was whole began anew", len(call.arguments))
+        raise InvalidJSON(f"a call of {call.tool!r} that was complete started over", len(call.arguments))

@@ -92,7 +92,7 @@ class Enveloped(Tokens):
             return ""
         wanted = "list" if envelope.is_list else repr(envelope.key)
         if self.around_text()[:1] != "{":
-            return "" if envelope.is_list else f"no {wanted} in the answer, only a value that is no object"
+            return "" if envelope.is_list else f"no {wanted} in the answer, only a value that is not an object"
         only = ", ".join(map(repr, self._others)) or "an empty object"
         return f"no {wanted} in the answer, only {only}"
 

@@ -31,7 +31,7 @@ def parse_path(path: str) -> Path:
     while pos < len(path):
         step = _STEP(path, pos)
         if step is None or (step[4] and bool(step[3]) != bool(steps)):
-            raise StreamMisuse(f"{path!r} is no path: write it like 'items[3].name'")
+            raise StreamMisuse(f"{path!r} is not a path: write it like 'items[3].name'")
         if step[1]:
             steps.append(int(step[1]))
         elif step[2]:
@@ -82,7 +82,7 @@ def _there(plans: list[ValuePlan]) -> str:
             said.extend(_fields(obj) for obj in plan.obj.candidates or (plan.obj,))
         if "array" in plan.kinds:
             said.append(_indices(plan.seq))
-    return "; ".join(dict.fromkeys(said)) or "nothing is below a plain value"
+    return "; ".join(dict.fromkeys(said)) or "a plain value has nothing below it"
 
 
 def _fields(obj: ObjectPlan) -> str:

@@ -290,7 +290,7 @@ class PartialParser(Scanner):
             StreamMisuse: There is no such place, or no plain string can stand there.
         """
         if not any("string" in plan.kinds and plan.string is None for plan in check_path(self.plan.root, path)):
-            raise StreamMisuse(f"there is no text at {'.'.join(map(str, path))!r}: the field is no string")
+            raise StreamMisuse(f"there is no text at {'.'.join(map(str, path))!r}: the field is not a string")
 
     def text_at(self, path: Path) -> str:
         """Return the string at a place so far; empty before it begins, and where something else stands."""

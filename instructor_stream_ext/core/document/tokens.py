@@ -53,7 +53,7 @@ _MINUS_INFINITY: Final = ("-Infinity", float("-inf"))
 _MAX_DIGITS: Final = 4300
 _MISTAKES: Final = {
     "'": "a single quote (JSON's strings have double quotes)",
-    "]": "']' behind a trailing comma",
+    "]": "']' after a trailing comma",
     "}": "'}', after a comma or a colon that nothing follows",
     "T": "'T' (Python's True is true in JSON)",
     "F": "'F' (Python's False is false in JSON)",
@@ -276,7 +276,7 @@ class Tokens(Tree):
             piece = "\ufffd"
             pos += 6
         else:
-            raise self._fault(f"no escape: {text[pos : pos + 6]!r}", pos)
+            raise self._fault(f"invalid escape: {text[pos : pos + 6]!r}", pos)
         self._parts.append(piece)
         if self._shown:
             self._dirty = True

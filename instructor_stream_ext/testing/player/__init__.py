@@ -1,4 +1,4 @@
-"""The player: one page to look into a recorded stream, event by event."""
+"""The player: a page for looking into a recorded stream, event by event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing else, written or served on this machine."""
+"""The page: one self-contained HTML file, written to disk or served on this machine."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 __all__ = ["page_of", "serve"]
 
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-"""Text that could end the script that the data stands in."""
+"""Text that could end the script element that holds the data."""
 
 
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
-"""The page asks nobody for anything."""
+"""The page loads nothing from anywhere."""
 
 
 def page_of(data: Mapping[str, Any]) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
         data: From `look_into`.
@@ -38,13 +38,13 @@ def serve(page: str, port: int = 0, ready: Callable[[str, ThreadingHTTPServer], 
     Args:
         page: From `page_of`.
         port: 0 for any that is free.
-        ready: Told the address and the server once it listens.
+        ready: Called with the address and the server once it listens.
     """
     body = page.encode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """Give the page; there is nothing else."""
+            """Send the page; there is nothing else."""
             found = self.path in ("/", "/index.html")
             self.send_response(200 if found else 404)
             self.send_header("content-type", "text/html; charset=utf-8")
@@ -55,7 +55,7 @@ def serve(page: str, port: int = 0, ready: Callable[[str, ThreadingHTTPServer], 
                 self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         ready(f"http://127.0.0.1:{server.server_address[1]}/", server)

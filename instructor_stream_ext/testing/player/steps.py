@@ -22,11 +22,11 @@ from instructor_stream_ext.testing.played import arrivals
 __all__ = ["look_into"]
 
 _SHOWN = 20_000
-"""Characters of an event that are shown."""
+"""How many characters of an event are shown."""
 
 
 def look_into(cassette: Cassette, model: Any = None) -> dict[str, Any]:
-    """All that the page shows of a cassette, as JSON-ready data.
+    """Return everything that the page shows of a cassette, as JSON-ready data.
 
     Args:
         cassette: The cassette.
@@ -60,7 +60,7 @@ def _interaction(interaction: Interaction, plan: Plan) -> dict[str, Any]:
 
 
 def _events(interaction: Interaction) -> Iterator[tuple[float, Piece, str]]:
-    """Each event with its instant and the bytes that it stood in, as text."""
+    """Yield each event with its instant, and the bytes that it stood in as text."""
     start = 0
     for at, piece in arrivals(interaction):
         raw = interaction.body[start : piece.stop].decode(errors="replace")
@@ -69,7 +69,7 @@ def _events(interaction: Interaction) -> Iterator[tuple[float, Piece, str]]:
 
 
 class _Watch:
-    """One interaction, fed to a machine event by event."""
+    """One interaction, fed to a stream machine event by event."""
 
     def __init__(self, plan: Plan) -> None:
         self._machine = StreamMachine(parser=lambda: PartialParser(plan, search=True), transitions=True)
@@ -107,7 +107,7 @@ class _Watch:
         return events
 
     def outcome(self) -> str:
-        """Why the stream ended, in a sentence."""
+        """Return, in a sentence, why the stream ended."""
         if self._problem:
             return self._problem
         said = f"the provider said {self._word!r}" if self._word else "the provider said nothing of an end"
@@ -129,7 +129,7 @@ def _said(event: FieldTransition | ItemCompleted) -> str:
 
 
 def _changed(change: Change) -> list[Any]:
-    """A change of the partial, short: `[place]` for what goes, `[place, value]`, `[place, null, text]` for growth."""
+    """Return a partial's change: `[place]` if it goes, `[place, value]`, or `[place, null, text]` if it grows."""
     if change.kind == "remove":
         return [change.place]
     grown = change.grown
@@ -137,7 +137,7 @@ def _changed(change: Change) -> list[Any]:
 
 
 def _usage(raw: str) -> Any:
-    """The tokens that an event tells of, in the provider's own words."""
+    """Return the tokens that an event reports, in the provider's own words."""
     for line in raw.splitlines():
         text = line.removeprefix("data:").strip()
         if not text.startswith("{"):

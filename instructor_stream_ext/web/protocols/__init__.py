@@ -1,4 +1,4 @@
-"""The protocols of front-ends, one pure encoder each."""
+"""The front-end protocols, one pure encoder each."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ PROTOCOLS: Mapping[str, Callable[[], Encoder]] = MappingProxyType(
         "assistant-ui": AssistantUI,
     }
 )
-"""By the protocol's name, what makes the encoder of a response."""
+"""By the protocol's name: a function that makes the encoder of a response."""
 
 
 def encoder_for(protocol: str | Encoder) -> Encoder:
-    """The encoder of one response.
+    """Return the encoder of one response.
 
     Args:
-        protocol: A name, or an encoder of one's own, which must be new: it is of one response.
+        protocol: A name, or a custom encoder. An encoder serves one response, so it must be new.
 
     Raises:
-        StreamMisuse: There is no such protocol, or it is no encoder.
+        StreamMisuse: The protocol is unknown, or the object is not an encoder.
     """
     if isinstance(protocol, str):
         if protocol not in PROTOCOLS:

@@ -1,4 +1,4 @@
-"""AG-UI: the object as the run's state, by snapshots or by RFC 6902 patches."""
+"""AG-UI: the object as the run's state, as snapshots or RFC 6902 patches."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AGUI(ThoughtfulStream):
         super().__init__(ag_ui_thoughts(lambda number: f"{self._ids['runId']}-reasoning-{number}"))
 
     def start(self, *, run_id: str) -> bytes:
-        """The run begins."""
+        """Return the event that starts the run."""
         self._ids = {name: said or run_id for name, said in self._ids.items()}
         return sse({"type": "RUN_STARTED", **self._ids, "protocolVersion": "1.0"})
 

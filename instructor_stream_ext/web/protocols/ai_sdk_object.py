@@ -1,4 +1,4 @@
-"""AI SDK `useObject`: the document's raw text, piece by piece, without any frame.
+"""AI SDK `useObject`: the document's raw text, piece by piece, without framing.
 
 The client parses all that has come after each chunk. What was sent cannot be taken back: where a restart brings another
 text, the response breaks off, which is the only error that this protocol knows after the first byte.
@@ -26,14 +26,14 @@ class AISDKObject:
         self._sent = ""
 
     def start(self, *, run_id: str) -> bytes:  # noqa: ARG002
-        """Nothing."""
+        """Return nothing."""
         return b""
 
     def encode(self, event: Event) -> bytes:
-        """The text that is new.
+        """Return the text that is new.
 
         Raises:
-            CutOff: The stream failed, or begins anew with another text.
+            CutOff: The stream failed, or starts over with another text.
         """
         match event:
             case Shown() | Finished():
@@ -52,5 +52,5 @@ class AISDKObject:
         return new.encode(errors="replace")
 
     def heartbeat(self) -> bytes:
-        """A space, which JSON allows before the document; nothing within it."""
+        """Return a space, which JSON allows before the document; nothing inside the document."""
         return b"" if self._sent else b" "

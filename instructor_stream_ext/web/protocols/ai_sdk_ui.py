@@ -1,4 +1,4 @@
-"""AI SDK `useChat`: a UI message stream whose data part is replaced with each partial."""
+"""AI SDK `useChat`: a UI message stream whose data part is replaced by each partial."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["AISDKUI"]
 
 
 class AISDKUI(ThoughtfulStream):
-    """`data-object` parts with one id, so that each takes the place of the one before.
+    """`data-object` parts with one id, so that each replaces the one before.
 
     Reasoning is a part of the message, an item a transient `data-item` for `onData`, the usage the message's metadata.
     """
@@ -31,7 +31,7 @@ class AISDKUI(ThoughtfulStream):
         super().__init__(thoughts)
 
     def start(self, *, run_id: str) -> bytes:
-        """The message begins."""
+        """Return the event that starts the message."""
         return sse({"type": "start", "messageId": run_id})
 
     def _encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event

@@ -1,4 +1,4 @@
-"""assistant-ui's transport: operations on the client's state, text by what is appended to it."""
+"""assistant-ui's transport: operations on the client's state; text is appended."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AssistantUI(ThoughtfulStream):
         super().__init__(thoughts)
 
     def start(self, *, run_id: str) -> bytes:  # noqa: ARG002
-        """Nothing."""
+        """Return nothing."""
         return b""
 
     def _encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
@@ -80,7 +80,7 @@ class AssistantUI(ThoughtfulStream):
 
     @staticmethod
     def _operations(before: Any, after: Any) -> list[dict[str, Any]]:
-        """The operations that make one of the other; where something goes, all is set."""
+        """Return the operations that turn one value into the other; if something is removed, all is set."""
         made: list[dict[str, Any]] = []
         for change in changes(before, after):
             if change.kind == "remove":

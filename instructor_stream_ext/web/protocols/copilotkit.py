@@ -1,4 +1,4 @@
-"""CopilotKit without its node runtime: the AG-UI stream under `agent/NAME/run`, and what `/info` answers."""
+"""CopilotKit without its node runtime: the AG-UI stream under `agent/NAME/run`, and the answer to `/info`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from instructor_stream_ext.web.protocols.ag_ui import AGUI
 __all__ = ["CopilotKit", "info"]
 
 _VERSION = "1.75.0"
-"""Of CopilotKit's runtime, whose answer this stands in for."""
+"""The version of CopilotKit's runtime whose answer this imitates."""
 
 
 class CopilotKit(AGUI):
-    """As AG-UI."""
+    """The same as AG-UI."""
 
 
 def info(agents: dict[str, str]) -> dict[str, Any]:
     """Return the answer to `GET /info`.
 
     Args:
-        agents: By name, what each does.
+        agents: By name: what each agent does.
     """
     return {"version": _VERSION, "agents": {name: {"description": said} for name, said in agents.items()}}

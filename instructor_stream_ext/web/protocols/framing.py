@@ -1,4 +1,4 @@
-"""JSON in one line, and server-sent events around it; nothing that a user or a model writes can break out of either."""
+"""JSON on one line, and server-sent events around it. Nothing that a user or a model writes can break the framing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = [
 
 _UNSAFE_ASCII = {b"\x7f": b"\\u007f", b"</": b"<\\/"}
 _UNSAFE = {"\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029", "\x85".encode(): b"\\u0085", **_UNSAFE_ASCII}
-"""Line ends for some, though not for JSON, and the end of a script in a page; each has another way to be written."""
+"""Line ends to some parsers, though not to JSON, and the end of a script element; each is escaped."""
 
 
 def one_line(data: Any) -> bytes:
-    """Data as JSON without any line end, safe in a script element as well."""
+    """Return data as JSON without any line end, safe inside a script element as well."""
     try:
         line = to_json(data, inf_nan_mode="null")
     except ValueError:  # half a surrogate pair, or deeper than pydantic goes
@@ -40,10 +40,10 @@ def one_line(data: Any) -> bytes:
 
 
 def sse(data: Any, event: str = "") -> bytes:
-    """One server-sent event.
+    """Return one server-sent event.
 
     Args:
-        data: What goes into its one `data:` line, as JSON.
+        data: The content of its one `data:` line, as JSON.
         event: Its name; none if empty.
     """
     name = b"event: %b\n" % event.encode() if event else b""
@@ -51,12 +51,12 @@ def sse(data: Any, event: str = "") -> bytes:
 
 
 class Thoughts:
-    """Reasoning as a part of the message: opened before its first piece, closed behind its last.
+    """Reasoning as a part of the message: opened before its first piece, closed after its last.
 
     Args:
-        opened: From the number of a part, the first being 1, to what opens it.
-        piece: From the number and a text to what adds that.
-        closed: From the number to what closes it.
+        opened: Maps the number of a part, from 1, to the bytes that open it.
+        piece: Maps the number and a text to the bytes that add the text.
+        closed: Maps the number to the bytes that close it.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Thoughts:
         return opened + self._piece(self._number, text)
 
     def close(self) -> bytes:
-        """Return the bytes that close the part that is open; none if none is."""
+        """Return the bytes that close the open part; empty if none is open."""
         if not self._is_open:
             return b""
         self._is_open = False
@@ -86,15 +86,15 @@ class Thoughts:
 
 
 class EventStream:
-    """The part that all encoders of server-sent events share."""
+    """What all encoders of server-sent events share."""
 
     content_type = "text/event-stream"
     headers: Mapping[str, str] = {}
     numbered = False
-    """Whether each event has its `id:`, so that a client can go on where it stopped."""
+    """Whether each event has an `id:`, so that a client can resume where it stopped."""
 
     def heartbeat(self) -> bytes:
-        """A comment, which clients skip."""
+        """Return a comment, which clients skip."""
         return b": ping\n\n"
 
 
@@ -109,21 +109,21 @@ class ThoughtfulStream(EventStream, ABC):
         self._thoughts = thoughts
 
     def encode(self, event: Event) -> bytes:
-        """One event, behind the end of reasoning if that was open."""
+        """Return one event, after the end of reasoning if that was open."""
         if isinstance(event, ReasoningReceived):
             return self._thoughts.add(event.text)
         return self._thoughts.close() + self._encode(event)
 
     @abstractmethod
     def _encode(self, event: Event) -> bytes:
-        """One event that is no reasoning."""
+        """Return one event other than reasoning."""
 
 
 def ag_ui_thoughts(message_id: Callable[[int], str]) -> Thoughts:
-    """AG-UI's reasoning message, which TanStack AI took over.
+    """Return AG-UI's reasoning message, which TanStack AI adopted.
 
     Args:
-        message_id: From the number of a part to its id.
+        message_id: Maps the number of a part to its id.
     """
 
     def frame(kind: str, number: int, **more: str) -> bytes:
@@ -137,14 +137,14 @@ def ag_ui_thoughts(message_id: Callable[[int], str]) -> Thoughts:
 
 
 def custom(name: str, value: Any) -> bytes:
-    """AG-UI's event for what it has no event for, which TanStack AI took over."""
+    """Return AG-UI's event for anything without an event of its own, which TanStack AI adopted."""
     return sse({"type": "CUSTOM", "name": name, "value": value})
 
 
 def run_error(problem: Mapping[str, Any]) -> bytes:
-    """AG-UI's end of a run that failed, which TanStack AI took over.
+    """Return AG-UI's end of a failed run, which TanStack AI adopted.
 
     Args:
-        problem: What may be told of the failure, see `problem_of`.
+        problem: What a front-end may be told about the failure, see `problem_of`.
     """
     return sse({"type": "RUN_ERROR", "message": problem["message"], "code": problem["type"]})

@@ -25,11 +25,11 @@ class ServerSentEvents(EventStream):
     numbered = True
 
     def start(self, *, run_id: str) -> bytes:  # noqa: ARG002
-        """Nothing: the first event is the first partial."""
+        """Return nothing: the first event is the first partial."""
         return b""
 
     def encode(self, event: Event) -> bytes:  # noqa: PLR0911  one case per event
-        """One event."""
+        """Return one event."""
         match event:
             case Shown():
                 return sse(event.partial, "partial")
@@ -65,7 +65,7 @@ def restart_of(event: StreamRestarted) -> dict[str, Any]:
 
 
 def usage_of(event: StreamEnded) -> dict[str, int] | None:
-    """The tokens that a stream took, as far as the provider told them."""
+    """Return the tokens that a stream used, as far as the provider reported them."""
     usage = event.stats.usage
     if usage is None:
         return None

@@ -1,4 +1,4 @@
-"""TanStack AI: the document's raw text as a message, and the object when it is whole."""
+"""TanStack AI: the document's raw text as a message, and the object when it is complete."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TanStack(ThoughtfulStream):
         return self._run if self._attempt == 1 else f"{self._run}-{self._attempt}"
 
     def start(self, *, run_id: str) -> bytes:
-        """The run and its first message begin."""
+        """Return the events that start the run and its first message."""
         self._run = run_id
         return sse({"type": "RUN_STARTED", "runId": run_id, "threadId": run_id}) + self._begin()
 
@@ -78,6 +78,6 @@ class TanStack(ThoughtfulStream):
         return begun + sse({"type": "TEXT_MESSAGE_CONTENT", "messageId": self._message, "delta": delta})
 
     def _again(self) -> bytes:
-        """The text is another although nobody said so: a client that came late has missed the restart."""
+        """Start another message: the text has changed although a late client missed the restart."""
         self._attempt += 1
         return self._begin()

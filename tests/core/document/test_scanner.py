@@ -615,7 +615,7 @@ def test_a_character_is_looked_at_once() -> None:
         ("{'answer': 1}", "a single quote"),
         ("{\"answer\": 'a'}", "a single quote"),
         ('{"answer": "a",}', "'}', after a comma"),
-        ('{"answer": [1, ]}', "']' behind a trailing comma"),
+        ('{"answer": [1, ]}', "']' after a trailing comma"),
         ('{"answer": "a" // no\n}', "found '/'"),
         ('{"answer": // no\n1}', "JSON has no comments"),
         ('{"answer": }', "expected a value"),

@@ -437,7 +437,7 @@ def test_states_by_name() -> None:
         (("tags", "label"), "has indices from 0"),
         (("tags", 0, "name"), "Tag has label, weight"),
         (("tags", -1), "has indices from 0"),
-        (("title", "x"), "nothing is below a plain value"),
+        (("title", "x"), "a plain value has nothing below it"),
         (("pair", 2), "indices 0 to 1"),
         (("pet", "fur"), "Cat has kind, name, lives; Dog has"),
         (("camelCase",), "Record has"),
@@ -467,7 +467,7 @@ def test_paths_can_be_written(written: str, path: Any) -> None:
 
 @pytest.mark.parametrize("written", [".a", "a.", "a..b", "a[", "a[x]", "a[-1]", "a[0]b", "a]"])
 def test_what_is_no_path_is_refused(written: str) -> None:
-    with pytest.raises(StreamMisuse, match="is no path"):
+    with pytest.raises(StreamMisuse, match="is not a path"):
         parse_path(written)
 
 
