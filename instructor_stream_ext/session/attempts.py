@@ -229,7 +229,7 @@ class Session(Gatekeeper):
     def _attempt(self) -> Steps[Any]:
         """Make one attempt: connect, read to the end, open the gate."""
         machine = self.machine
-        connection = self.connection = yield from self._connect()
+        connection = yield from self._connect()
         self.reader = connection.reader
         yield from self._tell_all(self._source.owed())
         yield from self._tell(machine.start(self.clock(), connection.model, connection.provider))
@@ -276,7 +276,7 @@ class Session(Gatekeeper):
         self._seam = machine.go_on()
         self._rests += 1
         try:
-            connection = self.connection = yield from self._connect()
+            connection = yield from self._connect()
             self.reader = connection.reader
             yield from self._tell_all(self._source.owed())
             return connection, (yield from self._read(connection))
@@ -301,8 +301,9 @@ class Session(Gatekeeper):
         now = clock()
         if answer is TICK:
             machine.poll(now)
-        machine.bounds.arrived(now, alive=False)
         connection: Connection = answer
+        self.connection = connection  # also one that came too late has to be closed
+        machine.bounds.arrived(now, alive=False)
         return connection
 
 

@@ -12,10 +12,11 @@ from instructor_stream_ext.core.errors import (
     RetriesExhausted,
     StreamInterrupted,
     StreamStopped,
+    StreamTimeout,
 )
 from instructor_stream_ext.core.events import EndKind, EndSignal, RestartReason, StreamRestarted, Usage
 from instructor_stream_ext.core.machine import State
-from instructor_stream_ext.core.options import Limits
+from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.session.protocols import Recovery
 from tests.session.fakes import STOP, FakeConnection, FakeSource, Person, run, session_of, usage_of
 
@@ -212,3 +213,12 @@ def test_a_rest_that_nobody_will_write(before: int) -> None:
     error = run(session).error
     assert isinstance(error, OutputTruncated if before else StreamInterrupted)
     assert error.text == ADA[0]
+
+
+def test_a_connection_that_comes_when_its_time_is_over_is_closed() -> None:
+    connection = FakeConnection(ADA)
+    session, source = session_of(connection, machine={"timeouts": Timeouts(first_delta=0.5)})
+    ran = run(session)  # the clock of these tests goes on by a second each time that it is looked at
+    assert isinstance(ran.error, StreamTimeout)
+    assert source.opened == [connection]
+    assert connection.closed == 1
