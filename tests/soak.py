@@ -93,16 +93,16 @@ BY_THE_LOAD = ("StreamTimeout", "APIConnectionError", "APITimeoutError")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers as the model's name asks: KIND-NUMBER."""
+    """Answers as the model's name asks, with the number at the end of the prompt."""
 
     protocol_version = "HTTP/1.1"
     gone = threading.Event()
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))["model"]
-        kind, _, number = asked.partition("-")
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        number = asked["messages"][-1]["content"].split()[-1]
         with contextlib.suppress(OSError):
-            self.answer(kind, document(int(number)))
+            self.answer(asked["model"], document(int(number)))
 
     def answer(self, kind: str, text: str) -> None:
         if kind == "refused":
@@ -276,8 +276,8 @@ class Soak:
             self.wrong.append(f"{kind}-{number}: {end} {got}"[:300])
 
     def _ask(self, kind: str, number: int) -> dict[str, Any]:
-        messages = [{"role": "user", "content": "go"}]
-        return {"model": f"{kind}-{number}", "messages": messages, "max_retries": 0}
+        messages = [{"role": "user", "content": f"the person number {number}"}]
+        return {"model": kind, "messages": messages, "max_retries": 0}
 
     def thread(self, seed: int, rounds: int) -> None:
         """Read streams one after the other."""
