@@ -59,8 +59,8 @@ QUICK_SESSION := $(addprefix tests/session/test_,attempts.py reading.py settling
 quick: $(DEV) ## Run the fast half of the tests: core, providers, session
 	@$(BIN)/python -m pytest -q -n 2 tests/core tests/providers $(QUICK_SESSION) -k "not megabyte and not two_hundred and not corpus and not litellms" $(PYTEST_ARGS)
 
-test: $(DEV) ## Run the tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(DEV) ## Run the tests, one process per processor, four at most (PYTEST_ARGS="tests/core -k scanner")
+	@$(BIN)/python -m pytest $(or $(PYTEST_ARGS),-n auto --maxprocesses 4 --dist worksteal)
 
 # What an SDK can change: its chunks, its errors, its Router.
 OF_THE_SDKS := tests/routing tests/providers $(wildcard tests/test_*.py)
