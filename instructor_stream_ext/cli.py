@@ -91,7 +91,7 @@ def _faults_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
     """Exit with one line and the right code where a cassette cannot be used."""
 
     @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
+    def run(*args: object, **kwargs: object) -> None:
         try:
             command(*args, **kwargs)
         except (CassetteError, MissingExtra) as error:

@@ -331,6 +331,12 @@ class Soak:
         working += [self.task(turn * 1000 + number, rounds) for number in range(tasks)]
         await asyncio.gather(*working)
 
+    @property
+    def in_pools(self) -> int:
+        """Requests that the clients' pools hold; none, once all streams have ended."""
+        clients: list[Any] = [*self._bare, *self._abare]
+        return sum(len(client._client._transport._pool._requests) for client in clients)
+
     async def aclose(self) -> None:
         """Close the SDKs' clients."""
         for bare, abare in zip(self._bare, self._abare, strict=True):
@@ -363,13 +369,15 @@ async def soak(options: argparse.Namespace, servers: Addresses) -> int:
             shown = now
             cells = f"{held.kilobytes / 1024:>7.1f} {held.threads:>8} {held.files:>6} {held.tasks:>6} {held.classes:>8}"
             print(f"{now - began:>6.0f} {sum(made.outcomes.values()):>8} {cells}", flush=True)
+    kept = made.in_pools
     await made.aclose()
     for name, count in sorted(made.outcomes.items()):
         print(f"{count:>8} {name}")
     # SDKs import some of their types late, so the first half is the beginning
     more = grown(looks[len(looks) // 2], looks[-1], pooled=2 * (options.threads + options.tasks))
     print(*(f"wrong: {each}" for each in made.wrong[:20]), *(f"grown: {each}" for each in more), sep="\n")
-    return int(bool(made.wrong or more))
+    print(f"requests that pools still hold: {kept}")
+    return int(bool(made.wrong or more or kept))
 
 
 def main() -> int:

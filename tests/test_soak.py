@@ -21,6 +21,7 @@ async def test_results_are_never_mixed_up_and_nothing_is_left(caplog: pytest.Log
         before = Held.now(len(asyncio.all_tasks()))
         await soak.turn(1, threads=4, tasks=12, rounds=6)
         after = Held.now(len(asyncio.all_tasks()))
+        assert soak.in_pools == 0
         await soak.aclose()
     gc.collect()
     assert soak.wrong == []

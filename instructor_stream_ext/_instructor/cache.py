@@ -77,7 +77,7 @@ class Lookup:
             self.completion = self._entry.completion()
         return document
 
-    def keep(self, result: Any, completion: Any) -> None:
+    def keep(self, result: object, completion: object) -> None:
         """Fill the cache with what plain instructor would have put there."""
         entry = self._entry
         if entry.key is None:
@@ -94,7 +94,7 @@ class _NothingSent(BaseException):
     """Raised when instructor is about to send a request whose cache key is all that was wanted."""
 
 
-def _send_nothing(*_: Any, **__: Any) -> None:
+def _send_nothing(*_: object, **__: object) -> None:
     raise _NothingSent
 
 
@@ -113,7 +113,7 @@ class _CacheEntry(BaseCache):
     def get(self, key: str) -> None:
         self.key, self._found = key, self.cache.get(key)
 
-    def set(self, key: str, value: Any, ttl: int | None = None) -> None:
+    def set(self, key: str, value: object, ttl: int | None = None) -> None:
         """Do nothing: no request is sent while this is in place."""
 
     def document(self) -> str | None:
@@ -135,19 +135,19 @@ class _CacheEntry(BaseCache):
 class _Stored(BaseCache):
     """A cache with one value under every key."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self._value = value
 
     def get(self, key: str) -> Any:  # noqa: ARG002
         return self._value
 
-    def set(self, key: str, value: Any, ttl: int | None = None) -> None:
+    def set(self, key: str, value: object, ttl: int | None = None) -> None:
         """Do nothing."""
 
 
 class _Kept:
     """A final with the provider's answer, as instructor's cache expects them; the final itself is unchanged."""
 
-    def __init__(self, model: BaseModel, completion: Any) -> None:
+    def __init__(self, model: BaseModel, completion: object) -> None:
         self.model_dump_json = model.model_dump_json
         self._raw_response = completion

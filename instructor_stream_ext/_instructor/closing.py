@@ -26,7 +26,7 @@ _LAYERS = 6
 _RESPONSES = {("httpx", "Response"), ("httpx2", "Response"), ("aiohttp", "ClientResponse")}
 
 
-def close(stream: Any) -> None:
+def close(stream: object) -> None:
     """Close a sync stream and the connection below it.
 
     Args:
@@ -44,7 +44,7 @@ def close(stream: Any) -> None:
         closing()
 
 
-def generators_under(stream: Any) -> list[AsyncGeneratorType[Any, Any]]:
+def generators_under(stream: object) -> list[AsyncGeneratorType[Any, Any]]:
     """Return the async generators that a stream reads through. Ask between two reads, as with `own_socket`.
 
     openai drops some of them half read when the answer ends, and nothing closes them (PEP 533). The loop then closes
@@ -56,7 +56,7 @@ def generators_under(stream: Any) -> list[AsyncGeneratorType[Any, Any]]:
     return [held for held in _below(stream) if isinstance(held, AsyncGeneratorType)]
 
 
-async def aclose(stream: Any, noted: Iterable[Any] = (), *, is_left: bool = False) -> None:
+async def aclose(stream: object, noted: Iterable[Any] = (), *, is_left: bool = False) -> None:
     """Close an async stream and the connection below it.
 
     httpcore 1, on which openai 2 stands, begins to close a connection when a read is cancelled. If the task is
@@ -91,7 +91,7 @@ async def aclose(stream: Any, noted: Iterable[Any] = (), *, is_left: bool = Fals
         await asyncio.sleep(0)
 
 
-async def _leave_the_pool(response: Any) -> None:
+async def _leave_the_pool(response: object) -> None:
     """Have the pool forget a request whose closing was cancelled.
 
     httpcore 1 and httpcore2 take such a response for closed, and keep the request and all that hangs on it for as long
@@ -108,7 +108,7 @@ async def _leave_the_pool(response: Any) -> None:
         await held.aclose()
 
 
-def own_socket(stream: Any, own: OwnSocket) -> None:
+def own_socket(stream: object, own: OwnSocket) -> None:
     """Note the socket that a sync stream reads from. Ask between two reads.
 
     A generator that is running does not show what it reads from, and one that has not begun has no connection yet.
@@ -122,7 +122,7 @@ def own_socket(stream: Any, own: OwnSocket) -> None:
             own.take(held)
 
 
-def responses_under(stream: Any) -> list[Any]:
+def responses_under(stream: object) -> list[Any]:
     """Return the HTTP responses that a stream reads from. Ask between two reads, as with `own_socket`.
 
     Args:
@@ -131,7 +131,7 @@ def responses_under(stream: Any) -> list[Any]:
     return [held for held in _below(stream) if _is_response(held)]
 
 
-def innermost(stream: Any, attribute: str) -> Any:
+def innermost(stream: object, attribute: str) -> Any:
     """Return the innermost of the nested streams that has an attribute, or the stream itself if none has.
 
     Args:
@@ -163,13 +163,13 @@ def error_under(responses: list[Any]) -> BaseException | None:
     return None
 
 
-async def _ended(result: Any) -> None:
+async def _ended(result: object) -> None:
     """Await the result of an async close; a sync close has nothing to await."""
     if inspect.isawaitable(result):
         await result
 
 
-def _below(stream: Any) -> Iterator[Any]:
+def _below(stream: object) -> Iterator[Any]:
     """Yield a stream, the streams it reads from, and their responses, from the outside in."""
     seen: set[int] = set()
     waiting = [stream]
@@ -183,7 +183,7 @@ def _below(stream: Any) -> Iterator[Any]:
             waiting.extend(_held_by(held))
 
 
-def _held_by(stream: Any) -> list[Any]:
+def _held_by(stream: object) -> list[Any]:
     """Return what a stream reads from, if its kind is known.
 
     The stream a generator loops over is no variable of it; the garbage collector knows it, as long as it is suspended.
@@ -194,16 +194,16 @@ def _held_by(stream: Any) -> list[Any]:
     return [insides.get(name) for name in HOLDERS.get(_package(stream), ())]
 
 
-def _may_hold(value: Any) -> bool:
+def _may_hold(value: object) -> bool:
     """Return whether what a generator holds may lead to a response."""
     return isinstance(value, GeneratorType | AsyncGeneratorType) or _is_response(value) or _package(value) in HOLDERS
 
 
-def _is_response(held: Any) -> bool:
+def _is_response(held: object) -> bool:
     """Return whether this is a response of an HTTP library that the SDKs use."""
     return any((_package(held), kind.__name__) in _RESPONSES for kind in type(held).__mro__[:2])
 
 
-def _package(held: Any) -> str:
+def _package(held: object) -> str:
     """Return the top-level package of an object's type."""
     return type(held).__module__.partition(".")[0]

@@ -146,7 +146,7 @@ class _LitellmConnection(InstructorConnection):
 
 
 def connection_of(
-    link: Link, stream: Any, kwargs: dict[str, Any], *, is_text: bool, through_wrapper: bool = False
+    link: Link, stream: object, kwargs: dict[str, Any], *, is_text: bool, through_wrapper: bool = False
 ) -> InstructorConnection:
     """Return the connection of a stream that this client's SDK returned."""
     kind = _LitellmConnection if isinstance(link, LitellmLink) else InstructorConnection

@@ -23,7 +23,7 @@ __all__ = ["as_created", "error_as_created"]
 log = logging.getLogger("instructor_stream_ext")
 
 
-def as_created(final: Any, completion: Any, usage: Any) -> Any:
+def as_created(final: object, completion: object, usage: object) -> Any:
     """Return a final as instructor's `create` does: with the provider's answer and the usage attached."""
     if isinstance(final, list) and not isinstance(final, ListResponse):
         return ListResponse.from_list(final, raw_response=completion, total_usage=usage)

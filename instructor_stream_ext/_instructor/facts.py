@@ -49,7 +49,7 @@ def prepare_response_model(response_model: Any) -> Any:
     return _prepare(response_model)
 
 
-def tool_name(model: Any) -> str:
+def tool_name(model: object) -> str:
     """Return the name under which a model is offered as one of several tools."""
     of_calls: Any = Iterable
     (tool,) = handle_parallel_model(of_calls[model])
@@ -69,7 +69,7 @@ def instructor_over(function: Callable[..., Any], mode: Mode) -> Instructor:
     return kind(None, patch_v2(function, Provider.OPENAI, mode), mode=mode, provider=Provider.OPENAI)
 
 
-def over_litellm(function: Callable[..., Any], mode: Mode, *, is_async: bool, **defaults: Any) -> Instructor:
+def over_litellm(function: Callable[..., Any], mode: Mode, *, is_async: bool, **defaults: object) -> Instructor:
     """Return an instructor client over one of litellm's completion functions.
 
     Args:

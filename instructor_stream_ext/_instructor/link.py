@@ -104,7 +104,7 @@ class Link:
         """Return the class to give to instructor in place of `wire`, with the same schema."""
         return wire
 
-    def said(self, messages: Any) -> Any:
+    def said(self, messages: object) -> Any:
         """Return the conversation in the form that instructor accepts for this provider."""
         return messages
 
@@ -232,10 +232,10 @@ class _BedrockLink(Link):
     def create_fn(self) -> Callable[..., Any]:
         converse = self.client.client.converse_stream  # type: ignore[union-attr]
 
-        def stream(*, stream: bool = True, **kwargs: Any) -> Any:  # noqa: ARG001
+        def stream(*, stream: bool = True, **kwargs: object) -> Any:  # noqa: ARG001
             return converse(**kwargs)["stream"]
 
-        async def astream(*, stream: bool = True, **kwargs: Any) -> Any:  # noqa: ARG001
+        async def astream(*, stream: bool = True, **kwargs: object) -> Any:  # noqa: ARG001
             return _InThread(iter((await asyncio.to_thread(converse, **kwargs))["stream"]))
 
         return self._patched(astream if self.is_async else stream)
@@ -287,7 +287,7 @@ def _streaming(function: Callable[..., Any], *, is_async: bool) -> Callable[...,
     if not is_async:
         return functools.partial(function, stream=True)
 
-    async def streaming(**kwargs: Any) -> Any:
+    async def streaming(**kwargs: object) -> Any:
         return await function(**kwargs, stream=True)
 
     return streaming
@@ -334,11 +334,11 @@ class _TextSeam(IterableBase):
     """Mixed into a response model, it returns the text that instructor's xAI client reads from its stream."""
 
     @classmethod
-    def tasks_from_chunks(cls, json_chunks: Any, **_: Any) -> Any:
+    def tasks_from_chunks(cls, json_chunks: object, **_: object) -> Any:
         return Live(json_chunks)
 
     @classmethod
-    def tasks_from_chunks_async(cls, json_chunks: Any, **_: Any) -> Any:
+    def tasks_from_chunks_async(cls, json_chunks: object, **_: object) -> Any:
         return Live(json_chunks)
 
 

@@ -59,14 +59,14 @@ class Listening:
             hooks.on("completion:kwargs", functools.partial(self._tell_request, handler))
         return hooks
 
-    def _note_request(self, *_: Any, **kwargs: Any) -> None:
+    def _note_request(self, *_: object, **kwargs: object) -> None:
         self._sent = kwargs
 
     @staticmethod
-    def _catch_stream(stream: Any) -> None:
+    def _catch_stream(stream: object) -> None:
         raise Caught(Live(stream))
 
-    def _tell_request(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def _tell_request(self, handler: Callable[..., Any], *args: object, **kwargs: object) -> None:
         told: Any
         try:
             told = handler(*args, **fitting(handler, args, kwargs))
@@ -125,10 +125,10 @@ class Listening:
             "is_last_attempt": self._max_attempts == attempt,
         }
 
-    def _calls(self, name: str, *args: Any, **kwargs: Any) -> list[Call]:
+    def _calls(self, name: str, *args: object, **kwargs: object) -> list[Call]:
         return [Call(handler, args, fitting(handler, args, kwargs)) for handler in handlers_of(self._hooks, name)]
 
-    def _add_usage(self, reader: Reader, completion: Any) -> None:
+    def _add_usage(self, reader: Reader, completion: object) -> None:
         if self._counted is reader:
             return
         self._counted = reader
@@ -138,7 +138,7 @@ class Listening:
         update_total_usage(copied(completion), self.usage_total)
 
 
-def _settling(handler: Callable[..., Any], told: Any) -> Callable[[], Any]:
+def _settling(handler: Callable[..., Any], told: object) -> Callable[[], Any]:
     """Return the rest of a call that has begun: what is to be awaited, or the error that it raised."""
 
     @functools.wraps(handler)
@@ -150,11 +150,11 @@ def _settling(handler: Callable[..., Any], told: Any) -> Callable[[], Any]:
     return settle
 
 
-def copied(value: Any) -> Any:
+def copied(value: object) -> Any:
     return value.model_copy(deep=True) if isinstance(value, BaseModel) else value
 
 
-def total_tokens(usage: Any) -> int | None:
+def total_tokens(usage: object) -> int | None:
     total = getattr(usage, "total_tokens", None)
     if isinstance(total, int):
         return total

@@ -136,7 +136,7 @@ def asked_tokens(sent: Mapping[str, Any]) -> int:
     return estimated_tokens("\n".join(_texts(sent)))
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

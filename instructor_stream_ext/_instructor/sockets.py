@@ -33,7 +33,7 @@ class OwnSocket:
         """True if there is a socket to shut down."""
         return self._socket is not None
 
-    def take(self, response: Any) -> None:
+    def take(self, response: object) -> None:
         """Remember the socket under a response, until the response is closed.
 
         Args:
@@ -91,7 +91,7 @@ def _telling(kind: Any) -> Any:
     return type(kind.__name__, (kind,), {"__module__": kind.__module__, "__doc__": kind.__doc__, "close": close})
 
 
-def _socket_under(response: Any) -> socket.socket | None:
+def _socket_under(response: object) -> socket.socket | None:
     """Return the socket that a response reads from, if no other response shares it."""
     if type(response).__module__.partition(".")[0] == "urllib3":
         # urllib3 2 has no public way from a response to its socket; http.client's response reads from a `SocketIO`
@@ -103,7 +103,7 @@ def _socket_under(response: Any) -> socket.socket | None:
     return found if isinstance(found, socket.socket) else None
 
 
-def connection_under(response: Any) -> Any:
+def connection_under(response: object) -> Any:
     """Return the connection that an httpx or httpx2 response is read from, if no other response shares it."""
     extensions = getattr(response, "extensions", None) or {}
     return None if extensions.get("http_version") in _SHARED else extensions.get("network_stream")

@@ -157,7 +157,7 @@ class InstructorSource(Listening):
             return None
         return lookup.adocument() if link.is_async else lookup.document()
 
-    def keep(self, result: Any, reader: Reader) -> None:
+    def keep(self, result: object, reader: Reader) -> None:
         """Store in the cache what plain instructor would store."""
         if self._lookup is not None:
             self._lookup.keep(result, reader.completion())
@@ -237,7 +237,7 @@ class InstructorSource(Listening):
         messages = self._request.messages
         return self._link.said([*messages, *following] if following else messages)
 
-    def _connected(self, answer: Any) -> InstructorConnection:
+    def _connected(self, answer: object) -> InstructorConnection:
         is_text = self._request.wire is None or bool(self._next.rest)
         self._link.usage_refused = self._link.usage_refused or self._next.usage_left_out
         if self._sent is None:
@@ -296,7 +296,7 @@ class InstructorSource(Listening):
         self._next = Next()
         self.failed_attempts = list(self.failed_attempts)  # an error may hold the list as it is now
 
-    def _check_budget(self, last: Any) -> None:
+    def _check_budget(self, last: object) -> None:
         budget = self._request.token_budget
         if budget is None:
             return

@@ -137,7 +137,7 @@ class CallMaker:
     def _session(
         self,
         make_shape: Callable[[Link], Shape] | None,
-        messages: Any,
+        messages: object,
         kwargs: dict[str, Any],
         *,
         on_bad: OnBadItem = "reask",
@@ -188,7 +188,7 @@ class CallMaker:
         )
         return Session(parts)
 
-    def _options(self, link: Link, messages: Any, kwargs: dict[str, Any]) -> _Options:
+    def _options(self, link: Link, messages: object, kwargs: dict[str, Any]) -> _Options:
         """Take this package's options out of a call's arguments."""
         settings = self.settings
         continuations = continuations_from(
@@ -222,7 +222,7 @@ class CallMaker:
         )
 
     def _request(
-        self, link: Link, wire: Any, messages: Any, options: _Options, kwargs: dict[str, Any], *, for_create: bool
+        self, link: Link, wire: object, messages: object, options: _Options, kwargs: dict[str, Any], *, for_create: bool
     ) -> Request:
         """Build the request from the remaining arguments."""
         kwargs = link.client.handle_kwargs(kwargs)
@@ -244,7 +244,7 @@ class CallMaker:
         )
 
     def partial_session(
-        self, response_model: Any, messages: Any, kwargs: dict[str, Any], *, for_create: bool = False
+        self, response_model: object, messages: object, kwargs: dict[str, Any], *, for_create: bool = False
     ) -> tuple[Session, Any]:
         """Build a stream of partials and its conversation; `for_create` gives it the errors that `create` raises."""
         reject_async_validators(response_model)
@@ -256,7 +256,7 @@ class CallMaker:
 
         return self._session(make_shape, messages, kwargs, for_create=for_create), messages
 
-    def item_session(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
+    def item_session(self, response_model: object, messages: object, kwargs: dict[str, Any]) -> tuple[Session, Any]:
         """Build a stream of items and its conversation."""
         reject_async_validators(response_model)
         messages = as_messages(messages, kwargs)
@@ -267,12 +267,12 @@ class CallMaker:
 
         return self._session(make_shape, messages, kwargs, on_bad=on_bad), messages
 
-    def text_session(self, messages: Any, kwargs: dict[str, Any]) -> tuple[Session, Any]:
+    def text_session(self, messages: object, kwargs: dict[str, Any]) -> tuple[Session, Any]:
         """Build a stream of plain text and its conversation."""
         messages = as_messages(messages, kwargs)
         return self._session(None, messages, {**kwargs, "max_retries": 0}), messages
 
-    def plain_call(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> PlainCall:
+    def plain_call(self, response_model: object, messages: object, kwargs: dict[str, Any]) -> PlainCall:
         """Build the call to instructor's own `create`, with types that it refuses adapted."""
         reject_async_validators(response_model)
         kwargs = without_ours(kwargs)
@@ -295,7 +295,7 @@ class CallMaker:
         }
         return call
 
-    def sdk_call(self, messages: Any, kwargs: dict[str, Any]) -> Callable[[], Any]:
+    def sdk_call(self, messages: object, kwargs: dict[str, Any]) -> Callable[[], Any]:
         """Build the call for the SDK's own stream, which this package does not read.
 
         Raises:
@@ -332,18 +332,18 @@ class PlainCall:
         self.kwargs: dict[str, Any] = {}
         self.completion: Any = None
 
-    def keep(self, completion: Any) -> None:
+    def keep(self, completion: object) -> None:
         """Note the provider's answer."""
         self.completion = completion
 
-    def result(self, answer: Any) -> Any:
+    def result(self, answer: object) -> Any:
         """Convert what instructor returned to the type that the caller asked for."""
         if self.completion is None:  # from the cache, which tells no hook
             self.completion = getattr(answer, "_raw_response", None)
         return answer.root if self._shape is not None and isinstance(answer, RootModel) else answer
 
 
-def _adapted(response_model: Any) -> Shape | None:
+def _adapted(response_model: object) -> Shape | None:
     """Return the shape of a type that instructor's `create` refuses; None if it accepts the type."""
     if response_model is None or instructor_takes(response_model):
         return None

@@ -38,7 +38,7 @@ QUIET_OPTIONS = ("debounce", "reasoning_tags", "max_continuations")
 """Options that do not make `create` stream underneath."""
 
 
-def split_hooks(hooks: Any, on_hooks: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
+def split_hooks(hooks: object, on_hooks: dict[str, Any]) -> tuple[Hooks, InstructorHooks]:
     """Split `hooks=` and the `on_...=` arguments into this package's hooks and instructor's.
 
     Raises:
@@ -54,7 +54,7 @@ def split_hooks(hooks: Any, on_hooks: dict[str, Any]) -> tuple[Hooks, Instructor
     return ours + Hooks(**on_hooks), theirs
 
 
-def as_messages(messages: Any, kwargs: dict[str, Any]) -> Any:
+def as_messages(messages: object, kwargs: dict[str, Any]) -> Any:
     """Return the conversation from `messages` or `input=`; a string is one user message."""
     given = kwargs.pop("input", None)
     if messages is not None and given is not None:
@@ -90,7 +90,7 @@ def checks_from(checks: Any, *, is_async: bool) -> Sequence[Handler]:
     return given
 
 
-def check_repair(repair: Any, *, is_async: bool) -> None:
+def check_repair(repair: object, *, is_async: bool) -> None:
     """Raise `StreamMisuse` unless `repair=` can be called, without `await` by a sync client."""
     if repair is None:
         return
@@ -100,13 +100,13 @@ def check_repair(repair: Any, *, is_async: bool) -> None:
         refuse_coroutine("repair", repair)
 
 
-def check_reader(litellm_reader: Any) -> None:
+def check_reader(litellm_reader: object) -> None:
     """Raise `StreamMisuse` unless this names a way to read litellm's streams."""
     if litellm_reader not in (known := get_args(LitellmReader)):
         raise StreamMisuse(f"litellm_reader must be one of {', '.join(known)}, not {litellm_reader!r}")
 
 
-def continuations_from(on_truncated: Any, most: Any, messages: Any = ()) -> int:
+def continuations_from(on_truncated: object, most: object, messages: object = ()) -> int:
     """Return how often the model may be asked for the rest of an answer that hit its token limit.
 
     Args:
@@ -128,7 +128,7 @@ def continuations_from(on_truncated: Any, most: Any, messages: Any = ()) -> int:
     return most
 
 
-def budget_from(token_budget: Any) -> int | None:
+def budget_from(token_budget: object) -> int | None:
     """Return the tokens of `token_budget=`; an invalid value raises instructor's own error."""
     if token_budget is None:
         return None
@@ -150,7 +150,7 @@ def model_of(response_model: TypeForm[T] | None) -> TypeForm[T]:
     return response_model
 
 
-def stream_kind(response_model: Any) -> str:
+def stream_kind(response_model: object) -> str:
     """Return the method that `create(..., stream=True)` stands for, from its response model, as instructor does."""
     if response_model is None:
         return "sdk"

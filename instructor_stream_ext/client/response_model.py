@@ -54,7 +54,7 @@ class Shape:
     tools: dict[str, tuple[TypeAdapter[Any], Plan]] | None = None
 
 
-def shape_of(response_model: Any) -> Shape:
+def shape_of(response_model: object) -> Shape:
     """Return the shape of a response model, computed once per type.
 
     Args:
@@ -66,7 +66,7 @@ def shape_of(response_model: Any) -> Shape:
     return _guarded(_shape_cached, _shape, response_model)
 
 
-def item_shape(item: Any) -> Shape:
+def item_shape(item: object) -> Shape:
     """Return the shape of a list whose items are validated one by one.
 
     Args:
@@ -78,7 +78,7 @@ def item_shape(item: Any) -> Shape:
     return _guarded(_items_cached, _item_shape, item)
 
 
-def calls_shape(item: Any) -> Shape:
+def calls_shape(item: object) -> Shape:
     """Return the shape of several tool calls at once, each validated on its own.
 
     Args:
@@ -90,7 +90,7 @@ def calls_shape(item: Any) -> Shape:
     return _guarded(_calls_cached, _calls_shape, item)
 
 
-def _guarded(cached: Callable[[Any], Shape], plain: Callable[[Any], Shape], response_model: Any) -> Shape:
+def _guarded(cached: Callable[[Any], Shape], plain: Callable[[Any], Shape], response_model: object) -> Shape:
     try:
         hash(response_model)
     except TypeError:  # an Annotated with metadata that cannot be hashed
@@ -105,17 +105,17 @@ def _guarded(cached: Callable[[Any], Shape], plain: Callable[[Any], Shape], resp
 
 
 @functools.lru_cache(maxsize=1024)
-def _shape_cached(response_model: Any) -> Shape:
+def _shape_cached(response_model: object) -> Shape:
     return _sendable(_shape(response_model))
 
 
 @functools.lru_cache(maxsize=1024)
-def _items_cached(item: Any) -> Shape:
+def _items_cached(item: object) -> Shape:
     return _sendable(_item_shape(item))
 
 
 @functools.lru_cache(maxsize=1024)
-def _calls_cached(item: Any) -> Shape:
+def _calls_cached(item: object) -> Shape:
     return _calls_shape(item)
 
 
@@ -125,7 +125,7 @@ def _sendable(shape: Shape) -> Shape:
     return shape
 
 
-def _shape(response_model: Any) -> Shape:
+def _shape(response_model: object) -> Shape:
     if isinstance(response_model, type) and not get_args(response_model):
         if issubclass(response_model, PartialBase):
             response_model = _complete(response_model)
@@ -203,12 +203,12 @@ def _wrapped(wire: type[BaseModel]) -> Shape:
     return Shape(wire=wire, adapter=TypeAdapter(inner), plan=enveloped(compile_plan(wire), name))
 
 
-def _item_of(response_model: Any) -> Any:
+def _item_of(response_model: object) -> Any:
     """Return the type of one item, unwrapping `Iterable[X]`."""
     return get_args(response_model)[0] if get_origin(response_model) is Iterable else response_model
 
 
-def _item_shape(item: Any) -> Shape:
+def _item_shape(item: object) -> Shape:
     item = _item_of(item)
     element = Union[get_args(item)] if get_origin(item) is types.UnionType else item  # noqa: UP007
     of_elements: Any = Iterable
@@ -216,7 +216,7 @@ def _item_shape(item: Any) -> Shape:
     return replace(_wrapped(wire), item=TypeAdapter(wire.task_type))
 
 
-def _calls_shape(item: Any) -> Shape:
+def _calls_shape(item: object) -> Shape:
     item = _item_of(item)
     members = get_args(item) if get_origin(item) in (types.UnionType, Union) else (item,)
     tools: dict[str, tuple[TypeAdapter[Any], Plan]] = {}

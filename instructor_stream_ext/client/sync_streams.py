@@ -135,7 +135,7 @@ class _SyncStream(Stream[V_co, F_co]):
         self.close()
 
 
-def _after(first: Any, driver: Generator[Any, None, None]) -> Generator[Any, None, None]:
+def _after(first: object, driver: Generator[Any, None, None]) -> Generator[Any, None, None]:
     """Yield what was read before the loop began, then the rest."""
     yield first
     yield from driver

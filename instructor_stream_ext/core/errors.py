@@ -68,7 +68,7 @@ class StreamError(Exception):
 class OutputTruncated(StreamError, IncompleteOutputException):
     """The answer was cut off: by the token limit, or the stream just stopped before the JSON closed."""
 
-    def __init__(self, message: str, *, last_completion: Any = None) -> None:
+    def __init__(self, message: str, *, last_completion: object = None) -> None:
         IncompleteOutputException.__init__(self, message=message, last_completion=last_completion)
 
 

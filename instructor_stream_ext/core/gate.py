@@ -24,7 +24,7 @@ OnBadItem: TypeAlias = Literal["raise", "skip", "reask"]
 """What an item that does not validate does: end the stream, leave the item out, or start over."""
 
 
-def validate_document(adapter: TypeAdapter[Any], document: str, *, strict: bool | None, context: Any) -> Any:
+def validate_document(adapter: TypeAdapter[Any], document: str, *, strict: bool | None, context: object) -> Any:
     """Validate JSON text as `model_validate_json` does, repairing only what the scanner has already shown repaired.
 
     Raw control characters and lone surrogates, which models send and JSON forbids, were shown as they are and as
@@ -57,7 +57,7 @@ def _is_syntax(error: ValidationError) -> bool:
     return first["type"] == "json_invalid" and not first["loc"]
 
 
-def _mend(value: Any) -> Any:
+def _mend(value: object) -> Any:
     """Return the same tree with surrogate pairs joined and lone surrogates replaced, in keys too."""
     if isinstance(value, str):
         return joined(value)
@@ -88,7 +88,7 @@ class ModelGate:
         checks: Sequence[Callable[..., object]] = (),
         kind: Literal["object", "array", "any"] = "object",
         strict: bool | None = None,
-        context: Any = None,
+        context: object = None,
     ) -> None:
         self.checks = checks
         self._adapter = adapter
@@ -153,7 +153,7 @@ class ItemGate:
         *,
         checks: Sequence[Callable[..., object]] = (),
         strict: bool | None = None,
-        context: Any = None,
+        context: object = None,
         on_bad: OnBadItem = "reask",
         most: int | None = None,
         tools: Mapping[str, TypeAdapter[Any]] | None = None,

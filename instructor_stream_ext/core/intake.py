@@ -437,7 +437,7 @@ class Intake:
         self._due = due = self._policy(pending)
         return overdue or due <= now
 
-    def _show(self, snapshot: Any, now: float) -> Any:
+    def _show(self, snapshot: object, now: float) -> Any:
         """Return the partial to show now, or None if it is the one already shown."""
         if self._policy is not None:
             pending = self._pending
@@ -457,7 +457,7 @@ class Intake:
             self._pending.last_emitted_at = now
         return snapshot
 
-    def _emitted(self, partial: Any, now: float) -> PartialEmitted:
+    def _emitted(self, partial: object, now: float) -> PartialEmitted:
         """Return the event of the partial that was shown last."""
         return PartialEmitted(at=now - self.began_at, attempt=self.attempt, partial=partial, sequence=self.sequence)
 

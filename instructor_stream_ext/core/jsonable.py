@@ -13,7 +13,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 __all__ = ["jsonable"]
 
 
-def jsonable(value: Any) -> Any:
+def jsonable(value: object) -> Any:
     """Return a partial, an item or a result as JSON-ready data.
 
     Infinities and NaN become None: JSON has no word for them (RFC 8259, section 6), and a browser's parser stops at

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any
 
 from instructor_stream_ext.core.bounds import Bounds
 from instructor_stream_ext.core.document.reasoning import Tags
@@ -374,7 +373,7 @@ class StreamMachine(Intake):
         self._parser = None
         self.from_cache = True
 
-    def complete(self, now: float, result: Any) -> list[StreamEvent]:
+    def complete(self, now: float, result: object) -> list[StreamEvent]:
         """Note that the answer has passed the gate."""
         if isinstance(self._parser, PartialParser):
             document, text = self._parser.json_text(), self.text
@@ -399,7 +398,7 @@ class StreamMachine(Intake):
         cancelled = StreamCancelled(at=now - self.began_at, attempt=self.attempt)
         return [cancelled, self._ended(now, Outcome.CANCELLED, self.newest_partial())]
 
-    def annotate(self, error: BaseException, partial: Any = None) -> None:
+    def annotate(self, error: BaseException, partial: object = None) -> None:
         """Attach to one of this package's errors what had arrived; other errors are left alone."""
         if isinstance(error, StreamError):
             error.partial = self.partial if partial is None else partial
@@ -413,7 +412,7 @@ class StreamMachine(Intake):
             raise StreamMisuse(f"a stream that is {self.state.value} cannot become {to.value}")
         self.state = to
 
-    def _ended(self, now: float, outcome: Outcome, partial: Any) -> StreamEnded:
+    def _ended(self, now: float, outcome: Outcome, partial: object) -> StreamEnded:
         self._move(State.ENDED)
         self._ended_at = now
         self._due = math.inf

@@ -11,7 +11,7 @@ from instructor_stream_ext.core.markers import Streamed
 __all__ = ["members_of", "unwrapped"]
 
 
-def unwrapped(value: Any) -> Any:
+def unwrapped(value: object) -> Any:
     """Return the value within a `Streamed` or a root model, or the value itself."""
     if isinstance(value, Streamed):
         return unwrapped(value.value)
@@ -20,7 +20,7 @@ def unwrapped(value: Any) -> Any:
     return value
 
 
-def members_of(value: Any) -> list[tuple[Any, Any]] | None:
+def members_of(value: object) -> list[tuple[Any, Any]] | None:
     """Return the members of a container by name, key or index; None if it is not a container."""
     value = unwrapped(value)
     if isinstance(value, BaseModel):

@@ -33,12 +33,12 @@ class Change(NamedTuple):
         return None
 
 
-def patch(before: Any, after: Any) -> list[dict[str, Any]]:
+def patch(before: object, after: object) -> list[dict[str, Any]]:
     """Return the operations that turn `before` into `after`. Source: RFC 6902, sections 4.1 to 4.3."""
     return [_operation(change) for change in changes(before, after)]
 
 
-def changes(before: Any, after: Any, place: Place = ()) -> Iterator[Change]:
+def changes(before: object, after: object, place: Place = ()) -> Iterator[Change]:
     """Yield the differences in an order in which they can be applied."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in before.keys() - after.keys():
@@ -60,7 +60,7 @@ def changes(before: Any, after: Any, place: Place = ()) -> Iterator[Change]:
         yield Change("replace", place, after, before)
 
 
-def _is_same(before: Any, after: Any) -> bool:
+def _is_same(before: object, after: object) -> bool:
     """Return whether two values are the same JSON: True is not 1, and 1 is not 1.0."""
     return type(before) is type(after) and bool(before == after)
 

@@ -192,7 +192,7 @@ class Seam:
         return False
 
 
-def seam_behind(text: str, parser: Any, make_parser: Callable[[], Any] | None, tags: Tags) -> Seam:
+def seam_behind(text: str, parser: object, make_parser: Callable[[], Any] | None, tags: Tags) -> Seam:
     """Return the seam after an answer that was cut off.
 
     Args:

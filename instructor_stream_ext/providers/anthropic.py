@@ -31,7 +31,7 @@ class AnthropicReader(Reading):
         self._counted: dict[str, int] = {}
         self._stop_sequence: str | None = None
 
-    def read(self, chunk: Any) -> str:
+    def read(self, chunk: object) -> str:
         """Return the new text of the document in this event, "" if there is none."""
         self.alive = False
         if self.switched is not None:
@@ -103,7 +103,7 @@ class AnthropicReader(Reading):
             usage={"input_tokens": 0, "output_tokens": 0, **self._counted},
         )
 
-    def _other(self, kind: Any, fields: dict[str, Any], chunk: Any) -> str:
+    def _other(self, kind: object, fields: dict[str, Any], chunk: object) -> str:
         """Take any event other than a delta."""
         if kind == "content_block_start":
             return self._started(fields)
@@ -139,7 +139,7 @@ class AnthropicReader(Reading):
         block.text.write(start["text"])
         return self._text(start["text"])
 
-    def _open(self, index: Any, start: dict[str, Any]) -> _Block:
+    def _open(self, index: object, start: dict[str, Any]) -> _Block:
         """Return a new block under its index."""
         block = self._blocks[index] = _Block(dict(start))
         if start.get("type") == "tool_use":
@@ -154,7 +154,7 @@ class AnthropicReader(Reading):
         self.alive = self._began = True
         return self._calls.write(call, json.dumps(block.start.get("input") or {}, ensure_ascii=False))
 
-    def _count(self, usage: Any) -> None:
+    def _count(self, usage: object) -> None:
         """Take token counts: those of the start, and the running ones of the end."""
         if usage is not None:
             told = plain(usage)

@@ -34,7 +34,7 @@ class Call:
 
     __slots__ = ("_args", "id", "index", "name", "tool", "write")
 
-    def __init__(self, call_id: str = "", name: str = "", index: Any = None) -> None:
+    def __init__(self, call_id: str = "", name: str = "", index: object = None) -> None:
         self.id = call_id
         self.name = name
         self.tool = ""
@@ -96,7 +96,7 @@ class Calls:
         self.newest: dict[Any, Call] = {}
         self._by_id: dict[str, Call] = {}
 
-    def open(self, call_id: str = "", name: str = "", index: Any = None) -> Call:
+    def open(self, call_id: str = "", name: str = "", index: object = None) -> Call:
         """Open a call, which becomes the newest under its index."""
         call = Call(call_id, "", index)
         self.all.append(call)
@@ -175,7 +175,7 @@ class Calls:
                 return fitting[0]
         return ""
 
-    def find(self, call_id: str, name: str, index: Any) -> Call:
+    def find(self, call_id: str, name: str, index: object) -> Call:
         """Return the call that a fragment belongs to, opening a new one if needed.
 
         Providers differ: index 0 for all calls, no index, no id, a fresh id or the name again per fragment.
@@ -243,7 +243,7 @@ class ParallelCalls(Calls):
         self._numbers: dict[Call, int] = {}
         self._handed: set[Call] = set()
 
-    def open(self, call_id: str = "", name: str = "", index: Any = None) -> Call:
+    def open(self, call_id: str = "", name: str = "", index: object = None) -> Call:
         """Open a call, as in `Calls`, and number it."""
         self._numbers[opened := super().open(call_id, "", index)] = len(self._numbers)
         self.name(opened, name)

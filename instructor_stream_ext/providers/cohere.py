@@ -42,7 +42,7 @@ class CohereReader(Reading):
             "stream-end": self._stream_end,
         }
 
-    def read(self, chunk: Any) -> str:
+    def read(self, chunk: object) -> str:
         """Return the new text of the document in this event, "" if there is none."""
         self.alive = False
         self.switched = None

@@ -59,7 +59,7 @@ class Condenser:
         self._equal = 0
         self._is_stuck = False
 
-    def take(self, chunk: Any) -> bool:
+    def take(self, chunk: object) -> bool:
         """Take a chunk from any SDK.
 
         Returns:
@@ -165,13 +165,13 @@ class Condenser:
         return {**chunk, "usage": self._usage, "choices": [{**choice, "delta": {**delta, name: said}}]}
 
 
-def finish_in(chunk: Any) -> Any:
+def finish_in(chunk: object) -> Any:
     """Return the finish reason in a chunk; None if it has none."""
     words = [with_extra(choice).get("finish_reason") for choice in with_extra(chunk).get("choices") or ()]
     return next((word for word in words if word), None)
 
 
-def is_mere_end(chunk: Any) -> bool:
+def is_mere_end(chunk: object) -> bool:
     """Return whether a chunk has a finish reason and no text."""
     deltas = [with_extra(with_extra(choice).get("delta") or {}) for choice in with_extra(chunk).get("choices") or ()]
     return bool(finish_in(chunk)) and not any(delta.get("content") or delta.get("tool_calls") for delta in deltas)

@@ -23,7 +23,7 @@ class FallbackReader(Reading):
         super().__init__(None)
         self._extractor = extractor
 
-    def read(self, chunk: Any) -> str:
+    def read(self, chunk: object) -> str:
         """Return the new text of the document in this chunk, "" if there is none."""
         text = "".join(piece for piece in self._extractor([chunk]) if piece)
         self.alive = bool(text)

@@ -73,7 +73,7 @@ class GeminiLegacyReader(Reading):
             return ""
         return self._text(text)
 
-    def _blocked(self, feedback: Any) -> None:
+    def _blocked(self, feedback: object) -> None:
         """Note that the prompt was blocked."""
         reason = getattr(feedback, "block_reason", None)
         if reason:
@@ -81,7 +81,7 @@ class GeminiLegacyReader(Reading):
             self.end = EndSignal(EndKind.FILTERED, _name(reason), said)
 
 
-def _name(reason: Any) -> str:
+def _name(reason: object) -> str:
     """Return the word of a finish or block reason."""
     return str(getattr(reason, "name", reason))
 
@@ -98,7 +98,7 @@ def _proto_fields(part: Any) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if name == "thought" or name in part}
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> Any:
     """Return arguments with whole numbers as ints: the transport made all of them floats."""
     if isinstance(value, dict):
         return {name: _whole(item) for name, item in value.items()}

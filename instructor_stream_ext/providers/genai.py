@@ -27,7 +27,7 @@ class GenAIReader(Reading):
         self._parts: list[_Part] = []
         self._open: tuple[Call, PathWriter] | None = None
 
-    def read(self, chunk: Any) -> str:
+    def read(self, chunk: object) -> str:
         """Return the new text of the document in this response, "" if there is none."""
         self.alive = False
         self.switched = None
@@ -100,7 +100,7 @@ class GenAIReader(Reading):
             return ""
         return self._text(text)
 
-    def _called(self, fields: dict[str, Any], signature: Any) -> str:
+    def _called(self, fields: dict[str, Any], signature: object) -> str:
         """Take a function call: a complete one, or the next updates of the current one."""
         if self._open is not None and not fields.get("name"):
             return self._updated(fields)
@@ -132,14 +132,14 @@ class GenAIReader(Reading):
         self.alive = self._began = True
         return self._calls.write(call, text) if text else ""
 
-    def _blocked(self, feedback: Any) -> None:
+    def _blocked(self, feedback: object) -> None:
         """Note that the prompt was blocked."""
         reason = feedback.__dict__.get("block_reason") if feedback is not None else None
         if reason is not None:
             word = getattr(reason, "name", str(reason))
             self.end = EndSignal(EndKind.FILTERED, word, feedback.__dict__.get("block_reason_message") or "")
 
-    def _reasoned_end(self, reason: Any, message: str) -> None:
+    def _reasoned_end(self, reason: object, message: str) -> None:
         """Take the finish reason; "unspecified" is not one."""
         word = getattr(reason, "name", str(reason))
         if word != "FINISH_REASON_UNSPECIFIED":
@@ -160,7 +160,7 @@ class _Part:
         self.signature: Any = None
         self.pieces: list[str] = []
 
-    def add(self, text: str, signature: Any) -> None:
+    def add(self, text: str, signature: object) -> None:
         """Add text, and the part's signature if it came."""
         self.signature = signature or self.signature
         if text:

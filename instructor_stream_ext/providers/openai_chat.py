@@ -50,7 +50,7 @@ class OpenAIChatReader(Reading):
         """The id and the model of the answer, where its chunks say it otherwise."""
         self._others: set[Any] = set()
 
-    def read(self, chunk: Any) -> str:
+    def read(self, chunk: object) -> str:
         """Return the new text of the document in this chunk, "" if there is none."""
         self.alive = False
         self.switched = None
@@ -98,7 +98,7 @@ class OpenAIChatReader(Reading):
 
     _created = 0
 
-    def _meet(self, chunk: Any) -> None:
+    def _meet(self, chunk: object) -> None:
         """Learn where a new kind of chunk keeps its attributes."""
         fields = insides(chunk)
         self._created = fields.get("created") or self._created
@@ -107,7 +107,7 @@ class OpenAIChatReader(Reading):
             self._kind = type(chunk)
             self._open = insides if "delta" in insides(choices[0]) else with_extra
 
-    def _delta(self, fields: dict[str, Any], delta: Any) -> str:
+    def _delta(self, fields: dict[str, Any], delta: object) -> str:
         """Take the delta of a chunk with these fields."""
         said = self._open(delta)
         content, calls = said.get("content"), said.get("tool_calls")
@@ -170,7 +170,7 @@ class OpenAIChatReader(Reading):
                 text += calls.write(call, args if args.__class__ is str else _dumped(args))
         return text
 
-    def _headed(self, call_id: str, name: str, index: Any) -> Call:
+    def _headed(self, call_id: str, name: str, index: object) -> Call:
         """Return the call that a fragment with an id or a name belongs to."""
         # Mistral's SDK fills in the word "null" for an absent id.
         return self._calls.find("" if call_id == "null" else call_id, name, index)
@@ -188,7 +188,7 @@ class OpenAIChatReader(Reading):
                 self._reason("".join(insides(inner).get("text") or "" for inner in fields["thinking"]))
         return text
 
-    def _quiet(self, delta: Any) -> None:
+    def _quiet(self, delta: object) -> None:
         """Take what a delta without text and calls may carry: a refusal or reasoning."""
         fields = with_extra(delta)
         if refusal := fields.get("refusal"):
@@ -200,7 +200,7 @@ class OpenAIChatReader(Reading):
         elif details := fields.get("reasoning_details"):
             self._reason("".join(str(plain(detail).get("text") or "") for detail in details))
 
-    def _finished(self, word: Any, chunk: Any, choice: dict[str, Any]) -> None:
+    def _finished(self, word: object, chunk: object, choice: dict[str, Any]) -> None:
         """Take the finish reason, and what some providers send with it."""
         self._close(word)
         groq = with_extra(chunk).get("x_groq")
@@ -231,7 +231,7 @@ class OpenAIChatReader(Reading):
         return message
 
 
-def _dumped(args: Any) -> str:
+def _dumped(args: object) -> str:
     """Return arguments that came as an object, as JSON text."""
     return json.dumps(plain(args), ensure_ascii=False)
 

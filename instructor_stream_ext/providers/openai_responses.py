@@ -48,7 +48,7 @@ class OpenAIResponsesReader(Reading):
             "error": self._error,
         }
 
-    def read(self, chunk: Any) -> str:
+    def read(self, chunk: object) -> str:
         """Return the new text of the document in this event, "" if there is none."""
         self.alive = False
         if self.switched is not None:
@@ -94,7 +94,7 @@ class OpenAIResponsesReader(Reading):
         """Return the text of one part of a message, as it arrives."""
         return self._texts.setdefault(key, StringIO())
 
-    def _rest_of_text(self, key: tuple[Any, Any], whole: Any) -> str:
+    def _rest_of_text(self, key: tuple[Any, Any], whole: object) -> str:
         """Take a text that is reported as complete, and return what no delta brought."""
         part = self._part(key)
         if not (new := _new_in(whole, part.getvalue())):
@@ -127,7 +127,7 @@ class OpenAIResponsesReader(Reading):
         waited = self._calls.name(call, fields.get("name") or "")
         return waited + self._rest_of_args(call, fields.get("arguments") or "")
 
-    def _rest_of_args(self, call: Call, whole: Any) -> str:
+    def _rest_of_args(self, call: Call, whole: object) -> str:
         """Take arguments that are reported as complete, and return what no delta brought."""
         if not (new := _new_in(whole, call.args)):
             return ""
@@ -254,7 +254,7 @@ class OpenAIResponsesReader(Reading):
         return output
 
 
-def _new_in(whole: Any, have: str) -> str:
+def _new_in(whole: object, have: str) -> str:
     """Return the text that a "done" event has beyond the deltas; nothing is taken back where the two differ.
 
     A server may write the same object with other spaces, or say what is no text at all.

@@ -27,7 +27,7 @@ class PathWriter:
         self._seen: set[tuple[Any, ...]] = set()
         self._string: list[str | int] | None = None
 
-    def write(self, path: str, value: Any, *, more: bool) -> str:
+    def write(self, path: str, value: object, *, more: bool) -> str:
         """Return the new text of the document.
 
         Args:
@@ -61,7 +61,7 @@ class PathWriter:
         self._open = []
         return text
 
-    def _piece(self, value: Any, *, more: bool) -> str:
+    def _piece(self, value: object, *, more: bool) -> str:
         """Return a piece of the open string."""
         text = json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else ""
         return text if more else text + self._end_string()

@@ -18,18 +18,18 @@ def object_of(text: str) -> Any:
         return {}
 
 
-def insides(thing: Any) -> dict[str, Any]:
+def insides(thing: object) -> dict[str, Any]:
     """Return the attributes of an SDK object; a mapping is returned itself."""
     return thing if thing.__class__ is dict else thing.__dict__
 
 
-def with_extra(thing: Any) -> dict[str, Any]:
+def with_extra(thing: object) -> dict[str, Any]:
     """Return the attributes of an SDK object, including those that its type does not know."""
     extra = getattr(thing, "__pydantic_extra__", None)
     return {**thing.__dict__, **extra} if extra else insides(thing)
 
 
-def namespace(value: Any) -> Any:
+def namespace(value: object) -> Any:
     """Convert mappings to objects with attributes, recursively."""
     if isinstance(value, dict):
         return SimpleNamespace(**{str(key): namespace(item) for key, item in value.items()})
@@ -38,7 +38,7 @@ def namespace(value: Any) -> Any:
     return value
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Convert an SDK object to plain data, recursively."""
     if hasattr(value, "model_dump"):
         return value.model_dump(exclude_none=True, warnings=False)
@@ -66,7 +66,7 @@ def error_in(fields: dict[str, Any]) -> str | None:
     return message_of(said) if said else None
 
 
-def message_of(error: Any) -> str:
+def message_of(error: object) -> str:
     """Return the message of a provider's error object."""
     said = plain(error)
     if isinstance(said, dict):

@@ -31,7 +31,7 @@ class Switch:
     to_model: str | None
 
 
-def end_of(word: Any, message: str = "") -> EndSignal:
+def end_of(word: object, message: str = "") -> EndSignal:
     """Return the meaning of a provider's finish reason.
 
     Args:
@@ -97,7 +97,7 @@ class Reader(Protocol):
         """All that the model has written."""
         ...
 
-    def read(self, chunk: Any) -> str:
+    def read(self, chunk: object) -> str:
         """Return the new text of the document in this chunk, "" if there is none."""
         ...
 
@@ -233,7 +233,7 @@ class Reading:
         if not self._began:
             self.response_id, self.model = response_id or self.response_id, model or self.model
 
-    def _start_over(self, response_id: Any, model: Any) -> None:
+    def _start_over(self, response_id: object, model: object) -> None:
         """Take the event that begins an answer. After text, another id or model means another answer.
 
         Args:
@@ -293,7 +293,7 @@ class Reading:
         self.error = message or word
         self.end = EndSignal(EndKind.FAILED, word, self.error)
 
-    def _close(self, word: Any, message: str = "") -> None:
+    def _close(self, word: object, message: str = "") -> None:
         """Note the provider's end signal. After a refusal or an error it adds nothing."""
         if self.error is not None:
             return
@@ -303,7 +303,7 @@ class Reading:
         self.end = end
 
 
-def tokens(usage: Any) -> Usage:
+def tokens(usage: object) -> Usage:
     """Convert a provider's usage object to `Usage`.
 
     Args:
@@ -332,14 +332,14 @@ _CACHE_WRITTEN = ("cache_creation_input_tokens", "cacheWriteInputTokens")
 _DETAILS = ("prompt_tokens_details", "input_tokens_details")
 
 
-def cached_tokens(usage: Any) -> tuple[int, int]:
+def cached_tokens(usage: object) -> tuple[int, int]:
     """Return the input tokens read from the provider's cache, and written to it.
 
     Args:
         usage: A provider's usage object or mapping.
     """
 
-    def part(of: Any, name: str) -> Any:
+    def part(of: object, name: str) -> Any:
         return of.get(name) if isinstance(of, dict) else getattr(of, name, None)
 
     def figure(names: tuple[str, ...]) -> int:

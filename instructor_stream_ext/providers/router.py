@@ -22,7 +22,7 @@ class RouterWatch:
         self._headers: Any = None
         self._is_shared = False
 
-    def begins_another(self, chunk: Any) -> bool:
+    def begins_another(self, chunk: object) -> bool:
         """Return whether a chunk belongs to another answer than the one before. Show it each chunk once, in order."""
         hidden = getattr(chunk, "_hidden_params", None)
         if not isinstance(hidden, dict) or not (deployment := hidden.get("model_id")):

@@ -29,7 +29,7 @@ def tool_names(request: Mapping[str, Any]) -> frozenset[str] | None:
     return frozenset(name for tool in tools for name in _names(tool))
 
 
-def _names(tool: Any) -> Iterator[str]:
+def _names(tool: object) -> Iterator[str]:
     """Return a tool's own name, its function's, its specification's, or those of its declarations."""
     declarations = _of(tool, "function_declarations") or _of(tool, "functionDeclarations")
     if declarations:
@@ -43,7 +43,7 @@ def _names(tool: Any) -> Iterator[str]:
             return
 
 
-def _of(value: Any, name: str) -> Any:
+def _of(value: object, name: str) -> Any:
     if value is None:
         return None
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)

@@ -25,7 +25,7 @@ RETRIES = ("max_retries", "num_retries")
 
 @overload
 def from_litellm(
-    model: str, *, mode: Mode | None = None, async_client: Literal[True], **wrap_arguments: Any
+    model: str, *, mode: Mode | None = None, async_client: Literal[True], **wrap_arguments: object
 ) -> AsyncStreamClient: ...
 
 
@@ -35,18 +35,18 @@ def from_litellm(
     *,
     mode: Mode | None = None,
     async_client: Literal[False] = False,
-    **wrap_arguments: Any,
+    **wrap_arguments: object,
 ) -> StreamClient: ...
 
 
 @overload
 def from_litellm(
-    model: str, *, mode: Mode | None = None, async_client: bool = False, **wrap_arguments: Any
+    model: str, *, mode: Mode | None = None, async_client: bool = False, **wrap_arguments: object
 ) -> StreamClient | AsyncStreamClient: ...
 
 
 def from_litellm(
-    model: str, *, mode: Mode | None = None, async_client: bool = False, **wrap_arguments: Any
+    model: str, *, mode: Mode | None = None, async_client: bool = False, **wrap_arguments: object
 ) -> StreamClient | AsyncStreamClient:
     """Return a wrapped client for one of litellm's model strings.
 

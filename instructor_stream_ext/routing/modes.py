@@ -6,7 +6,7 @@ when they are whole; there the document has to be the answer's text, as JSON mod
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from instructor_stream_ext._instructor.facts import Mode
 from instructor_stream_ext._instructor.litellm_lookup import litellm_module, looked_up
@@ -27,7 +27,7 @@ MODES = {start: Choice(Mode[name], reason) for start, (name, reason) in sorted(L
 """litellm's provider, with the start of the model's name where that matters. The longest match counts."""
 
 
-def mode_for(model: str, /, **arguments: Any) -> Choice:
+def mode_for(model: str, /, **arguments: object) -> Choice:
     """Return the mode in which a model streams.
 
     What the table does not know is asked of litellm. Text streams everywhere and tool arguments may not, so the order
@@ -62,7 +62,7 @@ def _asked(name: str, provider: str) -> Choice:
     return Choice(Mode.MD_JSON, "litellm says that it takes neither a response_format nor tools")
 
 
-def provider_of(model: str, /, **arguments: Any) -> tuple[str, str]:
+def provider_of(model: str, /, **arguments: object) -> tuple[str, str]:
     """Return the model's name without its prefix, and litellm's name of its provider.
 
     Args:

@@ -61,7 +61,7 @@ def _plain_router() -> Any:
     Router = litellm_module().Router  # noqa: N806
 
     class PlainRouter(Router):  # type: ignore[misc, valid-type]
-        def completion(self, model: str, messages: Any, **kwargs: Any) -> Any:
+        def completion(self, model: str, messages: object, **kwargs: object) -> Any:
             if kwargs.get("num_retries", self.num_retries):
                 return super().completion(model, messages, **kwargs)
             # without retries there is nothing to be done in the event loop that it would run, within a running one in
@@ -70,7 +70,7 @@ def _plain_router() -> Any:
             self._update_kwargs_before_fallbacks(model=model, kwargs=kwargs)
             return self._completion(model=model, messages=messages, **kwargs)
 
-        def _completion_streaming_iterator(self, model_response: Any, *_: Any, **__: Any) -> Any:
+        def _completion_streaming_iterator(self, model_response: object, *_: object, **__: object) -> Any:
             return model_response
 
         async def _acompletion_streaming_iterator(

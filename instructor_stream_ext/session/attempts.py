@@ -162,7 +162,7 @@ class Session(Gatekeeper):
         self.machine.recall(document)
         return (result,)
 
-    def _keep(self, result: Any) -> Steps[Any]:
+    def _keep(self, result: object) -> Steps[Any]:
         """Store the result in the caller's cache and return it. A cache that fails here does not cost the answer."""
         if self.error is not None or self.reader is None:
             return result

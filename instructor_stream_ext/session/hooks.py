@@ -101,7 +101,7 @@ HOOK_NAMES = (
 )
 
 
-def _itself(event: Any) -> tuple[Any, ...]:
+def _itself(event: object) -> tuple[Any, ...]:
     return (event,)
 
 
@@ -273,7 +273,7 @@ class HookErrors:
             )
         return True
 
-    def _is_news(self, handler: Any) -> bool:
+    def _is_news(self, handler: object) -> bool:
         """Return whether this callback has not been warned about; by identity, since it need not be hashable."""
         if id(handler) in self._warned or id(handler) in self._kept:
             return False

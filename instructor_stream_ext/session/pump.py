@@ -69,7 +69,7 @@ class Pump:
         except Exception as error:
             ready.append(_Raised(error))
 
-    def _wake(self, *_: Any) -> None:
+    def _wake(self, *_: object) -> None:
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

@@ -106,7 +106,7 @@ class Reading(Teller):
 
     # ------------------------------------------------------------------ the lane
 
-    def _first_chunk(self, chunk: Any) -> Signal:
+    def _first_chunk(self, chunk: object) -> Signal:
         """Take the first chunk of an attempt, after which its lane is known."""
         self._flowing = True
         assert self.connection is not None  # noqa: S101
@@ -120,7 +120,7 @@ class Reading(Teller):
         is_quiet = self._is_quiet
         bounds = machine.bounds if machine.bounds.any else None
 
-        def step(chunk: Any) -> Any:
+        def step(chunk: object) -> Any:
             text = read(chunk)
             unusual = reader.aside or reader.thoughts or reader.switched or reader.error is not None or self._leaving
             if is_quiet and not unusual and (bounds is None or (text and reader.alive)):

@@ -90,7 +90,7 @@ class Gatekeeper(Reading):
         except (ValidationError, NoOutput) as refused:
             raise Rejected(refused) from refused
 
-    def _check(self, result: Any) -> Steps[Any]:
+    def _check(self, result: object) -> Steps[Any]:
         """Return the result if the caller's own checks accept it."""
         for check in self._gate.checks:
             try:
@@ -100,7 +100,7 @@ class Gatekeeper(Reading):
         return result
 
 
-def _json_of(repaired: Any) -> str:
+def _json_of(repaired: object) -> str:
     """Return the text that a `repair` returned; some return the objects that the text stands for.
 
     Raises:

@@ -42,7 +42,7 @@ class Watchdog:
         self._thread: threading.Thread | None = None
         self._stopped = False
 
-    def wait(self, due: float, bound: float, wake: Callable[[], bool], fn: Callable[..., Any], *args: Any) -> Any:
+    def wait(self, due: float, bound: float, wake: Callable[[], bool], fn: Callable[..., Any], *args: object) -> Any:
         """Call something that may block.
 
         Args:

@@ -116,7 +116,7 @@ class TransitionLog:
             self._reading = None
         reading.take(event)
 
-    def shown(self, path: Path, value: Any) -> str:
+    def shown(self, path: Path, value: object) -> str:
         """Return a value as a line may show it."""
         if self.redact.intersection(path):
             return _HIDDEN
@@ -127,7 +127,7 @@ class TransitionLog:
         text = visible(text, lines=False)
         return text if len(text) <= self.max_value else text[: self.max_value - 1] + "…"
 
-    def _plain(self, value: Any) -> Any:
+    def _plain(self, value: object) -> Any:
         if isinstance(value, (SecretStr, SecretBytes)):
             return _HIDDEN
         if isinstance(value, Streamed):
@@ -140,7 +140,7 @@ class TransitionLog:
         return {str(name): _HIDDEN if name in self.redact else self._plain(member) for name, member in held.items()}
 
 
-def _held(value: Any) -> Mapping[Any, Any] | None:
+def _held(value: object) -> Mapping[Any, Any] | None:
     """Return the members of an object by name; None for a plain value."""
     if isinstance(value, BaseModel):
         return {**value.__dict__, **(value.__pydantic_extra__ or {})}
@@ -214,7 +214,7 @@ class _StreamLog:
         said = f"reasoned for {seconds:.1f} s, {self._reasoned} characters"
         self._line(event, "reasoning_ended", said, seconds=seconds, chars=self._reasoned)
 
-    def _change(self, event: Change, kind: str, said: str, value: Any) -> None:
+    def _change(self, event: Change, kind: str, said: str, value: object) -> None:
         log = self._log
         if not log.logger.isEnabledFor(log.level):
             return
@@ -280,7 +280,7 @@ class _StreamLog:
             output_tokens=None if usage is None else usage.output_tokens,
         )
 
-    def _line(self, event: StreamEvent, kind: str, said: str, *, level: int | None = None, **facts: Any) -> None:
+    def _line(self, event: StreamEvent, kind: str, said: str, *, level: int | None = None, **facts: object) -> None:
         since_last = event.at - self._last_at
         self._last_at = event.at
         extra = {

@@ -303,7 +303,7 @@ class _Board:
             text.append(row.value[-most:], "dim" if row.state is FieldState.MISSING else "")
         return text
 
-    def _rows(self, value: Any, path: Path, label: str, depth: int) -> Iterator[_Row]:
+    def _rows(self, value: object, path: Path, label: str, depth: int) -> Iterator[_Row]:
         if isinstance(value, Streamed):
             value = value.value
         state = self._states.get(path, FieldState.MISSING)
@@ -346,7 +346,7 @@ def _bar(done: int, total: int) -> RenderableType:
     return grid
 
 
-def _rows_of(value: Any) -> tuple[Path, list[Any] | None]:
+def _rows_of(value: object) -> tuple[Path, list[Any] | None]:
     """Return the first list of objects, and its place."""
     if isinstance(value, list):
         return (), value
@@ -356,7 +356,7 @@ def _rows_of(value: Any) -> tuple[Path, list[Any] | None]:
     return (), None
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     members = members_of(value)
     if members is not None:
         return f"{len(members)} …" if members else ""
@@ -365,12 +365,12 @@ def _brief(value: Any) -> str:
     return "**********" if isinstance(value, (SecretStr, SecretBytes)) else visible(str(getattr(value, "value", value)))
 
 
-def _as_json(value: Any) -> str:
+def _as_json(value: object) -> str:
     """Return a value as indented JSON. JSON escapes most control characters itself; the others are escaped here."""
     return visible(json.dumps(_plain(value), indent=2, ensure_ascii=False))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Convert a value to JSON-ready data."""
     members = members_of(value)
     if members is not None:

@@ -376,7 +376,7 @@ def cut(body: bytes, places: Iterable[int]) -> list[bytes]:
     return [body[start:stop] for start, stop in itertools.pairwise(marks)]
 
 
-def _one(value: Any) -> str:
+def _one(value: object) -> str:
     return str(value[0]) if isinstance(value, list | tuple) and value else str(value)
 
 

@@ -45,13 +45,13 @@ class Played(Protocol):
     def refusal(self) -> Interaction | None:
         """Count a request; return what refuses it, if a fault does."""
 
-    def perform(self, request: Any, response: dict[str, Any]) -> Performance:
+    def perform(self, request: object, response: dict[str, Any]) -> Performance:
         """Start playing an answer from the cassette."""
 
-    def miss(self, request: Any) -> Exception:
+    def miss(self, request: object) -> Exception:
         """Note a request that is not on the cassette, and return the error to raise for it."""
 
-    def compare(self, request: Any, response: dict[str, Any]) -> None:
+    def compare(self, request: object, response: dict[str, Any]) -> None:
         """Note how a request differs from the recorded one that it was matched with."""
 
     def record(self, recorder: Recorder) -> Recorder:
@@ -85,12 +85,12 @@ class Patches:
         cassette, play = self._played.cassette, self._played.cassette.play_response
         usual = stubs.CannotOverwriteExistingCassetteException
 
-        def play_response(request: Any) -> Any:
+        def play_response(request: object) -> Any:
             response = play(request)
             self._played.compare(request, response)
             return response
 
-        def missed(**given: Any) -> Exception:
+        def missed(**given: object) -> Exception:
             is_ours = given["cassette"] is cassette
             error: Exception = self._played.miss(given["failed_request"]) if is_ours else usual(**given)
             return error
@@ -100,7 +100,7 @@ class Patches:
 
     # ------------------------------------------------------------------ httpx and httpx2
 
-    def _httpx(self, httpx: Any) -> None:
+    def _httpx(self, httpx: object) -> None:
         for method, classes in _TRANSPORTS.items():
             for name in classes:
                 transport = getattr(httpx, name, None)
@@ -175,7 +175,7 @@ class Patches:
             response._stream_recorder = recorder  # noqa: SLF001
             return response
 
-        async def record_response(_cassette: Any, request: Any, response: Any) -> None:
+        async def record_response(_cassette: object, request: object, response: object) -> None:
             recorder = getattr(response, "_stream_recorder", None) or await _passed_over(stubs, response)
             recorder.request = request
             played.record(recorder)
@@ -190,7 +190,7 @@ class Patches:
 
         play = stubs.vcr_request(self._played.cassette, noted)
 
-        async def request(session: Any, method: str, url: Any, **kwargs: Any) -> Any:
+        async def request(session: object, method: str, url: object, **kwargs: object) -> Any:
             from vcr.errors import CannotOverwriteExistingCassetteException
 
             asked = stubs.Request(method, str(url), None, {})

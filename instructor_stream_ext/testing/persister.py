@@ -38,7 +38,7 @@ class CassettePersister:
         self.extra_paths = tuple(extra_paths)
         self.scrubber: Scrubber | None = None
 
-    def load_cassette(self, cassette_path: str, serializer: Any) -> tuple[list[Any], list[Any]]:
+    def load_cassette(self, cassette_path: str, serializer: object) -> tuple[list[Any], list[Any]]:
         """Read a cassette, the additional ones, and the sidecars that exist."""
         from vcr.persisters.filesystem import CassetteNotFoundError
         from vcr.serialize import deserialize
@@ -60,7 +60,7 @@ class CassettePersister:
             raise CassetteNotFoundError
         return requests, responses
 
-    def save_cassette(self, cassette_path: str, cassette_dict: dict[str, Any], serializer: Any) -> None:
+    def save_cassette(self, cassette_path: str, cassette_dict: dict[str, Any], serializer: object) -> None:
         """Write a cassette and its sidecar."""
         from vcr.serialize import serialize
 

@@ -26,7 +26,7 @@ def played_client(interaction: Interaction, speed: float) -> StreamClient:
         speed: As in `Pace`.
     """
 
-    def create(**_: Any) -> Iterator[Any]:
+    def create(**_: object) -> Iterator[Any]:
         return _chunks(interaction, Pace(speed))
 
     return wrap(instructor_over(create, Mode.JSON_SCHEMA))

@@ -184,7 +184,7 @@ def played_aiohttp(response: Any, performance: Performance) -> None:
     async def text(encoding: str | None = None, errors: str = "strict") -> str:
         return (await read()).decode(encoding or response.get_encoding(), errors)
 
-    async def as_json(*, encoding: str | None = None, loads: Callable[[str], Any] = json.loads, **_: Any) -> Any:
+    async def as_json(*, encoding: str | None = None, loads: Callable[[str], Any] = json.loads, **_: object) -> Any:
         """Parse the body, whatever content type the headers state: they may have been filtered."""
         said = (await text(encoding)).strip()
         return loads(said) if said else None

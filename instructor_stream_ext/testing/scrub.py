@@ -155,7 +155,7 @@ class Scrubber:
             return [self.header(one) for one in value]
         return self.text(value) if isinstance(value, str) else self.masked(value)
 
-    def body(self, body: Any) -> Any:
+    def body(self, body: object) -> Any:
         """Return a body, masked, of whatever type vcrpy has it in."""
         if isinstance(body, str):
             return self.unspread(body.encode(errors="surrogateescape")).decode(errors="surrogateescape")
@@ -218,7 +218,7 @@ def _unspread(content: bytes, patterns: tuple[re.Pattern[bytes], ...]) -> bytes:
     return _masked(unspread(content, patterns, masked), patterns)
 
 
-def _plain(headers: Mapping[str, Any], body: Any) -> bytes | None:
+def _plain(headers: Mapping[str, Any], body: object) -> bytes | None:
     """Return a body without its content encoding; None if it has none, or is already decoded."""
     named = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "")
     encoding = str(named[0] if isinstance(named, list | tuple) and named else named or "").lower()

@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._play("POST")
 
-    def log_message(self, *_arguments: Any) -> None:
+    def log_message(self, *_arguments: object) -> None:
         """Log nothing: the terminal belongs to the tests."""
 
     def _play(self, method: str) -> None:

@@ -48,7 +48,7 @@ def changes(recorded: bytes, sent: bytes, ignore: Iterable[str] = ()) -> list[st
     ]
 
 
-def _different(path: str, was: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
+def _different(path: str, was: object, now: object) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(was, dict) and isinstance(now, dict):
         for key in [*was, *(key for key in now if key not in was)]:
             place = f"{path}.{key}" if path else str(key)
@@ -64,14 +64,14 @@ def _different(path: str, was: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
         yield path, was, now
 
 
-def _equal(was: Any, now: Any) -> bool:
+def _equal(was: object, now: object) -> bool:
     """Return whether two values are equal: 0 and 0.0 are, 0 and false are not; two masks are, whatever their length."""
     if isinstance(was, str) and isinstance(now, str):
         return MASK.sub("*", was) == MASK.sub("*", now)
     return bool(was == now) and isinstance(was, bool) == isinstance(now, bool)
 
 
-def _shown(was: Any, now: Any) -> list[str]:
+def _shown(was: object, now: object) -> list[str]:
     """Return both values on one line each, from shortly before the first difference."""
     texts = [_text(was), _text(now)]
     same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
@@ -79,7 +79,7 @@ def _shown(was: Any, now: Any) -> list[str]:
     return [("..." if start else "") + _cut(text[start:]) for text in texts]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is _NOTHING:
         return "nothing"
     return visible(repr(value) if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False), lines=False)

@@ -91,7 +91,7 @@ def streams(model: type[T], *, indent: bool | None = None, max_cuts: int = 40) -
 _REFUSED: Any = object()
 
 
-def _validated(adapter: TypeAdapter[Any], value: Any) -> Any:
+def _validated(adapter: TypeAdapter[Any], value: object) -> Any:
     try:
         found = adapter.validate_python(value)
         # what does not come back from its own JSON cannot be streamed
@@ -100,7 +100,7 @@ def _validated(adapter: TypeAdapter[Any], value: Any) -> Any:
         return _REFUSED
 
 
-def _values(kind: Any, seen: tuple[Any, ...] = ()) -> Any:  # noqa: PLR0911 - a table of types
+def _values(kind: object, seen: tuple[Any, ...] = ()) -> Any:  # noqa: PLR0911 - a table of types
     """Return a strategy for values of a type, in a form that pydantic accepts."""
     st = _strategies()
     origin, arguments = get_origin(kind), get_args(kind)
@@ -121,7 +121,7 @@ def _values(kind: Any, seen: tuple[Any, ...] = ()) -> Any:  # noqa: PLR0911 - a 
     return st.from_type(kind) if made is None else made
 
 
-def _container(origin: Any, arguments: tuple[Any, ...], seen: tuple[Any, ...]) -> Any:
+def _container(origin: object, arguments: tuple[Any, ...], seen: tuple[Any, ...]) -> Any:
     """Return a strategy for a container's values; None for another type."""
     st = _strategies()
     if origin in (list, set, frozenset):
@@ -135,12 +135,12 @@ def _container(origin: Any, arguments: tuple[Any, ...], seen: tuple[Any, ...]) -
     return None
 
 
-def _texts(**bounds: Any) -> Any:
+def _texts(**bounds: object) -> Any:
     st = _strategies()
     return st.text(st.characters(exclude_categories=("Cs",)), **bounds)
 
 
-def _parts(kind: Any) -> list[Any]:
+def _parts(kind: object) -> list[Any]:
     return [kind, *(part for one in get_args(kind) for part in _parts(one))]
 
 

@@ -255,7 +255,7 @@ class StreamCassette:
         number, self._requests = self._requests, self._requests + 1
         return self._faults[-1].refuse(number)
 
-    def perform(self, request: Any, response: dict[str, Any]) -> Performance:
+    def perform(self, request: object, response: dict[str, Any]) -> Performance:
         """Start playing an answer from the cassette, with the current faults."""
         recorded = _interaction(request, response)
         interaction = self._faults[-1](recorded)
@@ -266,7 +266,7 @@ class StreamCassette:
         self.performances.append(performance)
         return performance
 
-    def miss(self, request: Any) -> Exception:
+    def miss(self, request: object) -> Exception:
         """Note a request that is not on the cassette, and return the error to raise for it."""
         from vcr.errors import CannotOverwriteExistingCassetteException
 
@@ -339,7 +339,7 @@ def _interaction(request: Any, response: dict[str, Any]) -> Interaction:
     return interaction_of(sent, response, response.get(TIMING))
 
 
-def _then(value: Any, change: Callable[[Any], Any]) -> Any:
+def _then(value: object, change: Callable[[Any], Any]) -> Any:
     """Change what the cassette's own filter returned; None if it dropped it."""
     return change(value) if value else value
 

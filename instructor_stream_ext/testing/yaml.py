@@ -108,7 +108,7 @@ def _as_text(content: Any) -> Any:
     return content
 
 
-def _body(content: Any) -> Any:
+def _body(content: object) -> Any:
     """Return what YAML gets in place of a body: a block, if it has lines."""
     content = _as_text(content)
     return _Block(content) if isinstance(content, str) and "\n" in content.lstrip() else content

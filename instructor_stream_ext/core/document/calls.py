@@ -181,7 +181,7 @@ class CallsParser:
             self._change((), FieldState.STREAMING, FieldState.COMPLETE, self.shown())
         return self.complete
 
-    def _change(self, path: Path, before: FieldState, after: FieldState, value: Any) -> None:
+    def _change(self, path: Path, before: FieldState, after: FieldState, value: object) -> None:
         if self.transitions:
             self._events.append(FieldChanged(path, before, after, value=value))
 

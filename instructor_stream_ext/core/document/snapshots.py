@@ -208,7 +208,7 @@ class PartialParser(Scanner):
         wrap = self._frame.slot.wrap
         return string if wrap is None else wrap(string)
 
-    def _with_state(self, frame: Frame, child: Any) -> Any:
+    def _with_state(self, frame: Frame, child: object) -> Any:
         """Return a value that is shown with its state, even though it may have nothing to show yet."""
         if child is _NOTHING:
             if frame is self._frame and not self._is_value_open():
@@ -301,7 +301,7 @@ class PartialParser(Scanner):
         return value if isinstance(value, str) else ""
 
 
-def _bare(value: Any) -> Any:
+def _bare(value: object) -> Any:
     """Return a value without what markers and root models put around it."""
     while True:
         if isinstance(value, Streamed):
@@ -337,7 +337,7 @@ def _state_in_frame(frame: Frame, step: Any, rest: Path) -> FieldState:
     return FieldState.MISSING if value is _NOTHING else _state_in(value, rest)
 
 
-def _entry(data: dict[Any, Any], step: Any, public: dict[str, str]) -> Any:
+def _entry(data: dict[Any, Any], step: object, public: dict[str, str]) -> Any:
     """Return a value of a dict by its key, by the key as written in the text, or by its attribute name."""
     if step in data:
         return data[step]
@@ -347,7 +347,7 @@ def _entry(data: dict[Any, Any], step: Any, public: dict[str, str]) -> Any:
     return _NOTHING
 
 
-def _state_in(value: Any, path: Path) -> FieldState:
+def _state_in(value: object, path: Path) -> FieldState:
     """Return the state of a place inside a finished value: COMPLETE if it is there."""
     for step in path:
         value = _child(value.value if isinstance(value, Streamed) else value, step)

@@ -155,7 +155,7 @@ class Tree:
         else:
             self._store(parent, value, changed=changed or parent.slot.done)
 
-    def _leave_out(self, parent: Frame, value: Any) -> None:
+    def _leave_out(self, parent: Frame, value: object) -> None:
         """End an object that no partial shows because what it waited for did not arrive. As an item it counts."""
         self._tell_end(parent, value)
         if parent.is_list and parent.path is not ROOT_PATH:
@@ -166,7 +166,7 @@ class Tree:
 
     # ------------------------------------------------------------------ values
 
-    def _store(self, frame: Frame, value: Any, *, changed: bool) -> None:  # noqa: C901  the hot path
+    def _store(self, frame: Frame, value: object, *, changed: bool) -> None:  # noqa: C901  the hot path
         """Enter a finished value in its parent's frame."""
         name = frame.name
         if name is None:
@@ -197,7 +197,7 @@ class Tree:
                     if member is not None:
                         self._retarget(frame, member)
 
-    def _change(self, frame: Frame, shown: Any) -> None:
+    def _change(self, frame: Frame, shown: object) -> None:
         """Replace a stand-in by the value. If they look alike, nobody sees a change."""
         if frame.is_list or frame.slot.with_state:
             self._dirty = True
@@ -307,7 +307,7 @@ class Tree:
         if self._events is not None and frame.known:
             self._events.append(FieldChanged(self._child_path(frame), MISSING, STREAMING))
 
-    def _tell_end(self, frame: Frame, value: Any) -> None:
+    def _tell_end(self, frame: Frame, value: object) -> None:
         """Record the end of a value in a frame."""
         if self._events is not None and frame.known and frame.name is not None:
             path = self._child_path(frame)
@@ -323,5 +323,5 @@ class Tree:
         return (*frame.path, frame.key)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     return value.value if isinstance(value, Streamed) else value

@@ -81,32 +81,32 @@ def bind(tp: Any, scope: Mapping[Any, Any] | None) -> Any:
     return tp
 
 
-def parameters(origin: Any, args: tuple[Any, ...], scope: Mapping[Any, Any] | None) -> dict[Any, Any]:
+def parameters(origin: object, args: tuple[Any, ...], scope: Mapping[Any, Any] | None) -> dict[Any, Any]:
     """Return the types that the type variables of a generic stand for."""
     return dict(zip(getattr(origin, "__parameters__", ()), (bind(a, scope) for a in args), strict=False))
 
 
-def is_alias(tp: Any) -> bool:
+def is_alias(tp: object) -> bool:
     """Return whether it is a `type X = ...`, plain or with arguments."""
     return isinstance(tp, _ALIAS_TYPES) or isinstance(get_origin(tp), _ALIAS_TYPES)
 
 
-def is_typed_dict(cls: Any) -> bool:
+def is_typed_dict(cls: object) -> bool:
     """Return whether it is a TypedDict from typing or typing_extensions."""
     return isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__required_keys__")
 
 
-def is_named_tuple(cls: Any) -> bool:
+def is_named_tuple(cls: object) -> bool:
     """Return whether it is a NamedTuple."""
     return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
 
 
-def name_of(tp: Any) -> str:
+def name_of(tp: object) -> str:
     """Return a type's name for messages."""
     return getattr(tp, "__name__", None) or str(tp)
 
 
-def tag_of(tp: Any) -> Any:
+def tag_of(tp: object) -> Any:
     """Return the tag that a union's member is annotated with."""
     return next((m.tag for m in getattr(tp, "__metadata__", ()) if isinstance(m, pydantic.Tag)), None)
 

@@ -27,7 +27,7 @@ _plans: OrderedDict[Any, Plan] = OrderedDict()
 _lock = threading.RLock()
 
 
-def _restored(model: type, state: Any) -> Any:
+def _restored(model: type, state: object) -> Any:
     """Return a partial of this model, unpickled."""
     return filled(compile_plan(model).partial_type, state)
 
@@ -35,7 +35,7 @@ def _restored(model: type, state: Any) -> Any:
 _compiler = Compiler(_KEPT, _restored)
 
 
-def compile_plan(tp: Any) -> Plan:
+def compile_plan(tp: object) -> Plan:
     """Return the plan of a response type, made once per type.
 
     Args:
@@ -60,7 +60,7 @@ def compile_plan(tp: Any) -> Plan:
         return plan
 
 
-def _compile(tp: Any) -> Plan:
+def _compile(tp: object) -> Plan:
     root = _compiler.compile(tp)
     if root.not_null:
         raise StreamMisuse("NotNull() marks a field of an object; it means nothing on the response type itself")

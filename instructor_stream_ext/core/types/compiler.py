@@ -104,7 +104,7 @@ class Compiler:
         self._last: list[Callable[[], None]] = []
         self._aliases: dict[Any, ValuePlan] = {}
 
-    def compile(self, tp: Any) -> ValuePlan:
+    def compile(self, tp: object) -> ValuePlan:
         """Return the plan of a root type, complete with everything that it refers to."""
         self._new, self._open, self._last, self._aliases = [], [], [], {}
         try:
@@ -125,7 +125,7 @@ class Compiler:
 
     # ------------------------------------------------------------------ what is wrapped around a type
 
-    def value(self, tp: Any, metadata: Iterable[Any] = (), scope: Mapping[Any, Any] | None = None) -> ValuePlan:
+    def value(self, tp: object, metadata: Iterable[Any] = (), scope: Mapping[Any, Any] | None = None) -> ValuePlan:
         """Return the plan of `tp` with the metadata of its place; `scope` binds type variables."""
         tp, metadata = strip(tp, tuple(metadata), scope)
         plan = self._alias(tp, scope) if is_alias(tp) else self._bare(tp, metadata, scope)
@@ -171,7 +171,7 @@ class Compiler:
     # ------------------------------------------------------------------ types
 
     def _bare(  # noqa: C901, PLR0911  one case per kind of type
-        self, tp: Any, metadata: tuple[Any, ...], scope: Mapping[Any, Any] | None
+        self, tp: object, metadata: tuple[Any, ...], scope: Mapping[Any, Any] | None
     ) -> ValuePlan:
         origin, args = get_origin(tp), get_args(tp)
         if tp in (Any, object) or isinstance(tp, (str, typing.ForwardRef)):
@@ -201,7 +201,7 @@ class Compiler:
         return _twin(ATOMIC)
 
     def _container(  # noqa: PLR0911  one case per kind of container
-        self, base: Any, tp: Any, args: tuple[Any, ...], scope: Any
+        self, base: object, tp: object, args: tuple[Any, ...], scope: object
     ) -> ValuePlan | None:
         try:
             hash(base)
@@ -306,7 +306,7 @@ class Compiler:
             return self._named_tuple(cls, cls, {})
         return None
 
-    def _remember(self, cls: Any, plan: ValuePlan) -> None:
+    def _remember(self, cls: object, plan: ValuePlan) -> None:
         self._classes[cls] = plan
         self._new.append(cls)
 
@@ -337,7 +337,7 @@ class Compiler:
         field = model_field("root", info, cls.model_config)
         inner = self.value(info.annotation, field_metadata(info))
 
-        def wrap(value: Any) -> Any:
+        def wrap(value: object) -> Any:
             return make({"root": value}, {"root"}, None, None if private is None else private())
 
         def missing(cache: Cache) -> Any:
@@ -430,7 +430,7 @@ def _template(obj: ObjectPlan, fields: list[Declared]) -> None:
     obj.fresh = tuple(fresh)
 
 
-def _with_state(maker: Maker | None, value: Any) -> Maker:
+def _with_state(maker: Maker | None, value: object) -> Maker:
     if maker is None:
         nothing: Streamed[Any] = Streamed(value, FieldState.MISSING)
         return lambda _cache: nothing

@@ -81,7 +81,7 @@ def _has_serialiser(cls: Any, name: str, field: Any) -> bool:
     )
 
 
-def _plain(value: Any, options: dict[str, Any]) -> Any:
+def _plain(value: object, options: dict[str, Any]) -> Any:
     """Dump a value that may contain partials, as `include` and `exclude` say."""
     is_json = options.get("mode") == "json"
     if isinstance(value, BaseModel):

@@ -18,7 +18,7 @@ _AHEAD = '<span style="opacity: .5">…</span>'
 """Stands for what has not arrived yet."""
 
 
-def as_table(value: Any) -> str:
+def as_table(value: object) -> str:
     """Render a partial as HTML: a row per field, and for a list of objects a table with a row per object."""
     value = unwrapped(value)
     members = members_of(value)
@@ -41,11 +41,11 @@ def _list(values: list[Any]) -> str:
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in body)}</table>"
 
 
-def _is_object(value: Any) -> bool:
+def _is_object(value: object) -> bool:
     return members_of(value) is not None and not isinstance(value, list | tuple | set | frozenset)
 
 
-def _cells(value: Any) -> dict[str, str]:
+def _cells(value: object) -> dict[str, str]:
     """Return the members of an object as HTML, by name."""
     ahead = _ahead(value)
     members = members_of(value) or ()
@@ -61,5 +61,5 @@ def _ahead(value: Any) -> Collection[str]:
     return ()
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return escape(visible(str(getattr(value, "value", value))))

@@ -66,7 +66,7 @@ class _Shield:
     __slots__ = ()
     __restore__: ClassVar[Restore]
 
-    def __init_subclass__(cls, **_kwargs: Any) -> None:
+    def __init_subclass__(cls, **_kwargs: object) -> None:
         """Do nothing, and call no other hook."""
 
     def __str__(self) -> str:
@@ -110,14 +110,14 @@ class _PartialModel(_Shield):
     def _repr_html_(self) -> str:
         return as_table(self)
 
-    def model_dump(self, **options: Any) -> Any:
+    def model_dump(self, **options: object) -> Any:
         options["warnings"] = False
         try:
             return super().model_dump(**options)  # type: ignore[misc]
         except Exception:  # noqa: BLE001  a user's serialiser met a missing value
             return dumped_by_field(self, options)
 
-    def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
+    def model_dump_json(self, *, indent: int | None = None, **options: object) -> str:
         options["warnings"] = False
         try:
             return super().model_dump_json(indent=indent, **options)  # type: ignore[misc, no-any-return]
@@ -184,7 +184,7 @@ def _setter(cls: type, name: str) -> Callable[[Any, Any], None]:
     if setter is not None:
         return setter  # type: ignore[no-any-return]
 
-    def set_it(instance: Any, value: Any) -> None:
+    def set_it(instance: object, value: object) -> None:
         object.__setattr__(instance, name, value)
 
     return set_it
@@ -196,7 +196,7 @@ def model_maker(cls: type[BaseModel]) -> Callable[[Any, Any, Any, Any], Any]:
     set_dict, set_fields_set = _setter(cls, "__dict__"), _setter(cls, "__pydantic_fields_set__")
     set_extra, set_private = _setter(cls, "__pydantic_extra__"), _setter(cls, "__pydantic_private__")
 
-    def make_plain(fields: Any, fields_set: Any, _extra: Any, _private: Any) -> Any:
+    def make_plain(fields: object, fields_set: object, _extra: object, _private: object) -> Any:
         made = new(cls)
         set_dict(made, fields)
         set_fields_set(made, fields_set)
@@ -205,7 +205,7 @@ def model_maker(cls: type[BaseModel]) -> Callable[[Any, Any, Any, Any], Any]:
     if cls.__dict__.get("__pydantic_extra__") is _ALWAYS_NONE:
         return make_plain
 
-    def make(fields: Any, fields_set: Any, extra: Any, private: Any) -> Any:
+    def make(fields: object, fields_set: object, extra: object, private: object) -> Any:
         made = new(cls)
         set_dict(made, fields)
         set_fields_set(made, fields_set)
@@ -268,7 +268,7 @@ class _PartialDataclass(_Shield):
         )
 
 
-def _same(one: Any, other: Any, name: str) -> bool:
+def _same(one: object, other: object, name: str) -> bool:
     missing = object()
     return bool(getattr(one, name, missing) == getattr(other, name, missing))
 

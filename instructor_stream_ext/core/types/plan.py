@@ -79,7 +79,7 @@ class ValuePlan:
         kinds: Iterable[str] = (),
         missing: Maker | None = None,
         literals: frozenset[Any] | None = None,
-        sig: Any = None,
+        sig: object = None,
     ) -> None:
         self.obj = obj if obj is not None else RAW_OBJECT
         self.seq = seq if seq is not None else RAW_ARRAY
@@ -259,7 +259,7 @@ RAW_OBJECT.other = ANYTHING
 RAW_ARRAY.__init__(ANYTHING)  # type: ignore[misc]
 
 
-def build(plan: ValuePlan, raw: Any, cache: Cache) -> Any:
+def build(plan: ValuePlan, raw: object, cache: Cache) -> Any:
     """Build a complete raw JSON value as the plan wants it, for what was read before a union was decided."""
     if isinstance(raw, str):
         value = raw if plan.string is None else plan.string(raw)
@@ -301,7 +301,7 @@ def put(
     arrived: set[str],
     extra: dict[str, Any] | None,
     key: str,
-    value: Any,
+    value: object,
     cache: Cache,
 ) -> None:
     """Enter a raw value under the JSON key `key`."""
@@ -319,7 +319,7 @@ def put(
             data[key if plan.keys is None else plan.keys(key)] = value
 
 
-def _mark(slot: ValuePlan, value: Any) -> Any:
+def _mark(slot: ValuePlan, value: object) -> Any:
     if not slot.with_state:
         return value
     from instructor_stream_ext.core.events import FieldState
@@ -349,7 +349,7 @@ def choose(plan: ObjectPlan, raw: dict[str, Any]) -> ObjectPlan | None:
     return best
 
 
-def lookup(members: dict[Any, ObjectPlan], tag: Any) -> ObjectPlan | None:
+def lookup(members: dict[Any, ObjectPlan], tag: object) -> ObjectPlan | None:
     """Return the member of a tag; None if the tag is unknown or not hashable."""
     try:
         return members.get(tag.value if isinstance(tag, Enum) else tag)

@@ -44,10 +44,10 @@ class Envelope(ObjectPlan):
         self.candidates = (self,)  # as a union that is never decided, so that each key is looked at
         self.choose = self._undecided
 
-    def _open(self, data: dict[str, Any], *_: Any) -> Any:
+    def _open(self, data: dict[str, Any], *_: object) -> Any:
         return data.get(self.key)
 
-    def _undecided(self, _: Any) -> None:
+    def _undecided(self, _: object) -> None:
         return None
 
     def is_of_item(self, key: str) -> bool:

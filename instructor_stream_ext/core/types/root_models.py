@@ -30,7 +30,7 @@ def wrap_object(twin: ObjectPlan, obj: ObjectPlan, wrap: Callable[[Any], Any]) -
         twin.choose = lambda raw: wrapped.get(choose(raw))  # type: ignore[arg-type]
     make = obj.make
 
-    def build(data: Any, arrived: Any, extra: Any, private: Any) -> Any:
+    def build(data: object, arrived: object, extra: object, private: object) -> Any:
         return wrap(data if make is None else make(data, arrived, extra, private))
 
     twin.make = build

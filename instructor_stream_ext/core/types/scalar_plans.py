@@ -11,7 +11,7 @@ from instructor_stream_ext.core.types.plan import ValuePlan
 __all__ = ["scalar_plan"]
 
 
-def scalar_plan(tp: Any) -> ValuePlan:
+def scalar_plan(tp: object) -> ValuePlan:
     """Return the plan of a scalar type, a `Literal` or an enumeration."""
     function = scalars.converter(tp)
     literals: frozenset[Any] | None = None

@@ -51,7 +51,7 @@ _STANDARD = (
 _TRUSTED = frozenset({"pydantic", "datetime", "decimal", "uuid", "pathlib", "ipaddress", "fractions", "re", "zoneinfo"})
 
 
-def is_scalar(tp: Any) -> bool:
+def is_scalar(tp: object) -> bool:
     """Return whether values of `tp` are shown when complete, and converted."""
     if get_origin(tp) is Literal:
         return True
@@ -67,7 +67,7 @@ def _trusted(cls: type) -> bool:
     return cls.__module__.partition(".")[0] in _TRUSTED and cls is not pydantic.ImportString
 
 
-def to_int(value: Any) -> Any:
+def to_int(value: object) -> Any:
     """Return an int as it is, and what looks like another type as the int that it stands for."""
     return value if type(value) is int else _lax(int)(value)
 
@@ -85,7 +85,7 @@ def to_float(value: Any) -> Any:
     return _lax(float)(value)
 
 
-def converter(tp: Any) -> Convert:
+def converter(tp: object) -> Convert:
     """Return the conversion of a JSON scalar to the bare type `tp`. What does not convert stays as it is, or secret."""
     if tp is int:
         return to_int
@@ -98,7 +98,7 @@ def converter(tp: Any) -> Convert:
 
 
 @functools.lru_cache(maxsize=1024)
-def _lax(tp: Any) -> Convert:
+def _lax(tp: object) -> Convert:
     return _make(tp)
 
 
@@ -110,7 +110,7 @@ def _make(tp: Any) -> Convert:
 
     hide = _hiding(get_origin(tp) or tp)
 
-    def convert(value: Any) -> Any:
+    def convert(value: object) -> Any:
         try:
             return validate(value)
         except Exception:  # noqa: BLE001  whatever a type's constructor raises, the gate will say it better
@@ -119,7 +119,7 @@ def _make(tp: Any) -> Convert:
     return convert
 
 
-def _hiding(tp: Any) -> Convert:
+def _hiding(tp: object) -> Convert:
     """Keep a value that does not convert as it is, unless it is a secret."""
     if not isinstance(tp, type):
         return _as_it_is
@@ -132,5 +132,5 @@ def _hiding(tp: Any) -> Convert:
     return _as_it_is
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: object) -> Any:
     return value

@@ -24,7 +24,7 @@ UNDECIDED = "\0undecided"
 """Stands for the decision that a union waits for whose members hide themselves."""
 
 
-def merge(plan: ValuePlan, members: list[tuple[Any, ValuePlan]], discriminator: Any, *, optional: bool) -> None:
+def merge(plan: ValuePlan, members: list[tuple[Any, ValuePlan]], discriminator: object, *, optional: bool) -> None:
     """Fill `plan` with what the members of a union have in common.
 
     Args:
@@ -82,7 +82,7 @@ def _first(conversions: list[Callable[[Any], Any] | None]) -> Callable[[Any], An
     if len(found) < 2:  # noqa: PLR2004
         return found[0] if found else None
 
-    def convert(value: Any) -> Any:
+    def convert(value: object) -> Any:
         for conversion in found:
             converted = conversion(value)
             if converted is not value:
@@ -92,7 +92,7 @@ def _first(conversions: list[Callable[[Any], Any] | None]) -> Callable[[Any], An
     return convert
 
 
-def _object(members: list[tuple[Any, ValuePlan]], discriminator: Any) -> ObjectPlan:
+def _object(members: list[tuple[Any, ValuePlan]], discriminator: object) -> ObjectPlan:
     found: dict[ObjectPlan, None] = {}
     by_tag: dict[Any, ObjectPlan] = {}
     for tag, member in members:
@@ -107,7 +107,7 @@ def _object(members: list[tuple[Any, ValuePlan]], discriminator: Any) -> ObjectP
     union.candidates = tuple(found)
     if callable(discriminator):
 
-        def choose(raw: Any) -> ObjectPlan | None:
+        def choose(raw: object) -> ObjectPlan | None:
             try:
                 return lookup(by_tag, discriminator(raw))
             except Exception:  # noqa: BLE001  a user's function that met a missing value
@@ -172,7 +172,7 @@ def _fit_key(union: ObjectPlan, key: str, entries: list[tuple[str, ValuePlan]]) 
         union.fields[key] = (key, ANYTHING if any(slot.streams for slot in slots) else ATOMIC)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: object, other: object) -> bool:
     return one is not None and type(one) is type(other) and bool(one == other)
 
 

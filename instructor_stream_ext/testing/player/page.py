@@ -54,7 +54,7 @@ def serve(page: str, port: int = 0, ready: Callable[[str, ThreadingHTTPServer], 
             if found:
                 self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_: object) -> None:
             """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:

@@ -25,7 +25,7 @@ _SHOWN = 20_000
 """How many characters of an event are shown."""
 
 
-def look_into(cassette: Cassette, model: Any = None) -> dict[str, Any]:
+def look_into(cassette: Cassette, model: object = None) -> dict[str, Any]:
     """Return everything that the page shows of a cassette, as JSON-ready data.
 
     Args:

@@ -71,7 +71,7 @@ class AGUI(ThoughtfulStream):
             case _:
                 return b""
 
-    def _state(self, data: Any) -> bytes:
+    def _state(self, data: object) -> bytes:
         before, self._shown = self._shown, copy.deepcopy(data) if self._deltas else data
         if not self._deltas or before is _NOTHING:
             return sse({"type": "STATE_SNAPSHOT", "snapshot": data})

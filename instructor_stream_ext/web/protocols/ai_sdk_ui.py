@@ -54,7 +54,7 @@ class AISDKUI(ThoughtfulStream):
                 return b""
 
     @staticmethod
-    def _object(data: Any) -> bytes:
+    def _object(data: object) -> bytes:
         return sse({"type": "data-object", "id": "o1", "data": data})
 
     def _end(self, event: StreamEnded) -> bytes:

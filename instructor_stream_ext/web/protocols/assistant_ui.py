@@ -73,13 +73,13 @@ class AssistantUI(ThoughtfulStream):
         tokens = {"inputTokens": usage.input_tokens, "outputTokens": usage.output_tokens}
         return sse({"type": "message-finish", "path": [], "finishReason": "stop", "usage": tokens})
 
-    def _state(self, data: Any) -> bytes:
+    def _state(self, data: object) -> bytes:
         before, self._shown = self._shown, copy.deepcopy(data)
         operations = [_set((), data)] if before is _NOTHING else list(self._operations(before, data))
         return sse({"type": "update-state", "path": [], "operations": operations}) if operations else b""
 
     @staticmethod
-    def _operations(before: Any, after: Any) -> list[dict[str, Any]]:
+    def _operations(before: object, after: object) -> list[dict[str, Any]]:
         """Return the operations that turn one value into the other; if something is removed, all is set."""
         made: list[dict[str, Any]] = []
         for change in changes(before, after):
@@ -97,5 +97,5 @@ def _error(problem: Mapping[str, Any]) -> bytes:
     return sse({"type": "error", "path": [], "error": problem["message"]})
 
 
-def _set(place: Place, value: Any) -> dict[str, Any]:
+def _set(place: Place, value: object) -> dict[str, Any]:
     return {"type": "set", "path": [str(step) for step in place], "value": value}

@@ -27,7 +27,7 @@ _UNSAFE = {"\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029", "\x85".
 """Line ends to some parsers, though not to JSON, and the end of a script element; each is escaped."""
 
 
-def one_line(data: Any) -> bytes:
+def one_line(data: object) -> bytes:
     """Return data as JSON without any line end, safe inside a script element as well."""
     try:
         line = to_json(data, inf_nan_mode="null")
@@ -39,7 +39,7 @@ def one_line(data: Any) -> bytes:
     return line
 
 
-def sse(data: Any, event: str = "") -> bytes:
+def sse(data: object, event: str = "") -> bytes:
     """Return one server-sent event.
 
     Args:
@@ -136,7 +136,7 @@ def ag_ui_thoughts(message_id: Callable[[int], str]) -> Thoughts:
     )
 
 
-def custom(name: str, value: Any) -> bytes:
+def custom(name: str, value: object) -> bytes:
     """Return AG-UI's event for anything without an event of its own, which TanStack AI adopted."""
     return sse({"type": "CUSTOM", "name": name, "value": value})
 
