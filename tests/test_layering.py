@@ -90,7 +90,7 @@ ROOMS = {
     "client": Room(
         f"{CORE} _instructor client session session/drive sinks/log",
         standard="asyncio os pathlib time warnings weakref",
-        packages=PYDANTIC,
+        packages=f"{PYDANTIC} tenacity",
     ),
     # consumers of events
     "sinks/log": Room("core", standard="logging", packages="pydantic"),

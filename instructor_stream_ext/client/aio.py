@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, overload
 
 from instructor_stream_ext._instructor.created import as_created
-from instructor_stream_ext.client.arguments import CallArguments, ItemArguments
+from instructor_stream_ext.client.arguments import CallArguments, ItemArguments, Messages
 from instructor_stream_ext.client.async_streams import AsyncItemStream, AsyncPartialStream, AsyncTextStream
 from instructor_stream_ext.client.checks import model_of, stream_kind
 from instructor_stream_ext.client.client import Client
 from instructor_stream_ext.core.text_splitter import By, Pieces
 
 if TYPE_CHECKING:
+    from tenacity import AsyncRetrying
     from typing_extensions import TypeForm
 
 __all__ = ["AsyncResponses", "AsyncStreamClient"]
@@ -30,8 +31,8 @@ class AsyncStreamClient(Client):
     def create_partial(
         self,
         response_model: TypeForm[T],
-        messages: Any = None,
-        max_retries: Any = 3,
+        messages: Messages = None,
+        max_retries: int | AsyncRetrying = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
         **options: Unpack[CallArguments[T]],
@@ -65,8 +66,8 @@ class AsyncStreamClient(Client):
     def create_iterable(
         self,
         response_model: TypeForm[T],
-        messages: Any = None,
-        max_retries: Any = 3,
+        messages: Messages = None,
+        max_retries: int | AsyncRetrying = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
         **options: Unpack[ItemArguments[T]],
@@ -96,7 +97,7 @@ class AsyncStreamClient(Client):
         return AsyncItemStream(*self._calls.item_session(response_model, messages, call))
 
     def stream_text(
-        self, messages: Any = None, *, by: By = "delta", buffer: int = 1, **options: Unpack[CallArguments[str]]
+        self, messages: Messages = None, *, by: By = "delta", buffer: int = 1, **options: Unpack[CallArguments[str]]
     ) -> AsyncTextStream:
         """Stream a plain text answer, with the same hooks.
 
@@ -123,8 +124,8 @@ class AsyncStreamClient(Client):
     async def create(
         self,
         response_model: TypeForm[T],
-        messages: Any = None,
-        max_retries: Any = 3,
+        messages: Messages = None,
+        max_retries: int | AsyncRetrying = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
         **options: Unpack[CallArguments[T]],
@@ -134,8 +135,8 @@ class AsyncStreamClient(Client):
     async def create(
         self,
         response_model: None = None,
-        messages: Any = None,
-        max_retries: Any = 3,
+        messages: Messages = None,
+        max_retries: int | AsyncRetrying = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
         **options: Unpack[CallArguments[str]],
@@ -145,8 +146,8 @@ class AsyncStreamClient(Client):
     async def create(
         self,
         response_model: Any = None,
-        messages: Any = None,
-        max_retries: Any = 3,
+        messages: Messages = None,
+        max_retries: int | AsyncRetrying = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
         *,
@@ -157,8 +158,8 @@ class AsyncStreamClient(Client):
     async def create(
         self,
         response_model: Any = None,
-        messages: Any = None,
-        max_retries: Any = 3,
+        messages: Messages = None,
+        max_retries: int | AsyncRetrying = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
         **options: Any,
@@ -181,8 +182,8 @@ class AsyncStreamClient(Client):
     async def create_with_completion(
         self,
         response_model: TypeForm[T],
-        messages: Any = None,
-        max_retries: Any = 3,
+        messages: Messages = None,
+        max_retries: int | AsyncRetrying = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
         **options: Unpack[CallArguments[T]],
@@ -192,8 +193,8 @@ class AsyncStreamClient(Client):
     async def create_with_completion(
         self,
         response_model: None = None,
-        messages: Any = None,
-        max_retries: Any = 3,
+        messages: Messages = None,
+        max_retries: int | AsyncRetrying = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
         **options: Unpack[CallArguments[str]],
@@ -202,8 +203,8 @@ class AsyncStreamClient(Client):
     async def create_with_completion(
         self,
         response_model: Any = None,
-        messages: Any = None,
-        max_retries: Any = 3,
+        messages: Messages = None,
+        max_retries: int | AsyncRetrying = 3,
         context: dict[str, Any] | None = None,
         strict: bool = True,
         **options: Any,
@@ -212,7 +213,7 @@ class AsyncStreamClient(Client):
         options.update(max_retries=max_retries, context=context, strict=strict)
         return await self._create(response_model, messages, options)
 
-    async def _create(self, response_model: Any, messages: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    async def _create(self, response_model: Any, messages: Messages, kwargs: dict[str, Any]) -> tuple[Any, Any]:
         if kwargs.get("stream"):
             kind = stream_kind(response_model)
             if kind == "sdk":
@@ -245,9 +246,9 @@ class AsyncResponses:
 
     def create_partial(
         self,
-        messages: Any = None,
+        messages: Messages = None,
         response_model: TypeForm[T] | None = None,
-        max_retries: Any = 3,
+        max_retries: int | AsyncRetrying = 3,
         *,
         context: dict[str, Any] | None = None,
         strict: bool = True,
@@ -261,9 +262,9 @@ class AsyncResponses:
 
     def create_iterable(
         self,
-        messages: Any = None,
+        messages: Messages = None,
         response_model: TypeForm[T] | None = None,
-        max_retries: Any = 3,
+        max_retries: int | AsyncRetrying = 3,
         *,
         context: dict[str, Any] | None = None,
         strict: bool = True,
@@ -274,7 +275,7 @@ class AsyncResponses:
         return self._client.create_iterable(model, messages, max_retries, context, strict, **options)
 
     def stream_text(
-        self, messages: Any = None, *, by: By = "delta", buffer: int = 1, **options: Unpack[CallArguments[str]]
+        self, messages: Messages = None, *, by: By = "delta", buffer: int = 1, **options: Unpack[CallArguments[str]]
     ) -> AsyncTextStream:
         """As the client's `stream_text`."""
         return self._client.stream_text(messages, by=by, buffer=buffer, **options)
@@ -282,9 +283,9 @@ class AsyncResponses:
     @overload
     async def create(
         self,
-        messages: Any = None,
+        messages: Messages = None,
         response_model: TypeForm[T] = ...,
-        max_retries: Any = 3,
+        max_retries: int | AsyncRetrying = 3,
         *,
         context: dict[str, Any] | None = None,
         strict: bool = True,
@@ -294,9 +295,9 @@ class AsyncResponses:
     @overload
     async def create(
         self,
-        messages: Any = None,
+        messages: Messages = None,
         response_model: None = None,
-        max_retries: Any = 3,
+        max_retries: int | AsyncRetrying = 3,
         *,
         context: dict[str, Any] | None = None,
         strict: bool = True,
@@ -306,9 +307,9 @@ class AsyncResponses:
     @overload
     async def create(
         self,
-        messages: Any = None,
+        messages: Messages = None,
         response_model: Any = None,
-        max_retries: Any = 3,
+        max_retries: int | AsyncRetrying = 3,
         *,
         context: dict[str, Any] | None = None,
         strict: bool = True,
@@ -317,7 +318,11 @@ class AsyncResponses:
     ) -> Any: ...
 
     async def create(
-        self, messages: Any = None, response_model: Any = None, max_retries: Any = 3, **options: Any
+        self,
+        messages: Messages = None,
+        response_model: Any = None,
+        max_retries: int | AsyncRetrying = 3,
+        **options: Any,
     ) -> Any:
         """As the client's `create`."""
         return await self._client.create(response_model, messages, max_retries, **options)
@@ -325,9 +330,9 @@ class AsyncResponses:
     @overload
     async def create_with_completion(
         self,
-        messages: Any = None,
+        messages: Messages = None,
         response_model: TypeForm[T] = ...,
-        max_retries: Any = 3,
+        max_retries: int | AsyncRetrying = 3,
         *,
         context: dict[str, Any] | None = None,
         strict: bool = True,
@@ -337,9 +342,9 @@ class AsyncResponses:
     @overload
     async def create_with_completion(
         self,
-        messages: Any = None,
+        messages: Messages = None,
         response_model: None = None,
-        max_retries: Any = 3,
+        max_retries: int | AsyncRetrying = 3,
         *,
         context: dict[str, Any] | None = None,
         strict: bool = True,
@@ -347,7 +352,11 @@ class AsyncResponses:
     ) -> tuple[Any, Any]: ...
 
     async def create_with_completion(
-        self, messages: Any = None, response_model: Any = None, max_retries: Any = 3, **options: Any
+        self,
+        messages: Messages = None,
+        response_model: Any = None,
+        max_retries: int | AsyncRetrying = 3,
+        **options: Any,
     ) -> tuple[Any, Any]:
         """As the client's `create_with_completion`."""
         return await self._client.create_with_completion(response_model, messages, max_retries, **options)

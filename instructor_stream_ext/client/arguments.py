@@ -8,7 +8,7 @@ Pass an SDK's argument that is missing here as `**{"name": value}`, which checke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypedDict
 
 from instructor_stream_ext.core.document.reasoning import ReasoningTags
 from instructor_stream_ext.core.events import T
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from instructor_stream_ext._instructor.facts import InstructorHooks
     from instructor_stream_ext.sinks.log import TransitionLog
 
-__all__ = ["CallArguments", "ItemArguments", "ProviderArguments", "RoutingArguments", "WrapArguments"]
+__all__ = ["CallArguments", "ItemArguments", "Messages", "ProviderArguments", "RoutingArguments", "WrapArguments"]
+
+
+Messages: TypeAlias = str | Iterable[Any] | None
+"""The conversation: text for one user message, or the messages in the provider's form."""
 
 
 class ProviderArguments(TypedDict, total=False):
