@@ -759,6 +759,29 @@ def test_what_the_members_read_differently_is_built_anew() -> None:
     assert shown(Union[Dated, Named], '{"value": "2024-0') == {"value": "2024-0"}
 
 
+class Dates(BaseModel):
+    tag: Literal["dates"]
+    all: list[dt.date]
+    pair: tuple[dt.date, int]
+    some: set[dt.date]
+    by_name: dict[str, dt.date]
+
+
+class Words(BaseModel):
+    tag: Literal["words"]
+    all: list[str]
+    pair: tuple[str, str]
+    some: set[str]
+    by_name: dict[str, str]
+
+
+def test_containers_that_the_members_read_differently_are_built_anew() -> None:
+    day, when = '"2024-01-01"', dt.date(2024, 1, 1)
+    text = f'{{"all": [{day}], "pair": [{day}, 3, 4], "some": [{day}], "by_name": {{"x": {day}}}, "tag": "dates"'
+    dates = shown(Union[Dates, Words], text)
+    assert (dates.all, dates.pair, dates.some, dates.by_name) == ([when], (when, 3), {when}, {"x": when})
+
+
 def test_a_union_is_decided_by_its_keys() -> None:
     tp = Union[Bird, Fish]
     assert shown(tp, '{"name": "n"') == {"name": "n"}
