@@ -63,6 +63,20 @@ IN_PROSE = {
 
 @both
 @pytest.mark.parametrize("mode", MODES)
+async def test_an_empty_object_around_models_is_the_empty_list(server: ScriptedServer, twin: Twin, mode: Mode) -> None:
+    """As in instructor, where the list within its own object has a default."""
+    server.always(reply("{}"))
+    client = twin.client(server, mode)
+    whole = client.create_partial(list[City], **ASK, max_retries=0)
+    assert await twin.values(whole) == [[]]
+    assert whole.json_text == "[]"
+    assert await twin.final(client.create_iterable(City, **ASK, max_retries=0)) == []
+    with pytest.raises(NoOutput, match="no list in the answer, only an empty object"):
+        await twin.final(client.create_partial(list[int], **ASK, max_retries=0))
+
+
+@both
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("size", [1, 7, None])
 async def test_every_shape_is_the_list(
