@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.plain import message_of, object_of, plain
 from instructor_stream_ext.providers.reader import end_of, tokens
 
@@ -64,3 +65,13 @@ def test_errors_have_a_message(error: Any, message: str) -> None:
 
 def test_plain_data_goes_all_the_way_down() -> None:
     assert plain(SimpleNamespace(a=[SimpleNamespace(b=1)], c=(2,))) == {"a": [{"b": 1}], "c": [2]}
+
+
+@pytest.mark.parametrize(
+    ("provider", "mode"), [("openai", "json_mode"), ("openai", "responses_tools"), ("anthropic", "json_mode")]
+)
+def test_null_in_place_of_an_event_is_an_error_in_words(provider: str, mode: str) -> None:
+    reader = reader_for(provider, mode)
+    assert reader.read(None) == ""
+    assert reader.error is not None
+    assert reader.error.startswith("the provider sent null in place of")
