@@ -1,4 +1,4 @@
-"""An answer that is longer than its token limit goes on. Without OPENAI_API_KEY a local model answers."""
+"""An answer longer than its token limit is continued. Without OPENAI_API_KEY a local model answers."""
 
 import instructor
 import openai

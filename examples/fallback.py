@@ -1,4 +1,4 @@
-"""The first model dies in mid-object and the next begins anew; no text of the two is joined. Runs without a key."""
+"""The first model fails in mid-object and the next starts over; their texts are never joined. Runs without a key."""
 
 import os
 from typing import Any

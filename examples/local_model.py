@@ -1,4 +1,4 @@
-"""A stand-in for OpenAI, so that the examples run without a key: it gives the answers that it was told, over HTTP.
+"""A stand-in for OpenAI, so that the examples run without a key: it returns prepared answers over HTTP.
 
 `stand_in(answer, ...)` does nothing where `OPENAI_API_KEY` is set; elsewhere it starts a small server on this machine
 and points the openai SDK to it. Each request gets the next answer, and the last one again and again.

@@ -1,4 +1,4 @@
-"""A bad answer is asked again while streaming. Without OPENAI_API_KEY a local model answers, badly at first."""
+"""A bad answer is retried while streaming. Without OPENAI_API_KEY a local model answers, badly at first."""
 
 import instructor
 import openai

@@ -1,4 +1,4 @@
-"""Unit tests of code that streams, without HTTP: answers, failures and time are what the test says."""
+"""Unit tests of code that streams, without HTTP: the test sets answers, failures and time."""
 
 from pydantic import BaseModel, Field
 

@@ -78,7 +78,7 @@ def make_app(*, base_url: str | None = None, speed: float = 1.0, react: Path = R
 
     @app.get("/ideas")
     async def ideas(topic: str, request: Request) -> StreamingResponse:
-        """The endpoint of `IdeaStream.jsx`, written by hand: it tells no failure, and nobody can come back to it."""
+        """The endpoint of `IdeaStream.jsx`, written by hand: it reports no failures and cannot be resumed."""
         prompt = f"What could one do on three days in {topic}?"
 
         async def events() -> AsyncIterator[str]:
