@@ -315,8 +315,8 @@ class StreamMachine(Intake):
             )
         if end.kind is EndKind.UNKNOWN:
             raise OutputTruncated(
-                f"the text ended after {self.buffer.length} characters with {end.word!r}, which is not known as "
-                f"the word for a complete answer"
+                f"the text ended after {self.buffer.length} characters with {end.word!r}, which is not a "
+                f"known word for a complete answer"
             )
         return self.text
 

@@ -367,7 +367,7 @@ class Dispatch:
         handlers = self._of.get(type(event))
         return [Call(handler, arguments(event)) for handler, arguments in handlers] if handlers else ()
 
-    def call(self, event: Event) -> Sequence[Call]:
+    def call_now(self, event: Event) -> Sequence[Call]:
         """Call the callbacks for an event, as far as that needs no driver, and return the calls that do.
 
         A delta's way through the session and back for each of its callbacks is most of what they cost.

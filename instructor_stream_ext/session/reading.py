@@ -286,7 +286,7 @@ class Reading(Teller):
         machine, stop_when, dispatch = self.machine, self._stop_when, self._dispatch
         for event in events:
             partial = event if isinstance(event, PartialEmitted) else None
-            if calls := dispatch.call(event):
+            if calls := dispatch.call_now(event):
                 yield from self._tell_all(calls)
             if partial is not None and PartialEmitted in dispatch:
                 machine.shown(self.clock())
