@@ -10,6 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import Progress
+
 HERE = Path(__file__).parent
 QUICK: dict[str, list[str]] = {
     "end_to_end.py": ["--sizes", "1,4", "--reps", "2"],
@@ -28,6 +31,14 @@ ALL: dict[str, list[str]] = {
 }
 
 chosen = QUICK if "--quick" in sys.argv else ALL if "--all" in sys.argv else USUAL
-for name, arguments in chosen.items():
-    print(f"== benchmarks/{name}", flush=True)
-    subprocess.run([sys.executable, HERE / name, *arguments], check=True)
+with Progress(
+    console=Console(stderr=True), disable=not sys.stderr.isatty(), redirect_stdout=sys.stdout.isatty()
+) as progress:
+    for name, arguments in progress.track(list(chosen.items()), description="benchmarks"):
+        print(f"== benchmarks/{name}", flush=True)
+        command = [sys.executable, "-u", HERE / name, *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+            for line in running.stdout or ():
+                print(line, end="", flush=True)
+        if running.returncode:
+            sys.exit(running.returncode)

@@ -13,27 +13,14 @@ import argparse
 import gc
 import subprocess
 import sys
-import time
 import tracemalloc
-from collections.abc import Iterator
-from typing import Any
 
-from pydantic import TypeAdapter
 from shapes import MODELS, text_of
 
-from instructor_stream_ext.client.sync_streams import PartialStream
-from instructor_stream_ext.core.document.snapshots import PartialParser
-from instructor_stream_ext.core.gate import ModelGate
-from instructor_stream_ext.core.machine import StreamMachine
-from instructor_stream_ext.core.types.compile import compile_plan
-from instructor_stream_ext.providers import reader_for
-from instructor_stream_ext.providers.reader import namespace
-from instructor_stream_ext.session.attempts import Session
-from instructor_stream_ext.session.hooks import Dispatch, HookErrors, Hooks
-from instructor_stream_ext.session.retries import Retries
+from instructor_stream_ext.testing import fake_client
 
-BARE = "import instructor, openai"
-OURS = "import instructor, openai; from instructor_stream_ext import wrap"
+BARE = "import instructor, openai; instructor.from_openai"  # which loads most of itself when it is first used
+OURS = f"{BARE}; from instructor_stream_ext import wrap"
 
 
 def import_seconds(statement: str) -> float:
@@ -43,84 +30,15 @@ def import_seconds(statement: str) -> float:
     return float(done.stdout)
 
 
-class Chunks:
-    """A connection over chunks in memory."""
-
-    model = "m"
-    provider = "benchmark"
-
-    def __init__(self, shape: str, size: int) -> None:
-        name = MODELS[shape].__name__
-        self.reader = reader_for("openai", "tool_call", tools=frozenset({name}))
-        self.chunks = self._chunks(name, text_of(shape, size))
-
-    def _chunks(self, name: str, text: str) -> Iterator[Any]:
-        for start in range(0, len(text), 4):
-            function = {"name": name if not start else None, "arguments": text[start : start + 4]}
-            call = {"index": 0, "id": "call_1" if not start else None, "type": "function", "function": function}
-            delta = {"role": "assistant", "content": None, "tool_calls": [call]}
-            choice = {"index": 0, "delta": delta, "finish_reason": None}
-            yield namespace({"id": "1", "model": "m", "created": 1, "usage": None, "choices": [choice]})
-        choice = {"index": 0, "delta": {"content": None, "tool_calls": None}, "finish_reason": "tool_calls"}
-        yield namespace({"id": "1", "model": "m", "created": 1, "usage": None, "choices": [choice]})
-
-    def flows(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def wake(self) -> bool:
-        return False
-
-    def detail(self) -> str:
-        return ""
-
-    def ended(self) -> None: ...
-
-
-class Source:
-    """Gives one connection."""
-
-    usage_total = None
-    messages: tuple[()] = ()
-    failed_attempts: tuple[()] = ()
-
-    def __init__(self, shape: str, size: int) -> None:
-        self.create_kwargs: dict[str, Any] = {}
-        self._of = shape, size
-
-    def connect(self, within: float, *, hurried: bool) -> Chunks:  # noqa: ARG002
-        return Chunks(*self._of)
-
-    def owed(self) -> tuple[()]:
-        return ()
-
-    def answered(self, _: Any) -> tuple[()]:
-        return ()
-
-    def recover(self, _: Exception) -> None: ...
-
-
 def held(shape: str, size: int) -> float:
     """Bytes that a finished stream holds beside its result, over the length of its text."""
     model = MODELS[shape]
-    plan = compile_plan(model)
-
-    def stream() -> PartialStream[Any]:
-        session = Session(
-            machine=StreamMachine(parser=lambda: PartialParser(plan)),
-            source=Source(shape, size),  # type: ignore[arg-type]
-            gate=ModelGate(TypeAdapter(model)),
-            dispatch=Dispatch(Hooks(), HookErrors("warn")),
-            retries=Retries(0, is_async=False),
-            clock=time.monotonic,
-        )
-        return PartialStream(session, [])
-
-    stream().get_final_response()
     text = text_of(shape, size)
+    client = fake_client([text, text], chunk_size=4)
+    client.create_partial(model, "go").get_final_response()
     gc.collect()
     tracemalloc.start()
-    finished = stream()
+    finished = client.create_partial(model, "go")
     for partial in finished:
         assert partial is not None
     del partial
