@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 HERE = Path(__file__).parent
 QUICK: dict[str, list[str]] = {
+    "footprint.py": ["--sizes", "1", "--reps", "1"],
     "end_to_end.py": ["--sizes", "1,4", "--reps", "2"],
     "peers.py": ["--quick", "--only", "ours;instructor;openai SDK's helper;pydantic-ai"],
 }
