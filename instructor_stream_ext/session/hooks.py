@@ -219,13 +219,9 @@ def check_name(name: str) -> None:
         raise StreamMisuse(f"unknown hook {name!r}; {_known()}")
 
 
-def _is_coroutine(handler: Handler) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
-
-
 def refuse_coroutine(name: str, handler: Handler) -> None:
     """Raise `StreamMisuse` if `handler` is an `async def`, which a sync stream cannot await."""
-    if _is_coroutine(handler):
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
         raise StreamMisuse(f"the {name!r} hook {handler!r} is a coroutine function; a sync stream cannot await it")
 
 
@@ -318,7 +314,7 @@ class _Failures(NamedTuple):
 
 
 class _Called:
-    """A callback that was called, such as `lambda event: save(event)`, and gave something to be awaited."""
+    """A callback that was called, and gave something to be awaited."""
 
     def __init__(self, handler: Handler, answer: object) -> None:
         self.__func__ = handler
@@ -335,12 +331,16 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
+_Listener: TypeAlias = tuple[Handler, Callable[[Any], tuple[Any, ...]]]
+"""A callback, and its arguments from an event."""
+
+
 class Dispatch:
     """Which callbacks an event calls, computed once per stream."""
 
     def __init__(self, hooks: Hooks, errors: HookErrors) -> None:
         self.errors = errors.for_stream()
-        self._of: dict[type[Event], list[tuple[Handler, Callable[[Any], tuple[Any, ...]]]]] = {}
+        self._of: dict[type[Event], list[_Listener]] = {}
         for sink in cast("list[object]", hooks.handlers("event")):
             taker = sink.for_stream() if isinstance(sink, Sink) else cast("Handler", sink)
             for kind in getattr(sink, "takes", EVENTS):
@@ -350,11 +350,7 @@ class Dispatch:
                 self._of.setdefault(kind, []).extend((handler, arguments) for handler in handlers)
         self.deltas = DeltaReceived in self._of
         # a failing hook that ends the stream does so only when all others have been called
-        self._at_once = {
-            kind: handlers
-            for kind, handlers in self._of.items()
-            if errors.mode == "warn" and not any(_is_coroutine(handler) for handler, _ in handlers)
-        }
+        self._calls_now = errors.mode == "warn"
         self.transitions = not self._of.keys().isdisjoint((FieldTransition, ItemCompleted))
         self.reasoning = ReasoningReceived in self._of
         self.silent = not hooks
@@ -372,11 +368,10 @@ class Dispatch:
 
         A delta's way through the session and back for each of its callbacks is most of what they cost.
         """
-        handlers = self._at_once.get(type(event))
-        if handlers is None:
+        handlers = self._of.get(type(event))
+        if handlers is None or not self._calls_now:
             return self.calls(event)
-        left: list[Call] = []
-        for handler, arguments in handlers:
+        for number, (handler, arguments) in enumerate(handlers, 1):
             try:
                 answer = handler(*arguments(event))
             except Exception as error:
@@ -385,5 +380,6 @@ class Dispatch:
                 return [Call(_raise, (error,))]
             else:
                 if answer is not None and inspect.isawaitable(answer):
-                    left.append(Call(_Called(handler, answer)))
-        return left
+                    rest = [Call(other, given(event)) for other, given in handlers[number:]]
+                    return [Call(_Called(handler, answer)), *rest]
+        return ()

@@ -424,6 +424,11 @@ async def test_async_streams_await_hooks_in_order_and_take_plain_ones(server: Sc
         client.on("final", handler)
     await client.create_partial(**ASK, on_end=slow).get_final_response()
     assert told == ["slow", "plain", "object", "slow", "slow"]
+    told.clear()
+    in_order = [lambda delta: slow(delta), lambda _: told.append("plain"), Sink(), slow]  # noqa: PLW0108  no `async def`
+    stream = ASYNC.client(server).create_partial(**ASK, on_delta=in_order)
+    await stream.get_final_response()
+    assert told == ["slow", "plain", "object", "slow"] * stream.stats.deltas
 
 
 # ---------------------------------------------------------------------- listeners that fail
