@@ -16,6 +16,7 @@ from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.events import EndKind, EndSignal, PartialEmitted, StreamEvent, StreamRestarted
 from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.types.compile import compile_plan
+from tests.every import every
 from tests.server import ScriptedServer, reply
 from tests.twins import Recorder, Twin, both, settled
 
@@ -72,8 +73,8 @@ def played(
     return machine.finish(STOP), told, machine
 
 
-@pytest.mark.parametrize("size", [1, 3, 7, 1000])
-@pytest.mark.parametrize("closing", CLOSING.values(), ids=CLOSING)
+@every("size", [1, 3, 7, 1000])
+@every("closing", CLOSING.values())
 @pytest.mark.parametrize("draft", [f"Maybe {DRAFT}.", 'Maybe {"name": "draft", "n": ...}.', "No idea.", f"{DRAFT}"])
 def test_a_closing_tag_voids_what_stood_before_it(draft: str, closing: str, size: int) -> None:
     text = f"{draft}\n{closing}\n```json\n{ANSWER}\n```"
@@ -87,7 +88,7 @@ def test_a_closing_tag_voids_what_stood_before_it(draft: str, closing: str, size
     assert bool(restarts) == any((partial.name or "").startswith("d") for partial in shown)
 
 
-@pytest.mark.parametrize("size", [1, 3, 1000])
+@every("size", [1, 3, 1000])
 @pytest.mark.parametrize(
     "text",
     [
@@ -107,7 +108,7 @@ def test_the_answer_is_the_last_document(text: str, size: int) -> None:
     assert played(text, size)[0] == ANSWER
 
 
-@pytest.mark.parametrize("size", [1, 1000])
+@every("size", [1, 1000])
 def test_a_tag_in_a_string_is_text(size: int) -> None:
     document = '{"name": "a </think> b [/THINK]", "n": 1}'
     final, told, _ = played(f"So: {document}", size)
@@ -144,7 +145,7 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@every("size", [1, 2, 3, 7, 1000])
 @pytest.mark.parametrize("name", WORDS)
 def test_words_close_reasoning_where_they_cannot_be_prose(name: str, size: int) -> None:
     text, final = WORDS[name]
@@ -153,13 +154,13 @@ def test_words_close_reasoning_where_they_cannot_be_prose(name: str, size: int) 
     assert final is not None or "name" not in machine.candidates
 
 
-@pytest.mark.parametrize("size", [1, 3, 1000])
+@every("size", [1, 3, 1000])
 @pytest.mark.parametrize("text", [f"[THINK]{DRAFT}[/THINK][{ANSWER}]", f"[{DRAFT}, oops]\n</think>[{ANSWER}]"])
 def test_a_tag_in_brackets_is_no_list(text: str, size: int) -> None:
     assert played(text, size, patient=True, tp=list[City])[0] == f"[{ANSWER}]"
 
 
-@pytest.mark.parametrize("size", [1, 3, 1000])
+@every("size", [1, 3, 1000])
 @pytest.mark.parametrize(
     "text",
     [f"<think>{DRAFT}</think>", f"<think>a</think><think>{DRAFT}</think> No", f"<think>a</think><think>{DRAFT}"],

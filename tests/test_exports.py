@@ -8,9 +8,8 @@ import pkgutil
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import instructor_stream_ext
+from tests.every import every
 
 PUBLIC = instructor_stream_ext.__all__
 
@@ -98,7 +97,7 @@ def test_the_contracts_names_are_there() -> None:
     assert [name for name in CONTRACT if name not in PUBLIC] == []
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@every("name", PUBLIC)
 def test_what_is_public_is_documented(name: str) -> None:
     thing: Any = getattr(instructor_stream_ext, name)
     if not (inspect.isclass(thing) or inspect.isfunction(thing)):
@@ -114,7 +113,7 @@ def test_what_is_public_is_documented(name: str) -> None:
             assert inspect.getdoc(getattr(thing, member)), f"{name}.{member} has no docstring"
 
 
-@pytest.mark.parametrize("name", _modules())
+@every("name", _modules())
 def test_each_modules_own_list_is_true(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__file__ is not None

@@ -15,6 +15,7 @@ from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.errors import InvalidJSON, OutputTruncated
 from instructor_stream_ext.core.seam import ANCHOR, OVERLAP, Seam, anchor_of, request_for_rest
 from instructor_stream_ext.core.types.compile import compile_plan
+from tests.every import every
 
 TAGS = tags_from(None)
 ANYTHING = compile_plan(dict[str, Any])
@@ -63,7 +64,7 @@ DOCUMENT = json.dumps(
 CUTS = range(1, len(DOCUMENT) - 1)
 
 
-@pytest.mark.parametrize("at", CUTS)
+@every("at", CUTS)
 def test_a_model_that_goes_on_at_the_very_character(at: int) -> None:
     assert joined(seam_at(DOCUMENT[:at]), DOCUMENT[at:]) == DOCUMENT[at:]
 
@@ -81,7 +82,7 @@ CLUMSY: dict[str, Callable[[str, int], str]] = {
 }
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000])
+@every("size", [1, 7, 1000])
 @pytest.mark.parametrize("how", CLUMSY)
 def test_a_model_that_does_otherwise(how: str, size: int) -> None:
     for at in CUTS[OVERLAP:]:

@@ -253,7 +253,7 @@ class Leaf(BaseModel):
     inner: Leaf | None = None
 
 
-@settings(max_examples=40)
+@settings(max_examples=settings().max_examples // 2)
 @given(streams(Leaf))
 def test_any_stream_of_a_model_gives_its_final(stream: GeneratedStream[Leaf]) -> None:
     assert "".join(stream.pieces) == stream.text

@@ -32,6 +32,7 @@ from instructor_stream_ext.testing import (
 )
 from instructor_stream_ext.testing.cassette import Chunk
 from instructor_stream_ext.testing.faults import Chain, FaultsInUse, chained
+from tests.every import every
 from tests.server.wire_chat import chat_content
 
 EVENTS = chat_content('{"name": "Zürich"}', size=3)
@@ -258,14 +259,12 @@ EVERY_FAULT: list[Fault] = [
     "interaction",
     [Interaction(), Interaction(chunks=(Chunk(0.0, b"x"),)), Interaction(chunks=(Chunk(1.0, b'{"a": 1}'),))],
 )
-@pytest.mark.parametrize("fault", EVERY_FAULT, ids=repr)
+@every("fault", EVERY_FAULT)
 def test_no_fault_fails_on_an_odd_take(fault: Fault, interaction: Interaction) -> None:
     assert isinstance(fault(interaction), Interaction)
 
 
-@pytest.mark.parametrize(
-    ("one", "two"), [*itertools.product(EVERY_FAULT, repeat=2)], ids=lambda fault: type(fault).__name__
-)
+@every("one, two", [*itertools.product(EVERY_FAULT, repeat=2)])
 def test_every_fault_goes_with_every_other(one: Fault, two: Fault) -> None:
     interaction = (one | two)(INTERACTION)
     assert interaction.body == b"".join(data(interaction))

@@ -20,6 +20,7 @@ from instructor_stream_ext.core.errors import InvalidJSON, StreamMisuse
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.markers import WithState
 from instructor_stream_ext.core.types.compile import compile_plan
+from tests.every import every
 
 
 class City(BaseModel):
@@ -77,8 +78,8 @@ def _read(parser: PartialParser, pieces: list[str]) -> list[Any]:
     return shown
 
 
-@pytest.mark.parametrize("size", [1, 4, 1000])
-@pytest.mark.parametrize("behind", [' {"name": "b"}', ' [{"name": "c"}]', '"}, {"name": "d"}'])
+@every("size", [1, 4, 1000])
+@every("behind", [' {"name": "b"}', ' [{"name": "c"}]', '"}, {"name": "d"}'])
 @pytest.mark.parametrize("inside", ["some </think> ", "x [1] {y ", "x ```\n "])
 def test_text_before_a_broken_escape_is_not_looked_into_again(inside: str, behind: str, size: int) -> None:
     text = '{"name": "a"}, {"name": "' + inside
@@ -93,7 +94,7 @@ def test_text_before_a_broken_escape_is_not_looked_into_again(inside: str, behin
     assert parser.lost.offset == len(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=settings().max_examples * 3)
 @given(answer=_answers(), cuts=st.lists(st.integers(0, 200), max_size=6), search=st.booleans())
 def test_the_document_is_the_list(answer: tuple[str, list[Any]], cuts: list[int], *, search: bool) -> None:
     text, cities = answer
@@ -116,7 +117,7 @@ def test_the_document_is_the_list(answer: tuple[str, list[Any]], cuts: list[int]
     assert document_in(PLAN, parser.json_text()) == parser.json_text()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=settings().max_examples * 2)
 @given(answer=_answers(), stop=st.integers(0, 200))
 def test_what_is_cut_short_shows_no_more_than_came(answer: tuple[str, list[Any]], stop: int) -> None:
     text, cities = answer

@@ -22,6 +22,7 @@ from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded, Stream
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.types.compile import compile_plan
 from tests.core.oracle import complete, document
+from tests.every import every
 
 ANY = compile_plan(Any)
 
@@ -84,15 +85,15 @@ BROKEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("size", [0, 1, 2, 3])
+@every("text", TEXTS)
+@every("size", [0, 1, 2, 3])
 def test_whole_documents_are_read_as_json_reads_them(text: str, size: int) -> None:
     said = result(text, size)
     assert said[0] == "value"
     assert same(said[1], json.loads(text, strict=False))
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@every("text", TEXTS)
 def test_every_prefix_of_a_document_is_incomplete_and_no_fault(text: str) -> None:
     for cut in range(len(text.rstrip())):
         for size in (0, 1):
@@ -105,15 +106,15 @@ def test_every_prefix_of_a_document_is_incomplete_and_no_fault(text: str) -> Non
                 assert same(said, ("value", value))
 
 
-@pytest.mark.parametrize("text", BROKEN)
-@pytest.mark.parametrize("size", [0, 1, 2])
+@every("text", BROKEN)
+@every("size", [0, 1, 2])
 def test_what_nothing_can_mend_is_refused(text: str, size: int) -> None:
     with pytest.raises(json.JSONDecodeError):
         json.loads(text, strict=False)
     assert result(text, size) == "InvalidJSON"
 
 
-@pytest.mark.parametrize("text", BROKEN)
+@every("text", BROKEN)
 def test_a_fault_is_noticed_at_once_and_where_it_is(text: str) -> None:
     """One character earlier there is a way to go on; and the offset does not depend on the cuts."""
     offsets = set()
@@ -149,7 +150,7 @@ def test_the_same_error_again_and_what_came_before_it() -> None:
     assert parser.pending_chars == 0
 
 
-damaged = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+damaged = settings(max_examples=settings().max_examples * 3, suppress_health_check=list(HealthCheck))
 
 
 @damaged
@@ -244,7 +245,7 @@ def test_too_many_digits_are_refused_before_python_does() -> None:
 # ---------------------------------------------------------------------- strings
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 7, 0])
+@every("size", [1, 2, 3, 4, 5, 6, 7, 0])
 def test_pairs_and_escapes_cut_anywhere(size: int) -> None:
     text = '["\\ud83d\\ude00 a\\u00e9\\\\ud83d \\n\\"", "\U0001f600"]'
     assert fed(text, size).snapshot() == json.loads(text)
@@ -258,7 +259,7 @@ def test_a_growing_string_shows_whole_characters_only() -> None:
     assert shown == sorted(shown, key=len)
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 6, 7, 0])
+@every("size", [1, 2, 5, 6, 7, 0])
 @pytest.mark.parametrize(
     ("written", "value"),
     [
@@ -320,7 +321,7 @@ def test_a_megabyte_of_openers_costs_its_length() -> None:
     assert list(last_values('{"a":' * 100_000, "object")) == []
 
 
-@pytest.mark.parametrize("size", [0, 1])
+@every("size", [0, 1])
 def test_items_are_limited(size: int) -> None:
     assert fed("[1,2]", size, max_items=2).complete
     assert fed('{"a": 1, "b": 2, "c": [3, 4]}', size, max_items=2).complete
@@ -352,7 +353,7 @@ def test_tool_arguments_are_never_searched() -> None:
 DOCUMENT = '{"answer": "a"}'
 
 
-@pytest.mark.parametrize("size", range(18))
+@every("size", range(18))
 @pytest.mark.parametrize(
     "rest", ["}", " and more", "{", '{"answer": "b"}', '{"answer"', "[]", '{"answer": "a"}{"answer": "b"}', " 1"]
 )
@@ -363,15 +364,15 @@ def test_what_follows_the_document_of_tool_arguments_is_a_fault(rest: str, size:
     assert caught.value.offset == len(DOCUMENT) + 1 + again
 
 
-@pytest.mark.parametrize("size", range(18))
+@every("size", range(18))
 def test_the_same_document_again_says_nothing_new(size: int) -> None:
     parser = fed(DOCUMENT + "\n" + DOCUMENT + DOCUMENT + " ", size, tp=Answer)
     assert parser.finish()
     assert parser.json_text() == DOCUMENT
 
 
-@pytest.mark.parametrize("size", range(18))
-@pytest.mark.parametrize("empty", ["{}", " { }\n", "{}{}"])
+@every("size", range(18))
+@every("empty", ["{}", " { }\n", "{}{}"])
 def test_an_empty_object_before_another_is_a_placeholder(empty: str, size: int) -> None:
     parser = fed(empty + DOCUMENT + " ", size, tp=Answer, transitions=True)
     assert parser.finish()
@@ -390,7 +391,7 @@ def test_an_empty_object_before_another_is_a_placeholder(empty: str, size: int) 
             fed(empty + other, size, tp=Answer)
 
 
-@pytest.mark.parametrize("size", range(1, 18))
+@every("size", range(1, 18))
 def test_where_the_draft_began_is_known_while_another_document_is_looked_for(size: int) -> None:
     draft, thought = '{"answer": "no"}', " or rather </think> so:"
     parser = PartialParser(compile_plan(Answer), search=True)
@@ -419,7 +420,7 @@ def test_half_a_character_behind_a_draft_stays_behind_it() -> None:
     assert parser.snapshot() == ["b\U0001f600"]
 
 
-@pytest.mark.parametrize("size", range(12))
+@every("size", range(12))
 def test_another_document_is_found_behind_a_broken_escape(size: int) -> None:
     broken = '{"answer": "some text \\q"}'
     with pytest.raises(InvalidJSON) as caught:
@@ -436,7 +437,7 @@ def test_another_document_is_found_behind_a_broken_escape(size: int) -> None:
     assert parser.json_text() == DOCUMENT
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 5])
+@every("size", [0, 1, 2, 5])
 @pytest.mark.parametrize(
     ("before", "tp"),
     [
@@ -471,7 +472,7 @@ class Extra(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-@pytest.mark.parametrize("size", [0, 1, 3])
+@every("size", [0, 1, 3])
 @pytest.mark.parametrize(
     ("tp", "text", "found"),
     [
@@ -621,7 +622,7 @@ def test_a_character_is_looked_at_once() -> None:
         ('{"answer": }', "expected a value"),
     ],
 )
-@pytest.mark.parametrize("size", [1, 0])
+@every("size", [1, 0])
 def test_common_mistakes_are_named(text: str, said: str, size: int) -> None:
     with pytest.raises(InvalidJSON, match=re.escape(said)):
         fed(text, size, tp=Any).finish()

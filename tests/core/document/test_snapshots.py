@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import gc
 import itertools
 import json
 import pickle
@@ -65,7 +64,7 @@ def test_a_partial_can_be_told_from_a_final_although_isinstance_and_pydantic_can
 # ---------------------------------------------------------------------- against the oracle
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(5))
 def test_every_prefix_is_what_plain_json_says(seed: int) -> None:
     text = document(random.Random(seed))
     parser = PartialParser(PLAN)
@@ -116,7 +115,7 @@ def test_two_hundred_documents_cut_in_every_regular_way(block: int) -> None:
             assert records_again == records
 
 
-relaxed = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+relaxed = settings(max_examples=settings().max_examples // 2, suppress_health_check=list(HealthCheck))
 
 
 @relaxed
@@ -315,7 +314,6 @@ def test_a_list_that_was_tampered_with_is_not_built_upon() -> None:
         elif number == 3:
             shown.reverse()
         del shown
-        gc.collect()
     assert parser.snapshot() == [1] * 1000 + [0, 1, 2, 3, 4, 5]
 
 

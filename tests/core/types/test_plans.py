@@ -330,6 +330,7 @@ def test_the_class_of_partials_is_made_once_and_is_a_subclass() -> None:
     assert full_model(Everything) is Everything
 
 
+@pytest.mark.usefixtures("few_to_collect")
 def test_no_class_is_made_per_parser() -> None:
     compile_plan(Everything)
     gc.collect()
