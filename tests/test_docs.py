@@ -27,6 +27,8 @@ import pytest
 
 import instructor_stream_ext as package
 from instructor_stream_ext import testing, web
+from instructor_stream_ext.core import errors, policies
+from instructor_stream_ext.session.hooks import HookArguments
 from tests.inventing import answer
 from tests.registry import combinations
 from tests.server import Cut, Script, ScriptedServer, reply, sends
@@ -169,6 +171,21 @@ def test_each_row_of_what_it_mends_names_a_test() -> None:
     assert len(table) >= 19
     for row in table:
         assert _TEST.search(row[-1]), f"no test is named: {row}"
+
+
+POLICIES = {name for name in policies.__all__ if name[0].isupper()}
+TABLES = {
+    ("hooks.md", "The names"): set(HookArguments.__annotations__),
+    ("outcomes.md", "Which one it is"): {*errors.__all__} - {"StreamError"},
+    ("debounce.md", "Policies"): POLICIES - {"EmissionPolicy", "Pending"},
+    ("web.md", "Protocols"): set(web.PROTOCOLS),
+}
+
+
+@pytest.mark.parametrize("page", TABLES, ids=lambda page: page[0])
+def test_each_has_its_row(page: tuple[str, str]) -> None:
+    named = {name for row in rows(*page) for name in re.findall(r"`\"?([A-Za-z_-]+)", row[0])}
+    assert TABLES[page] - named == set()
 
 
 def test_each_provider_and_mode_of_instructor_has_its_row() -> None:

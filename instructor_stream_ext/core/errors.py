@@ -9,7 +9,7 @@
      ├─ RetriesExhausted     (InstructorRetryException)              the gate failed in every attempt
      ├─ StreamInterrupted    (ConnectionError)                       network or provider error in mid-stream
      ├─ StreamTimeout        (TimeoutError)                          first_delta, idle or total
-     ├─ LimitExceeded                                                max_chars, max_depth, max_items
+     ├─ LimitExceeded                                                a bound of Limits, or of a web run
      ├─ StreamStopped                                                no final: the stream was left early
      ├─ ClientNotSupported   (TypeError)                             caller's mistakes …
      ├─ MissingExtra         (ImportError)

@@ -86,19 +86,7 @@ class HookArguments(TypedDict, Generic[T], total=False):
     on_event: Callable[[StreamEvent[T]], object] | Sink | Iterable[Callable[[StreamEvent[T]], object] | Sink] | None
 
 
-HOOK_NAMES = (
-    "start",
-    "delta",
-    "reasoning",
-    "partial",
-    "transition",
-    "item",
-    "restart",
-    "final",
-    "error",
-    "end",
-    "event",
-)
+HOOK_NAMES = tuple(name.removeprefix("on_") for name in HookArguments.__annotations__)
 
 
 def _itself(event: object) -> tuple[Any, ...]:
