@@ -12,7 +12,9 @@ from instructor_stream_ext.client.picks import Lens, growth
 from instructor_stream_ext.core.document.paths import parse_path
 from instructor_stream_ext.core.errors import StreamMisuse, StreamStopped
 from instructor_stream_ext.core.events import (
+    DeltaReceived,
     FieldState,
+    FieldTransition,
     ItemCompleted,
     Path,
     SkippedItem,
@@ -39,6 +41,7 @@ class Stream(Generic[V_co, F_co]):
 
     def __init__(self, session: Session, messages: list[Any], pick: Pick) -> None:
         self._session = session
+        session.spared = _SPARED
         self._machine = session.machine
         self._lens = Lens(pick)
         self._conversation = messages
@@ -165,6 +168,7 @@ class Stream(Generic[V_co, F_co]):
 
     def _listen(self, pick: Pick, *, deltas: bool = False, transitions: bool = False, reasoning: bool = False) -> None:
         self._lens.pick = pick
+        self._session.spared = frozenset()
         machine = self._machine
         machine.wants_deltas = machine.wants_deltas or deltas
         machine.wants_reasoning = machine.wants_reasoning or reasoning
@@ -187,6 +191,8 @@ class Stream(Generic[V_co, F_co]):
 BEING_READ = "the stream is being read at this moment, by another task or thread or around this hook"
 
 
+_SPARED = frozenset((DeltaReceived, FieldTransition))
+"""What no stream is read for by a plain loop."""
 _MAY_GO_ON = {("single values", "single values"), ("single values", "values")}
 """Ways of reading that may continue one another: a loop may continue after `next`."""
 

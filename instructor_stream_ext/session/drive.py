@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, assert_never
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import Event
 from instructor_stream_ext.session.attempts import Session
-from instructor_stream_ext.session.effects import END, LOOK, TICK, Call, Close, Departed, Open, Read, Steps
+from instructor_stream_ext.session.effects import END, LOOK, TICK, Call, Close, Departed, Open, Read, Steps, Told
 from instructor_stream_ext.session.pump import Pump, abandon
 from instructor_stream_ext.session.waking import GLANCE, Watchdog
 
@@ -59,6 +59,10 @@ def drive(session: Session, pick: Pick) -> Generator[Any, None, None]:  # noqa: 
                                 yield answer
                         else:
                             answer = END
+                    case Told():
+                        for event in effect.events:
+                            if (value := pick(event)) is not NOTHING:
+                                yield value
                     case Event():
                         if (value := pick(effect)) is not NOTHING:
                             yield value
@@ -188,6 +192,10 @@ async def adrive(session: Session, pick: Pick) -> AsyncGenerator[Any, None]:  # 
                                 yield answer
                         else:
                             answer = END
+                    case Told():
+                        for event in effect.events:
+                            if (value := pick(event)) is not NOTHING:
+                                yield value
                     case Event():
                         if (value := pick(effect)) is not NOTHING:
                             yield value

@@ -5,13 +5,27 @@ A session is a generator. It yields effects and is sent the answer, and it yield
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from instructor_stream_ext.core.events import Event
 
-__all__ = ["END", "LOOK", "READ", "TICK", "Call", "Close", "Departed", "Effect", "Open", "Read", "Signal", "Steps"]
+__all__ = [
+    "END",
+    "LOOK",
+    "READ",
+    "TICK",
+    "Call",
+    "Close",
+    "Departed",
+    "Effect",
+    "Open",
+    "Read",
+    "Signal",
+    "Steps",
+    "Told",
+]
 
 
 class Signal(Enum):
@@ -66,11 +80,17 @@ class Open(NamedTuple):
     deadline: float
 
 
+class Told(NamedTuple):
+    """Several events for the consumer, one after the other, where nobody else is to be told of them in between."""
+
+    events: Sequence[Event]
+
+
 class Departed(BaseException):
     """Thrown into a session when the consumer has left. The session closes the connection and reports the end."""
 
 
-Effect: TypeAlias = Read | Open | Call | Close | Event
+Effect: TypeAlias = Read | Open | Call | Close | Told | Event
 
 R = TypeVar("R")
 Steps: TypeAlias = Generator[Effect, Any, R]

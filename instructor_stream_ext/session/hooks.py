@@ -357,7 +357,9 @@ class Dispatch:
         A delta's way through the session and back for each of its callbacks is most of what they cost.
         """
         handlers = self._of.get(type(event))
-        if handlers is None or not self._calls_now:
+        if handlers is None:
+            return ()
+        if not self._calls_now:
             return self.calls(event)
         for number, (handler, arguments) in enumerate(handlers, 1):
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,7 +30,7 @@ from instructor_stream_ext.core.seam import Seam
 from instructor_stream_ext.core.spending import Spending
 from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.providers.reader import Reader
-from instructor_stream_ext.session.effects import END, LOOK, READ, TICK, Call, Departed, Signal, Steps
+from instructor_stream_ext.session.effects import END, LOOK, READ, TICK, Call, Departed, Signal, Steps, Told
 from instructor_stream_ext.session.failures import is_before_the_first_byte, is_read_timeout, words_of
 from instructor_stream_ext.session.protocols import Connection, ItemTaker
 from instructor_stream_ext.session.telling import Parts, Teller
@@ -63,6 +63,7 @@ class Reading(Teller):
     Attributes:
         step: What the driver gives each chunk to, see `Read`. Where nobody but the consumer of partials listens, it
             returns the partial that the chunk makes, or None: no event is made, and the session is not resumed.
+        spared: The kinds of events that the consumer has no use for.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -80,6 +81,7 @@ class Reading(Teller):
         self._text = ""
         self._flowing = False
         self.step: Callable[[Any], Any] = self._first_chunk
+        self.spared: frozenset[type[Event]] = frozenset()
 
     def interrupt(self) -> Any:
         """End the stream from inside a hook, or from a thread or task other than the reading one.
@@ -281,9 +283,12 @@ class Reading(Teller):
             self._raise_fault()
         return False
 
-    def _show(self, events: Iterable[Event]) -> Steps[bool]:
+    def _show(self, events: Sequence[Event]) -> Steps[bool]:
         """Report events and validate items; returns True if that was enough and the connection is closed."""
         machine, stop_when, dispatch = self.machine, self._stop_when, self._dispatch
+        if dispatch.silent and stop_when is None and self._items is None:
+            yield Told(events)
+            return False
         for event in events:
             partial = event if isinstance(event, PartialEmitted) else None
             if calls := dispatch.call_now(event):
@@ -296,7 +301,8 @@ class Reading(Teller):
                 is_enough = True
             if is_enough:
                 yield from self._close()
-            yield event
+            if type(event) not in self.spared:
+                yield event
             if is_enough:
                 return True
         return False

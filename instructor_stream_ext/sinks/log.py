@@ -161,21 +161,23 @@ class _StreamLog:
         self._reasoned = 0
         self._lines = 0
 
-    def take(self, event: StreamEvent) -> None:  # noqa: C901  one case per event
+    def take(self, event: StreamEvent) -> None:  # noqa: C901, PLR0912  one case per event
         """Log an event if it matters."""
         match event:
+            case DeltaReceived():
+                if not self._has_text:
+                    self._has_text = True
+                    self._end_reasoning(event)
+                    self._line(event, "first_text", "first text")
+            case FieldTransition(path=path, after=after):
+                if after is FieldState.COMPLETE and path and not isinstance(path[-1], int):
+                    self._change(event, "field_complete", event.value)
+            case ItemCompleted():
+                self._change(event, "item_complete", event.item)
             case StreamStarted(model=model, provider=provider):
                 self._has_text = False
                 self._reasoning_since, self._reasoned = None, 0
                 self._line(event, "attempt_started", f"attempt {event.attempt} started", model=model, provider=provider)
-            case DeltaReceived() if not self._has_text:
-                self._has_text = True
-                self._end_reasoning(event)
-                self._line(event, "first_text", "first text")
-            case FieldTransition(path=path, after=FieldState.COMPLETE) if path and not isinstance(path[-1], int):
-                self._change(event, "field_complete", "complete", event.value)
-            case ItemCompleted(path=path):
-                self._change(event, "item_complete", f"item {path[-1]} complete", event.item)
             case StreamRestarted(error=error):
                 if error is not None:
                     self._failure(event, "gate_failed", "gate failed", error)
@@ -195,7 +197,7 @@ class _StreamLog:
                 self._failure(event, "failed", "failed", error)
             case StreamEnded(outcome=outcome):
                 self._end(event, outcome)
-            case DeltaReceived() | FieldTransition() | PartialEmitted() | StreamCancelled():
+            case PartialEmitted() | StreamCancelled():
                 pass
             case _:
                 assert_never(event)
@@ -214,11 +216,11 @@ class _StreamLog:
         said = f"reasoned for {seconds:.1f} s, {self._reasoned} characters"
         self._line(event, "reasoning_ended", said, seconds=seconds, chars=self._reasoned)
 
-    def _change(self, event: Change, kind: str, said: str, value: object) -> None:
+    def _change(self, event: Change, kind: str, value: object) -> None:
         log = self._log
-        if not log.logger.isEnabledFor(log.level):
-            return
         if log.max_lines is not None and self._lines > log.max_lines:
+            return
+        if not log.logger.isEnabledFor(log.level):
             return
         if log.when is not None and not log.when(event):
             return
@@ -232,6 +234,7 @@ class _StreamLog:
             said = f"{event.before.value} -> {event.after.value}"
         else:
             facts |= {"item": event.path[-1]}
+            said = f"item {event.path[-1]} complete"
         if log.include_values:
             facts["value"] = log.shown(event.path, value)
             said += f" = {facts['value']}"

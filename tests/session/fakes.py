@@ -20,7 +20,7 @@ from instructor_stream_ext.core.types.compile import compile_plan
 from instructor_stream_ext.core.types.response import Plan
 from instructor_stream_ext.providers.reader import Reading
 from instructor_stream_ext.session.attempts import Session
-from instructor_stream_ext.session.effects import END, LOOK, TICK, Call, Close, Departed, Open, Read
+from instructor_stream_ext.session.effects import END, LOOK, TICK, Call, Close, Departed, Open, Read, Told
 from instructor_stream_ext.session.hooks import Dispatch, HookErrors, Hooks
 from instructor_stream_ext.session.protocols import Recovery
 from instructor_stream_ext.session.retries import Retries
@@ -273,9 +273,12 @@ def run(session: Session, *, leave_after: int | None = None) -> Ran:
         while True:
             effect = steps.send(answer) if raised is None else steps.throw(raised)
             answer, raised = None, None
-            if isinstance(effect, Event):
-                ran.seen.append(effect)
-                raised = Departed() if len(ran.seen) == leave_after else None
+            if isinstance(effect, Event | Told):
+                for event in effect.events if isinstance(effect, Told) else (effect,):
+                    ran.seen.append(event)
+                    if len(ran.seen) == leave_after:
+                        raised = Departed()
+                        break
                 continue
             try:
                 answer = driver.answer(effect)
