@@ -114,14 +114,15 @@ class _Chunks:
         return self
 
     def __next__(self) -> Any:
-        machine, bound = self._machine, math.inf
-        if machine.bounds.any:
-            machine.bounds.waits(self._clock())
-            bound = machine.bound()
-        due = machine.due
-        if due == bound == math.inf:
-            return next(self._chunks)
-        chunk = self.watchdog.wait(min(due, bound), bound, self._wake, next, self._chunks, END)
+        bounds, due = self._machine.bounds, self._machine.due
+        if not bounds.any:
+            return TICK if due <= self._clock() else next(self._chunks)
+        now = self._clock()
+        bounds.waits(now)
+        bound, _, _ = bounds.next()
+        if due <= now or bound <= now:
+            return TICK
+        chunk = self.watchdog.wait(bound, self._wake, next, self._chunks, END)
         if chunk is END:
             raise StopIteration
         return chunk

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from instructor_stream_ext.session.effects import TICK
-
 __all__ = ["GLANCE", "Watchdog"]
 
 GLANCE = 0.01
@@ -42,22 +40,18 @@ class Watchdog:
         self._thread: threading.Thread | None = None
         self._stopped = False
 
-    def wait(self, due: float, bound: float, wake: Callable[[], bool], fn: Callable[..., Any], *args: object) -> Any:
+    def wait(self, bound: float, wake: Callable[[], bool], fn: Callable[..., Any], *args: object) -> Any:
         """Call something that may block.
 
         Args:
-            due: From when on there is something better to do than to begin waiting, in the clock's seconds.
-            bound: When the waiting has to end; `math.inf` for never.
+            bound: When the waiting has to end, in the clock's seconds; `math.inf` for never.
             wake: Shuts down the socket that is read from; whether it could.
             fn: What to call.
             args: With what.
 
         Returns:
-            What it returns; `TICK` if it was not called, because it is past `due`. A bound that passes makes it end,
-            with an error or as if the connection had.
+            What it returns. A bound that passes makes it end, with an error or as if the connection had.
         """
-        if due <= self._clock():
-            return TICK
         if bound == math.inf:
             return fn(*args)
         with self._lock:  # not through the condition, whose own `__enter__` costs more

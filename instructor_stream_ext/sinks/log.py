@@ -169,8 +169,8 @@ class _StreamLog:
                     self._has_text = True
                     self._end_reasoning(event)
                     self._line(event, "first_text", "first text")
-            case FieldTransition(path=path, after=after):
-                if after is FieldState.COMPLETE and path and not isinstance(path[-1], int):
+            case FieldTransition():
+                if event.after is FieldState.COMPLETE and event.path and not isinstance(event.path[-1], int):
                     self._change(event, "field_complete", event.value)
             case ItemCompleted():
                 self._change(event, "item_complete", event.item)
