@@ -182,7 +182,7 @@ class StreamStats:
 E = TypeVar("E", bound="Event")
 
 
-def _quickly_made(cls: type[E]) -> type[E]:
+def quickly_made(cls: type[E]) -> type[E]:
     """Let a frozen dataclass with slots set them directly.
 
     What dataclasses writes calls `object.__setattr__` for each, which takes twice as long; these are made by thousands.
@@ -212,7 +212,7 @@ class StreamStarted(Event):
     provider: str | None
 
 
-@_quickly_made
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeltaReceived(Event):
     """A piece of the model's text has arrived."""
@@ -220,7 +220,7 @@ class DeltaReceived(Event):
     text: str
 
 
-@_quickly_made
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasoningReceived(Event):
     """A piece of the model's reasoning has arrived. It is not part of the answer.
@@ -231,7 +231,7 @@ class ReasoningReceived(Event):
     text: str
 
 
-@_quickly_made
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldTransition(Event):
     """A field or an item started or is complete; `value` is what a complete one holds, still unvalidated."""
@@ -242,7 +242,7 @@ class FieldTransition(Event):
     value: Any = field(default=None, repr=False, compare=False)
 
 
-@_quickly_made
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialEmitted(Event, Generic[T_co]):
     """A partial is shown. `sequence` rises by one over the whole stream, from 1."""
@@ -251,7 +251,7 @@ class PartialEmitted(Event, Generic[T_co]):
     sequence: int
 
 
-@_quickly_made
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemCompleted(Event):
     """A list item is complete. It is not validated yet."""

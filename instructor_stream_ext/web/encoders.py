@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from instructor_stream_ext.core.events import Event, PartialEmitted, StreamCompleted, StreamFailed
+from instructor_stream_ext.core.events import Event, PartialEmitted, StreamCompleted, StreamFailed, quickly_made
 
 __all__ = ["CutOff", "Encoder", "Failed", "Finished", "Shown"]
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown(PartialEmitted[Any]):
     """A partial on its way to a front-end.

@@ -313,5 +313,8 @@ _plain_sse = _encoding(ServerSentEvents())
 
 def _numbered(frames: bytes, event_id: str) -> bytes:
     """Insert an id into the last of some server-sent events, directly before its data."""
-    last = frames.rfind(b"\n\n", 0, -2) + 2 if frames.find(b"\n\n") < len(frames) - 2 else 0
-    return frames[:last] + frames[last:].replace(b"data:", b"id: %b\ndata:" % event_id.encode(), 1)
+    named = b"id: %b\ndata:" % event_id.encode()
+    if frames.find(b"\n\n") == len(frames) - 2:
+        return frames.replace(b"data:", named, 1)
+    last = frames.rfind(b"\n\n", 0, -2) + 2
+    return frames[:last] + frames[last:].replace(b"data:", named, 1)

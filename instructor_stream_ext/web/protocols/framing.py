@@ -22,9 +22,8 @@ __all__ = [
     "sse",
 ]
 
-_UNSAFE_ASCII = {b"\x7f": b"\\u007f", b"</": b"<\\/"}
-_UNSAFE = {"\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029", "\x85".encode(): b"\\u0085", **_UNSAFE_ASCII}
-"""Line ends to some parsers, though not to JSON, and the end of a script element; each is escaped."""
+_UNSAFE = {"\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029", "\x85".encode(): b"\\u0085"}
+"""Line ends to some parsers, though not to JSON. DEL, and the end of a script element, are escaped as well."""
 
 
 def one_line(data: object) -> bytes:
@@ -33,10 +32,10 @@ def one_line(data: object) -> bytes:
         line = to_json(data, inf_nan_mode="null")
     except ValueError:  # half a surrogate pair, or deeper than pydantic goes
         line = json.dumps(data, separators=(",", ":")).encode()
-    for unsafe, safe in (_UNSAFE_ASCII if line.isascii() else _UNSAFE).items():
-        if unsafe in line:
+    if not line.isascii():
+        for unsafe, safe in _UNSAFE.items():
             line = line.replace(unsafe, safe)
-    return line
+    return line.replace(b"\x7f", b"\\u007f").replace(b"</", b"<\\/")
 
 
 def sse(data: object, event: str = "") -> bytes:
@@ -46,8 +45,9 @@ def sse(data: object, event: str = "") -> bytes:
         data: The content of its one `data:` line, as JSON.
         event: Its name; none if empty.
     """
-    name = b"event: %b\n" % event.encode() if event else b""
-    return b"%bdata: %b\n\n" % (name, one_line(data))
+    if not event:
+        return b"data: %b\n\n" % one_line(data)
+    return b"event: %b\ndata: %b\n\n" % (event.encode(), one_line(data))
 
 
 class Thoughts:
