@@ -79,7 +79,7 @@ ROOMS = {
     "session": Room("core providers session", standard="logging warnings weakref", packages="pydantic tenacity"),
     "session/drive": Room("core session session/waking", standard="asyncio time"),
     "session/pump": Room("session", standard="asyncio time"),
-    "session/waking": Room("", standard="threading time"),
+    "session/waking": Room(standard="threading time"),
     # the seam to instructor, and what has to be closed below it
     "_instructor": Room(
         "_instructor core providers session",
