@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import inspect
 import itertools
 import json
+import pickle
 from collections.abc import Callable
 from typing import Any, get_args, get_origin
 
@@ -38,7 +41,7 @@ from instructor_stream_ext import (
     Usage,
     is_partial,
 )
-from instructor_stream_ext.core.events import Event, RestartReason
+from instructor_stream_ext.core.events import EVENTS, Event, RestartReason
 from tests.server import Cut, Request, ScriptedServer, chunks_for, reply, sends
 from tests.server.wire_format import chat_content, chat_refusal, chat_tools
 from tests.sides import each
@@ -341,6 +344,24 @@ def test_events_are_frozen_and_slotted() -> None:
         assert kind.__dataclass_params__.frozen
         assert not hasattr(kind(**dict.fromkeys(fields, 0)), "__dict__")
         assert kind.__name__ in instructor_stream_ext.__all__
+
+
+def test_events_are_made_as_dataclasses_are() -> None:
+    for kind in EVENTS:
+        parameters = inspect.signature(kind).parameters
+        assert [*parameters] == [field.name for field in dataclasses.fields(kind)]
+        assert {parameter.kind for parameter in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
+        event = kind(**dict.fromkeys(parameters, 0))
+        assert event == copy.copy(event) == pickle.loads(pickle.dumps(event)) == dataclasses.replace(event)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            event.attempt = 2  # type: ignore[misc]
+    with pytest.raises(TypeError, match=r"DeltaReceived.__init__\(\) missing .* 'text'"):
+        DeltaReceived(at=0.0, attempt=1)  # type: ignore[call-arg]
+    assert FieldTransition(
+        at=0.0, attempt=1, path=(), before=FieldState.MISSING, after=FieldState.STREAMING
+    ) == FieldTransition(
+        at=0.0, attempt=1, path=(), before=FieldState.MISSING, after=FieldState.STREAMING, value="not compared"
+    )
 
 
 def test_events_carry_what_the_contract_names() -> None:

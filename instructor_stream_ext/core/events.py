@@ -183,9 +183,10 @@ E = TypeVar("E", bound="Event")
 
 
 def quickly_made(cls: type[E]) -> type[E]:
-    """Let a frozen dataclass with slots set them directly.
+    """Give a frozen dataclass an `__init__` that fills its slots directly.
 
-    What dataclasses writes calls `object.__setattr__` for each, which takes twice as long; these are made by thousands.
+    The one that dataclasses writes calls `object.__setattr__` for each field, which takes twice as long; a stream makes
+    several of these events for each delta.
     """
     each = fields(cls)
     scope: dict[str, Any] = {f"_set_{one.name}": getattr(cls, one.name).__set__ for one in each}
