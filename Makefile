@@ -63,7 +63,7 @@ EVERY_SDK := corpus.py genai.py parity.py raw.py
 quick: $(DEV) ## Run the fast half of the tests: core, providers, session
 	@CASES=20 $(BIN)/python -m pytest -q -n 2 tests/core tests/providers $(QUICK_SESSION) $(addprefix --ignore=tests/providers/test_,$(EVERY_SDK)) -k "not two_hundred and not litellms" $(PYTEST_ARGS)
 
-test: $(DEV) ## Run the tests, in a process more than there are processors, four at most (PYTEST_ARGS="tests/core -k scanner")
+test: $(DEV) ## Run the tests, several at a time (PYTEST_ARGS="tests/core -k scanner")
 	@$(BIN)/python -m pytest $(or $(PYTEST_ARGS),-n $$($(BIN)/python -c 'import os; print(min(4, 1 + os.cpu_count()))') --dist worksteal)
 
 # What an SDK can change: its chunks, its errors, its Router; not what is about our own text, however it came.
