@@ -61,8 +61,8 @@ class Project:
 
     def run(self, *arguments: str, **outcomes: int) -> str:
         """Run pytest and give what it printed."""
-        options = ("-p", "instructor_stream_pytest", "-p", "no:cacheprovider", "-p", "no:cov")
-        options += ("-o", "asyncio_default_fixture_loop_scope=function")  # without it pytest-asyncio warns
+        options = ["-p", "instructor_stream_pytest", "-p", "no:cacheprovider", "-p", "no:cov"]
+        options += ["-o", "asyncio_default_fixture_loop_scope=function"]  # without it pytest-asyncio warns
         result = self.pytester.runpytest_inprocess(*options, *arguments)
         result.assert_outcomes(**outcomes)
         return result.stdout.str()
