@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from typing import Any, TypeAlias, assert_never
 
 from instructor_stream_ext.core.errors import StreamMisuse
@@ -203,7 +203,7 @@ async def adrive(session: Session, pick: Pick) -> AsyncGenerator[Any, None]:  # 
                     case Call():
                         answer = await _adone(effect)
                     case Close():
-                        answer = await chunks.close(effect)
+                        answer = await _unbroken(chunks.close(effect))
                     case Open():
                         answer = await chunks.open(effect)
                     case _:
@@ -276,7 +276,7 @@ def check_loop(session: Session | None = None) -> None:
         raise misuse from error
 
 
-async def shielded(work: Coroutine[Any, Any, None]) -> None:
+async def shielded(work: Awaitable[None]) -> None:
     """Finish some work although the task that waits for it is cancelled, once or repeatedly.
 
     A cancelled scope of anyio, in which Starlette runs a response whose client has left, cancels each further await. So
@@ -287,6 +287,20 @@ async def shielded(work: Coroutine[Any, Any, None]) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait((task,))
     task.result()
+
+
+async def _unbroken(work: Coroutine[Any, Any, Any]) -> Any:
+    """Finish some work before its task may be cancelled.
+
+    A connection whose closing is cancelled is taken for closed by httpcore, whose pool then keeps the request.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):  # which is of less account than the cancellation
+            await shielded(task)
+        raise
 
 
 async def _adone(effect: Call | Close) -> Any:

@@ -185,3 +185,36 @@ async def test_a_connection_that_comes_at_its_deadline_is_closed() -> None:
 
     assert await _connected(Open(connect, deadline=10.0), clock) is TICK
     assert connection.closed == 1
+
+
+@pytest.mark.parametrize("error", [None, ConnectionError("gone")])
+async def test_a_closing_that_has_begun_ends_though_its_task_is_cancelled(error: Exception | None) -> None:
+    """Else httpcore takes the response for closed, and its pool keeps the request as long as the client lives."""
+    begun, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class Closing(AsyncConnection):
+        async def close(self) -> None:  # type: ignore[override]
+            begun.set()
+            await may_end.wait()
+            ended.set()
+            if error is not None:
+                raise error
+
+    source = AsyncSource([Closing(ADA)])
+    session, _ = session_of(source=source)
+    session._retries = Retries(0, is_async=True)
+
+    async def read() -> None:
+        async for _ in adrive(session, _values):
+            pass
+
+    reading = asyncio.ensure_future(read())
+    await begun.wait()
+    reading.cancel("by the test")
+    await asyncio.sleep(0)
+    assert not reading.done()
+    may_end.set()
+    await asyncio.wait((reading,))
+    assert ended.is_set()
+    with pytest.raises(asyncio.CancelledError, match="by the test"):
+        reading.result()
