@@ -61,7 +61,7 @@ EVERY_SDK := corpus.py genai.py parity.py raw.py
 ##@ To test
 
 quick: $(DEV) ## Run the fast half of the tests: core, providers, session
-	@CASES=20 $(BIN)/python -m pytest -q -n 2 tests/core tests/providers $(QUICK_SESSION) $(addprefix --ignore=tests/providers/test_,$(EVERY_SDK)) -k "not two_hundred and not litellms" $(PYTEST_ARGS)
+	@CASES=20 $(BIN)/python -m pytest -q -n 2 tests/core tests/providers $(QUICK_SESSION) $(addprefix --ignore=tests/providers/test_,$(EVERY_SDK)) -k "not megabyte and not two_hundred and not litellms" $(PYTEST_ARGS)
 
 test: $(DEV) ## Run the tests, several at a time (PYTEST_ARGS="tests/core -k scanner")
 	@$(BIN)/python -m pytest $(or $(PYTEST_ARGS),-n $$($(BIN)/python -c 'import os; print(min(4, 1 + os.cpu_count()))') --dist worksteal)

@@ -119,7 +119,7 @@ class _Chunks:
             return TICK if due <= self._clock() else next(self._chunks)
         now = self._clock()
         bounds.waits(now)
-        bound, _, _ = bounds.next()
+        bound = self._machine.bound()
         if due <= now or bound <= now:
             return TICK
         chunk = self.watchdog.wait(bound, self._wake, next, self._chunks, END)

@@ -175,7 +175,7 @@ def _spoilt(draw: st.DrawFn, events: list[dict[str, Any]]) -> list[Any]:
 
 
 @pytest.mark.parametrize("api", APIS)
-@settings(max_examples=settings().max_examples // 2)
+@settings(max_examples=settings().max_examples * 3 // 5)
 @given(data=st.data())
 def test_odd_events_are_taken_alike(api: str, data: st.DataObject) -> None:
     """As far as an object can say what the event was."""

@@ -56,7 +56,7 @@ with ScriptedServer() as server:
     threads = [threading.Thread(target=litter, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for _ in range(15):
+    for _ in range(40):
         try:
             client.create_partial(Person, "go", model="m").get_final_response()
         except StreamTimeout:

@@ -308,16 +308,16 @@ def test_depth_is_limited() -> None:
         fed('{"unknown": [[]]}', tp=Answer, max_depth=2)
 
 
-def test_many_openers_cost_their_number() -> None:
-    text = "[" * 300_000
+def test_a_megabyte_of_openers_costs_its_length() -> None:
+    text = "[" * 1_000_000
     with pytest.raises(LimitExceeded):
         fed(text)
     parser = fed(text[: 10**5], max_depth=10**7)
     assert not parser.complete
     assert not fed(text, tp=Answer, search=True).begun
-    assert not fed("{" * 300_000, 100_000, tp=list[int], search=True).begun
+    assert not fed("{" * 1_000_000, 100_000, tp=list[int], search=True).begun
     assert list(last_values(text, "array")) == []
-    assert list(last_values("{" * 300_000, "object")) == []
+    assert list(last_values("{" * 1_000_000, "object")) == []
     assert list(last_values('{"a":' * 100_000, "object")) == []
 
 
