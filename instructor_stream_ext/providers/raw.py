@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from typing import Any
 
@@ -39,23 +40,39 @@ def read_as_json(stream: Any) -> None:
         decoder: Any = getattr(stream, "_decoder", None)
         if decoder is not None:
             kind_of_decoder: Any = type(decoder)
-            decoder.__class__ = _skipping(kind_of_decoder)
+            decoder.__class__ = _lenient(kind_of_decoder, ends_at_done=package == "openai")
 
 
 @functools.cache
-def _skipping(kind: Any) -> Any:
-    """Return an SDK's decoder of server-sent events that skips events without data, such as a lone `retry:`.
+def _lenient(kind: Any, *, ends_at_done: bool) -> Any:
+    """Return an SDK's decoder of server-sent events that understands what servers send and the SDK does not.
 
-    The event stream specification has clients drop them
-    (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation); openai's SDK (2 and 3)
-    reads the empty data as JSON and fails (https://github.com/openai/openai-python/issues/2722).
+    - Events without data, such as a lone `retry:`, are skipped, as the specification has clients do
+      (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation); openai's SDK (2 and
+      3) reads the empty data as JSON and fails (https://github.com/openai/openai-python/issues/2722).
+    - `[DONE]` is skipped where it does not end the stream: gateways with Anthropic's API (OpenRouter, DeepSeek, GitHub
+      Copilot) send it behind the last event, and anthropic's SDK reads it as JSON and fails.
+    - An error in a field of its own, `error: {...}`, becomes data, which the SDK raises; it ignores unknown fields.
+      llama.cpp sent errors so until https://github.com/ggml-org/llama.cpp/pull/16109.
     """
 
     def decode(decoder: Any, line: str) -> Any:
-        event = kind.decode(decoder, line)
-        return event if event is None or event.data else None
+        event = kind.decode(decoder, _error_as_data(line) if line.startswith("error:") else line)
+        if event is None or not event.data or (event.data == "[DONE]" and not ends_at_done):
+            return None
+        return event
 
     return type(kind.__name__, (kind,), {"__module__": kind.__module__, "__doc__": kind.__doc__, "decode": decode})
+
+
+def _error_as_data(line: str) -> str:
+    """Return a line with an error as the line of data in which the SDK looks for one."""
+    said = line.removeprefix("error:").strip()
+    try:
+        error = json.loads(said)
+    except ValueError:
+        error = said
+    return "data: " + json.dumps(error if isinstance(error, dict) and "error" in error else {"error": error})
 
 
 def _is_its_own(stream: Any) -> bool:

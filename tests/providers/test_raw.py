@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.raw import read_as_json
 from instructor_stream_ext.providers.reader import Reader
+from instructor_stream_ext.session.failures import words_of
 from instructor_stream_ext.testing import load_cassette
 from tests.providers.chunks import http_over, raw
 from tests.recordings import Recording, recordings
@@ -213,6 +214,30 @@ def test_an_error_among_the_events_is_raised_as_ever() -> None:
     assert type(next(stream)) is dict
     with pytest.raises(openai.APIError, match="overloaded"):
         next(stream)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"code": 400, "message": "the context is full", "type": "invalid_request_error"}',
+        '{"detail": "the context is full", "error": {"message": "the context is full"}}',
+        '{"error": "the context is full"}',
+        "the context is full",
+    ],
+)
+def test_an_error_in_a_field_of_its_own_is_raised(line: str) -> None:
+    stream = _chat(CHUNK + f"error: {line}\n\n".encode() + DONE)
+    read_as_json(stream)
+    assert type(next(stream)) is dict
+    with pytest.raises(openai.APIError) as caught:
+        next(stream)
+    assert "the context is full" in words_of(caught.value)
+
+
+def test_done_behind_anthropics_last_event_is_skipped() -> None:
+    stream = _messages(STOP + b"event: data\ndata: [DONE]\n\n")
+    read_as_json(stream)
+    assert list(stream) == [{"type": "message_stop"}]
 
 
 class _Traced(openai.Stream[openai.types.chat.ChatCompletionChunk]):
