@@ -15,6 +15,7 @@ from instructor_stream_ext.providers.reader import Reading, cached_tokens
 __all__ = ["FAMILY", "AnthropicReader"]
 
 _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_OUTPUT = "output_tokens"
 
 
 class AnthropicReader(Reading):
@@ -29,6 +30,7 @@ class AnthropicReader(Reading):
         self._module = ""
         self._blocks: dict[Any, _Block] = {}
         self._counted: dict[str, int] = {}
+        self._compacted: dict[str, int] = {}
         self._stop_sequence: str | None = None
 
     def read(self, chunk: object) -> str:
@@ -65,17 +67,21 @@ class AnthropicReader(Reading):
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens, including cached input; None if the provider has sent no count."""
+        """Tokens, including cached input and those of a compaction; None if the provider has sent no count."""
         if not self._counted:
             return None
-        came = sum(self._counted.get(name, 0) for name in _INPUT)
-        went = self._counted.get("output_tokens", 0)
+        billed = self._billed
+        came, went = sum(billed[name] for name in _INPUT), billed[_OUTPUT]
         return Usage(came, went, came + went)
 
     @property
     def cached(self) -> tuple[int, int]:
         """Input tokens read from the cache, and written to it."""
-        return cached_tokens(self._counted)
+        return cached_tokens(self._billed)
+
+    @property
+    def _billed(self) -> dict[str, int]:
+        return {name: self._counted.get(name, 0) + self._compacted.get(name, 0) for name in (*_INPUT, _OUTPUT)}
 
     def finish(self) -> str:
         """Return the input of a tool block that was never closed and came without deltas, once the message has ended.
@@ -155,10 +161,19 @@ class AnthropicReader(Reading):
         return self._calls.write(call, json.dumps(block.start.get("input") or {}, ensure_ascii=False))
 
     def _count(self, usage: object) -> None:
-        """Take token counts: those of the start, and the running ones of the end."""
-        if usage is not None:
-            told = plain(usage)
-            self._counted.update((name, told[name]) for name in told if isinstance(told[name], int))
+        """Take token counts: those of the start, and the running ones of the end.
+
+        They leave out what the model read and wrote to compact the conversation, which is billed like the rest
+        (platform.claude.com: Compaction, Usage). An advisor's tokens stay out, as another model has another price.
+        """
+        if usage is None:
+            return
+        told = plain(usage)
+        self._counted.update((name, told[name]) for name in told if isinstance(told[name], int))
+        rounds = told.get("iterations")
+        if isinstance(rounds, list):
+            compactions = [one for one in rounds if isinstance(one, dict) and one.get("type") == "compaction"]
+            self._compacted = {name: sum(one.get(name) or 0 for one in compactions) for name in (*_INPUT, _OUTPUT)}
 
     def _ended(self, delta: dict[str, Any]) -> None:
         """Take the stop reason."""

@@ -6,7 +6,7 @@ neither fetches chunks nor keeps them, so the same reader serves sync and async 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from instructor_stream_ext.core.events import EndKind, EndSignal, Usage
 from instructor_stream_ext.providers.calls import Calls, ParallelCalls, Piece, Written
 from instructor_stream_ext.providers.family import END_KINDS, USAGE_NAMES
 
-__all__ = ["Reader", "Reading", "Switch", "end_of", "tokens"]
+__all__ = ["Reader", "Reading", "Switch", "cached_tokens", "end_of", "tokens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,17 +309,21 @@ def tokens(usage: object) -> Usage:
     Args:
         usage: An object or mapping; absent figures count as 0, an absent total as the sum.
     """
-
-    def figure(place: int) -> int:
-        for names in USAGE_NAMES:
-            name = names[place]
-            value = usage.get(name) if isinstance(usage, dict) else getattr(usage, name, None)
-            if isinstance(value, int | float):
-                return int(value)
-        return 0
-
-    came, went, total = figure(0), figure(1), figure(2)
+    came, went, total = (_figure(usage, [names[place] for names in USAGE_NAMES]) for place in range(3))
+    thought = _figure(usage, ("reasoning_tokens",), within=("completion_tokens_details",))
+    if came + went + thought == total:  # xAI has them in the total alone, and bills them as output (docs.x.ai: Usage)
+        went += thought
     return Usage(came, went, total or came + went)
+
+
+def cached_tokens(usage: object) -> tuple[int, int]:
+    """Return the input tokens read from the provider's cache, and written to it.
+
+    Args:
+        usage: A provider's usage object or mapping.
+    """
+    details = ("prompt_tokens_details", "input_tokens_details")
+    return _figure(usage, _CACHE_READ, within=details), _figure(usage, _CACHE_WRITTEN, within=details)
 
 
 _CACHE_READ = (
@@ -329,22 +333,14 @@ _CACHE_READ = (
     "cacheReadInputTokens",  # bedrock
 )
 _CACHE_WRITTEN = ("cache_creation_input_tokens", "cacheWriteInputTokens")
-_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 
 
-def cached_tokens(usage: object) -> tuple[int, int]:
-    """Return the input tokens read from the provider's cache, and written to it.
+def _figure(usage: object, names: Iterable[str], within: Iterable[str] = ()) -> int:
+    """Return the first of these counts that a usage object has, in itself or within some of its parts; 0 for none."""
+    places = (usage, *(_part(usage, name) for name in within))
+    found = (_part(place, name) for place in places if place is not None for name in names)
+    return next((int(count) for count in found if isinstance(count, int | float)), 0)
 
-    Args:
-        usage: A provider's usage object or mapping.
-    """
 
-    def part(of: object, name: str) -> Any:
-        return of.get(name) if isinstance(of, dict) else getattr(of, name, None)
-
-    def figure(names: tuple[str, ...]) -> int:
-        places = (usage, *(part(usage, name) for name in _DETAILS))
-        found = (part(place, name) for place in places if place is not None for name in names)
-        return next((int(value) for value in found if isinstance(value, int | float)), 0)
-
-    return figure(_CACHE_READ), figure(_CACHE_WRITTEN)
+def _part(of: object, name: str) -> Any:
+    return of.get(name) if isinstance(of, dict) else getattr(of, name, None)

@@ -71,6 +71,23 @@ def test_text_before_a_tool_is_an_aside_and_other_tools_are_no_document() -> Non
     assert whole.stop_reason == "tool_use"
 
 
+def test_the_tokens_of_a_compaction_count_and_those_of_an_advisor_do_not() -> None:
+    """As recorded of claude-sonnet-4-6 and 5; each round of the answer itself is in the sum that the API gives."""
+    rounds = [
+        {"type": "compaction", "input_tokens": 100, "cache_read_input_tokens": 55096, "output_tokens": 83},
+        {"type": "message", "input_tokens": 101, "output_tokens": 3},
+        {"type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 2543, "output_tokens": 18},
+        {"type": "message", "input_tokens": 80, "output_tokens": 5},
+    ]
+    usage = {"input_tokens": 181, "cache_read_input_tokens": 0, "output_tokens": 8, "iterations": rounds}
+    reader = AnthropicReader()
+    came = start(usage={"input_tokens": 100, "cache_read_input_tokens": 55096, "output_tokens": 7})
+    assert joined(reader, [came, {**ended("end_turn"), "usage": usage}]) == ""
+    assert reader.usage == Usage(181 + 100 + 55096, 8 + 83, 55468)
+    assert reader.cached == (55096, 0)
+    assert reader.completion().usage.input_tokens == 181
+
+
 def test_interleaved_blocks_are_kept_apart() -> None:
     reader = AnthropicReader(TOOLS)
     stream = [start(), tool(0, "other"), tool(1, "Report"), args(1, "["), args(0, "{"), args(1, "]"), args(0, "}")]

@@ -41,6 +41,30 @@ def test_words_are_known_whatever_their_case(word: Any, kind: EndKind, said: str
         (SimpleNamespace(input_tokens=1, output_tokens=2), Usage(1, 2, 3)),
         ({"inputTokens": 1.0, "outputTokens": None}, Usage(1, 0, 1)),
         ({}, Usage(0, 0, 0)),
+        # xAI: reasoning is in the total only
+        (
+            {
+                "prompt_tokens": 12,
+                "completion_tokens": 2,
+                "total_tokens": 354,
+                "completion_tokens_details": {"reasoning_tokens": 340},
+            },
+            Usage(12, 342, 354),
+        ),
+        (
+            SimpleNamespace(prompt_tokens=12, completion_tokens=2, reasoning_tokens=340, total_tokens=354),
+            Usage(12, 342, 354),
+        ),
+        # OpenAI: reasoning is part of the completion
+        (
+            {
+                "prompt_tokens": 12,
+                "completion_tokens": 342,
+                "total_tokens": 354,
+                "completion_tokens_details": {"reasoning_tokens": 340},
+            },
+            Usage(12, 342, 354),
+        ),
     ],
 )
 def test_usage_goes_by_many_names(usage: Any, expected: Usage) -> None:
