@@ -113,6 +113,15 @@ def test_what_is_no_key_stays(name: str) -> None:
     assert not Scrubber().hidden(body)
 
 
+@pytest.mark.parametrize("unit", [b"A", b"A.", b"eyJ-", b"bearer 0", b"sk-", b"@A", b"a@b.", b"-----BEGIN "])
+def test_a_recorded_sound_or_a_hostile_answer_is_searched_in_linear_time(unit: bytes) -> None:
+    """This would take minutes and more if a pattern tried each place with all that follows."""
+    body = unit * (500_000 // len(unit)) + b" somebody@company.com"
+    clean = Scrubber().masked(body)
+    assert len(clean) == len(body)
+    assert b"@company" not in clean
+
+
 def test_two_tools_that_come_side_by_side_are_not_joined() -> None:
     half = len(KEY) // 2
     make: Callable[..., Any] = lambda index, text: {  # noqa: E731
