@@ -170,7 +170,8 @@ def _case(subject: Subject, kind: str, place: int, rng: random.Random) -> Case:
 def _garbled(event: bytes, rng: random.Random) -> bytes:
     """An event with some bytes of its payload replaced by any others, but for those that end it."""
     damaged = bytearray(event)
-    begin, end = min(6, len(event)), max(6, len(event.rstrip()))
+    begin = min(6, len(event))
+    end = max(begin, len(event.rstrip()))
     for _ in range(rng.randint(1, 4)):
         if end > begin:
             damaged[rng.randrange(begin, end)] = rng.choice([*range(32, 127), 0, 9, 0x80, 0xC3, 0xED, 0xFF])

@@ -111,7 +111,7 @@ ROOMS = {
         "_instructor client core providers testing",
         standard="asyncio base64 binascii http importlib os pathlib random socket struct threading time "
         "unittest urllib warnings zlib",
-        packages="hypothesis openai pydantic pydantic_core vcr yaml",
+        packages=f"hypothesis openai {PYDANTIC} vcr yaml",
         extras="aiohttp",
     ),
     "demo": Room(

@@ -9,6 +9,7 @@ from instructor_stream_ext.testing.cassette import Cassette, End, Interaction, l
 from instructor_stream_ext.testing.clock import FakeClock
 from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.fakes import FakeAnswer, fake_client, record_events
+from instructor_stream_ext.testing.fault import Fault
 from instructor_stream_ext.testing.faults import (
     CutOff,
     Drop,
@@ -16,7 +17,6 @@ from instructor_stream_ext.testing.faults import (
     EndEarly,
     ErrorEvent,
     FailFirst,
-    Fault,
     FirstTokenAfter,
     Garbage,
     Jitter,

@@ -1,10 +1,8 @@
-"""Faults: what can go wrong with a stream, and how fast one arrives, as values that are combined with `|`.
+"""What can go wrong with a stream, and how fast one arrives, as values that are combined with `|`.
 
-A fault makes another interaction of an interaction: `Trickle(7) | CutOff(after=3)` first cuts the body into pieces of
-    seven bytes and
-then breaks the connection after the third event. Events are those of the stream's format (server-sent events, JSON
-lines, AWS's binary messages), counted from 0. Instants are those of the cassette, in seconds: a `Stall` takes no time
-where the cassette is played at speed 0.
+`Trickle(7) | CutOff(after=3)` first cuts the body into pieces of seven bytes and then breaks the connection after the
+third event. Events are those of the stream's format (server-sent events, JSON lines, AWS's binary messages), counted
+from 0. Instants are those of the cassette, in seconds: a `Stall` takes no time where the cassette is played at speed 0.
 """
 
 from __future__ import annotations
@@ -12,10 +10,12 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from typing_extensions import override
+
 from instructor_stream_ext.testing.cassette import Chunk, End, Interaction
+from instructor_stream_ext.testing.fault import Fault
 from instructor_stream_ext.testing.payload import pieces
 from instructor_stream_ext.testing.retaking import (
     arriving,
@@ -30,15 +30,12 @@ from instructor_stream_ext.testing.retaking import (
 )
 
 __all__ = [
-    "Chain",
     "CutOff",
     "Drop",
     "Duplicate",
     "EndEarly",
     "ErrorEvent",
     "FailFirst",
-    "Fault",
-    "FaultsInUse",
     "FirstTokenAfter",
     "Garbage",
     "Jitter",
@@ -47,125 +44,7 @@ __all__ = [
     "Stall",
     "TokensPerSecond",
     "Trickle",
-    "chained",
 ]
-
-
-_LEAST = {
-    "after": 0,
-    "at_byte": 0,
-    "before": 0,
-    "count": 0,
-    "event": 0,
-    "events": 1,
-    "every": 0,
-    "seconds": 0,
-    "size": 1,
-    "status": 400,
-    "times": 1,
-}
-_FRACTIONS = frozenset({"every", "rate", "seconds"})
-
-
-class Fault:
-    """Maps an interaction to another one. Faults are values: they compare, and `a | b` is first a, then b.
-
-    Raises:
-        ValueError: A number is out of range; a fault that does nothing would have a test pass that tests nothing.
-    """
-
-    __slots__ = ()
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that make no fault."""
-        for name, least in _LEAST.items():
-            value = getattr(self, name, None)
-            kinds = (int, float) if name in _FRACTIONS else int
-            if value is not None and (not isinstance(value, kinds) or not value >= least):
-                raise ValueError(f"{type(self).__name__}({name}={value!r}): must be a number from {least}")
-
-    def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
-        return interaction
-
-    def happens(self, interaction: Interaction) -> bool:
-        """Return whether the interaction has the place that this fault is about, such as an event of its number."""
-        return bool(interaction.chunks)
-
-    def refuse(self, request: int) -> Interaction | None:
-        """Return an answer instead of the cassette's for a request's number (from 0); None plays the cassette."""
-        del request
-        return None
-
-    def __or__(self, other: Fault) -> Chain:
-        return Chain((*_links(self), *_links(other)))
-
-
-@dataclass(frozen=True, slots=True)
-class Chain(Fault):
-    """Several faults, applied one after the other."""
-
-    faults: tuple[Fault, ...] = ()
-
-    def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with these faults."""
-        for fault in self.faults:
-            interaction = fault(interaction)
-        return interaction
-
-    def refuse(self, request: int) -> Interaction | None:
-        """As in `Fault`."""
-        return next((interaction for fault in self.faults if (interaction := fault.refuse(request)) is not None), None)
-
-
-def chained(faults: Fault | Iterable[Fault]) -> Chain:
-    """Combine one or several faults into one."""
-    given = [faults] if isinstance(faults, Fault) else list(faults)
-    for fault in given:
-        if not isinstance(fault, Fault):
-            raise TypeError(f"a fault is a value such as Stall(3), not {fault!r}")
-    return Chain(tuple(link for fault in given for link in _links(fault)))
-
-
-def _links(fault: Fault) -> tuple[Fault, ...]:
-    return fault.faults if isinstance(fault, Chain) else (fault,)
-
-
-class FaultsInUse:
-    """Faults applied to what is played, and whether each has happened.
-
-    Args:
-        faults: One or several.
-    """
-
-    def __init__(self, faults: Fault | Iterable[Fault] = ()) -> None:
-        self._faults = chained(faults).faults
-        self._happened: set[int] = set()
-
-    def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with these faults."""
-        for number, fault in enumerate(self._faults):
-            if fault.happens(interaction):
-                self._happened.add(number)
-            interaction = fault(interaction)
-        return interaction
-
-    def refuse(self, request: int) -> Interaction | None:
-        """As in `Fault`."""
-        for number, fault in enumerate(self._faults):
-            if (interaction := fault.refuse(request)) is not None:
-                self._happened.add(number)
-                return interaction
-        return None
-
-    def problems(self) -> list[str]:
-        """Return the faults that have not happened: a test of them would show nothing."""
-        return [
-            f"fault {fault!r} never happened: no answer that was played has a place for it"
-            for number, fault in enumerate(self._faults)
-            if number not in self._happened
-        ]
-
 
 # ------------------------------------------------------------------ how the body is cut into pieces
 
@@ -185,12 +64,12 @@ class Resplit(Fault):
     seed: int = 0
 
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`."""
+        """Return whether there is a place to cut."""
         size = len(interaction.body)
         return any(0 < place < size for place in self.at) if self.at else size > 0
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         size = len(interaction.body)
         chosen = self.at
         if self.count and size > 1:
@@ -204,8 +83,8 @@ class ResplitAtEvents(Fault):
 
     events: int = 1
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         return recut(interaction, ends_of(interaction)[self.events - 1 :: self.events])
 
 
@@ -221,8 +100,8 @@ class Trickle(Fault):
     size: int = 1
     every: float | None = None
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         interaction = recut(interaction, range(self.size, len(interaction.body), self.size))
         if self.every is None:
             return interaction
@@ -246,16 +125,15 @@ class CutOff(Fault):
     at_byte: int | None = None
 
     def __post_init__(self) -> None:
-        """As in `Fault`."""
         Fault.__post_init__(self)
         _one_place(self)
 
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`."""
+        """Return whether the body goes on to that place."""
         return _place(interaction, self) <= len(interaction.body)
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         return ended(interaction, self.after, self.at_byte, End.CUT, "ReadError: connection reset by peer")
 
 
@@ -267,16 +145,15 @@ class EndEarly(Fault):
     at_byte: int | None = None
 
     def __post_init__(self) -> None:
-        """As in `Fault`."""
         Fault.__post_init__(self)
         _one_place(self)
 
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`. At the very end nothing is too early."""
+        """Return whether the body goes on beyond that place: at its very end nothing is too early."""
         return _place(interaction, self) < len(interaction.body)
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         return ended(interaction, self.after, self.at_byte, End.COMPLETE, "")
 
 
@@ -315,7 +192,7 @@ class FailFirst(Fault):
         return False
 
     def refuse(self, request: int) -> Interaction | None:
-        """As in `Fault`."""
+        """Return a refusal for the first requests."""
         if request >= self.times:
             return None
         error = {"type": "error", "error": {"type": "refused", "message": self.message, "code": self.status}}
@@ -337,16 +214,12 @@ class Stall(Fault):
     before: int = 0
 
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`. Before the end is a place, too."""
+        """Return whether there is such an event; before the end is a place, too."""
         return self.before <= len(ends_of(interaction))
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
-        edge = (
-            ([0, *ends_of(interaction)])[self.before]
-            if self.before <= len(ends_of(interaction))
-            else len(interaction.body)
-        )
+        edge = [0, *ends_of(interaction)][self.before] if self.happens(interaction) else len(interaction.body)
         interaction = recut(interaction, [edge], keep=True)
         starts = starts_of(interaction)
         moved = [
@@ -362,12 +235,12 @@ class FirstTokenAfter(Fault):
 
     seconds: float
 
+    @override
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`."""
         return first_text(interaction) is not None
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         interaction = by_events(interaction)
         first = first_text(interaction)
         if first is None:
@@ -387,16 +260,15 @@ class TokensPerSecond(Fault):
     rate: float
 
     def __post_init__(self) -> None:
-        """As in `Fault`."""
         if not self.rate > 0:
             raise ValueError(f"TokensPerSecond(rate={self.rate!r}): must be more than 0")
 
+    @override
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`."""
         return first_text(interaction) is not None
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         interaction = by_events(interaction)
         first = first_text(interaction)
         if first is None:
@@ -417,8 +289,8 @@ class Jitter(Fault):
     seconds: float
     seed: int = 0
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         chance = random.Random(self.seed)  # noqa: S311
         moved = [chunk.at + chance.uniform(0.0, self.seconds) for chunk in interaction.chunks]
         return arriving(interaction, list(itertools.accumulate(moved, max)))
@@ -433,12 +305,12 @@ class Drop(Fault):
 
     event: int
 
+    @override
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`."""
         return self.event < len(ends_of(interaction))
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         return edited(interaction, lambda events: [*events[: self.event], *events[self.event + 1 :]])
 
 
@@ -448,12 +320,12 @@ class Duplicate(Fault):
 
     event: int
 
+    @override
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`."""
         return self.event < len(ends_of(interaction))
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         return edited(interaction, lambda events: [*events[: self.event + 1], *events[self.event :]])
 
 
@@ -465,11 +337,11 @@ class Garbage(Fault):
     before: int = 1
 
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`."""
+        """Return whether there is such an event; before the end is a place, too."""
         return self.before <= len(ends_of(interaction))
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         return inserted(interaction, self.before, self.data)
 
 
@@ -481,12 +353,12 @@ class ErrorEvent(Fault):
     message: str = "overloaded"
     kind: str = "server_error"
 
+    @override
     def happens(self, interaction: Interaction) -> bool:
-        """As in `Fault`."""
         return self.after <= len(ends_of(interaction))
 
+    @override
     def __call__(self, interaction: Interaction) -> Interaction:
-        """Return the interaction with this fault."""
         error = {"type": "error", "error": {"type": self.kind, "message": self.message}}
         event = b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n"
         return inserted(EndEarly(after=self.after)(interaction), self.after, event)

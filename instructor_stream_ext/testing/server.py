@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from instructor_stream_ext.testing.cassette import Cassette, End, Interaction, load_cassette
 from instructor_stream_ext.testing.clock import FakeClock, Pace
 from instructor_stream_ext.testing.environment import OPENAI_PATHS
-from instructor_stream_ext.testing.faults import Fault, FaultsInUse
+from instructor_stream_ext.testing.fault import Fault, FaultsInUse
 
 __all__ = ["ReplayServer"]
 

@@ -24,7 +24,7 @@ from instructor_stream_ext.testing.cassette import (
 from instructor_stream_ext.testing.clock import FakeClock, Pace
 from instructor_stream_ext.testing.environment import playing
 from instructor_stream_ext.testing.errors import CassetteError
-from instructor_stream_ext.testing.faults import Fault, FaultsInUse
+from instructor_stream_ext.testing.fault import Fault, FaultsInUse
 from instructor_stream_ext.testing.patches import Patches
 from instructor_stream_ext.testing.persister import CassettePersister, content_of, copied
 from instructor_stream_ext.testing.recording import Recorder

@@ -31,7 +31,7 @@ from instructor_stream_ext.testing import (
     Trickle,
 )
 from instructor_stream_ext.testing.cassette import Chunk
-from instructor_stream_ext.testing.faults import Chain, FaultsInUse, chained
+from instructor_stream_ext.testing.fault import Chain, FaultsInUse, chained
 from tests.every import every
 from tests.server.wire_chat import chat_content
 
