@@ -97,7 +97,8 @@ ROOMS = {
     "sinks/log": Room("core", standard="logging", packages="pydantic"),
     "sinks/telemetry": Room("core providers", standard="time", extras="opentelemetry"),
     "sinks/notebook": Room(standard="contextvars threading", packages="rich", extras="IPython"),
-    "sinks/terminal": Room("core client sinks/notebook", packages="pydantic pydantic_core rich"),
+    "sinks/board": Room("core", packages="pydantic pydantic_core rich"),
+    "sinks/terminal": Room("core client sinks/board sinks/notebook", packages="rich"),
     "sinks": Room(),
     # what stands on all of that, each with an extra of its own
     "routing": Room("_instructor client core providers routing session", standard="importlib"),

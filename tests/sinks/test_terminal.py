@@ -28,7 +28,7 @@ from instructor_stream_ext import (
     WithState,
 )
 from instructor_stream_ext.core.events import RestartReason
-from instructor_stream_ext.sinks import terminal
+from instructor_stream_ext.sinks.board import Board
 from instructor_stream_ext.sinks.terminal import alive, live
 from instructor_stream_ext.testing.fakes import FakeAnswer, fake_client
 from tests.twins import Twin, both, settled
@@ -68,7 +68,7 @@ class Watched:
 
     def boards(self, stream: Any, view: Any = "tree", total: int | None = None) -> list[list[str]]:
         """The lines on the screen after each event."""
-        board = terminal._Board(view, stream.limits.max_items if total is None else total)
+        board = Board(view, stream.limits.max_items if total is None else total)
         seen = []
         for event in stream.events():
             board.take(event)
@@ -259,14 +259,14 @@ async def test_an_unknown_view_is_refused_before_anything_is_sent(twin: Twin) ->
 
 def test_it_is_drawn_at_its_own_pace_and_not_for_each_partial(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = 0
-    draw = terminal._Board.__rich_console__
+    draw = Board.__rich_console__
 
     def counted(self: Any, *arguments: Any) -> Any:
         nonlocal drawn
         drawn += 1
         return draw(self, *arguments)
 
-    monkeypatch.setattr(terminal._Board, "__rich_console__", counted)
+    monkeypatch.setattr(Board, "__rich_console__", counted)
     console = Console(file=io.StringIO(), width=60, height=10, force_terminal=True, _environ={"TERM": "xterm"})
     stream = fake_client([{**POST, "note": "x" * 2000}], 1).create_partial(Post, **ASK)
     live(stream, console=console)
@@ -330,7 +330,7 @@ async def test_a_models_words_never_drive_the_terminal(twin: Twin, view: Any, is
 
 
 def test_what_a_model_thinks_is_folded_when_the_answer_begins() -> None:
-    board = terminal._Board("tree", None)
+    board = Board("tree", None)
     board.take(ReasoningReceived(at=1.0, attempt=1, text="hm, "))
     board.take(ReasoningReceived(at=3.5, attempt=1, text="\x1b[1mwell"))
     assert board.status(4.0) == "4.0 s · thinking: hm, \\x1b[1mwell"
