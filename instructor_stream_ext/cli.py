@@ -21,10 +21,11 @@ import typer
 from instructor_stream_ext.client.response_model import shape_of
 from instructor_stream_ext.core.errors import MissingExtra, StreamError
 from instructor_stream_ext.core.text import visible
-from instructor_stream_ext.testing.cassette import Interaction, load_cassette, sidecar_of
+from instructor_stream_ext.testing.cassette import Interaction, load_cassette
 from instructor_stream_ext.testing.checks import check_cassette, scrub_cassette, secrets_on
 from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.payload import pieces
+from instructor_stream_ext.testing.sidecar import sidecar_of
 
 if TYPE_CHECKING:
     from instructor_stream_ext.testing.payload import Piece

@@ -15,8 +15,9 @@ from typer.testing import CliRunner, Result
 from instructor_stream_ext import cli
 from instructor_stream_ext.cli import app
 from instructor_stream_ext.testing import load_cassette, yaml
-from instructor_stream_ext.testing.cassette import End, Timing, sidecar_of, sidecar_text
+from instructor_stream_ext.testing.cassette import End
 from instructor_stream_ext.testing.payload import text_of
+from instructor_stream_ext.testing.sidecar import Timing, sidecar_of, sidecar_text
 from tests.server.wire_chat import chat_content
 
 BODY = b"".join(chat_content('{"name": "Ada Lovelace", "city": "Zürich"}', size=4)).decode()

@@ -37,8 +37,9 @@ import openai  # noqa: E402 - the path comes first
 from pydantic import BaseModel  # noqa: E402
 
 from instructor_stream_ext.testing import use_cassette  # noqa: E402
-from instructor_stream_ext.testing.cassette import load_cassette, sidecar_of  # noqa: E402
+from instructor_stream_ext.testing.cassette import load_cassette  # noqa: E402
 from instructor_stream_ext.testing.payload import text_of  # noqa: E402
+from instructor_stream_ext.testing.sidecar import sidecar_of  # noqa: E402
 from tests.testing.cassette_models import Card, Catalogue  # noqa: E402
 from tools.tiny_model import TOOL_TEMPLATE, Size, words_of, write_model  # noqa: E402
 

@@ -10,10 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from instructor_stream_ext.testing import yaml as cassette_yaml
-from instructor_stream_ext.testing.cassette import End, Interaction, body_of, load_cassette, sidecar_of
+from instructor_stream_ext.testing.cassette import End, Interaction, body_of, load_cassette
 from instructor_stream_ext.testing.errors import CassetteError
 from instructor_stream_ext.testing.payload import has_end_signal, is_stream
 from instructor_stream_ext.testing.scrub import Finding, Scrubber
+from instructor_stream_ext.testing.sidecar import sidecar_of
 
 __all__ = ["check_cassette", "scrub_cassette", "secrets_on"]
 

@@ -9,16 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from instructor_stream_ext.testing.cassette import (
-    TIMING,
-    Timing,
-    body_of,
-    load_cassette,
-    read_sidecar,
-    sidecar_of,
-    sidecar_text,
-)
+from instructor_stream_ext.testing.cassette import body_of, load_cassette
 from instructor_stream_ext.testing.scrub import Scrubber
+from instructor_stream_ext.testing.sidecar import TIMING, Timing, read_sidecar, sidecar_of, sidecar_text
 
 __all__ = ["CassettePersister", "content_of", "copied"]
 

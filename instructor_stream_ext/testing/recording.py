@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from instructor_stream_ext.testing.cassette import End, Timing
+from instructor_stream_ext.testing.cassette import End
 from instructor_stream_ext.testing.encoding import decoded
 from instructor_stream_ext.testing.payload import finished, has_end_signal, pieces
+from instructor_stream_ext.testing.sidecar import Timing
 
 __all__ = ["Recorder", "recorded_aiohttp", "recorded_stream"]
 

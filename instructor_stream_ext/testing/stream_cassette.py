@@ -14,13 +14,7 @@ from urllib.parse import urlsplit
 
 from instructor_stream_ext.core.errors import MissingExtra
 from instructor_stream_ext.testing import yaml as cassette_yaml
-from instructor_stream_ext.testing.cassette import (
-    TIMING,
-    End,
-    Interaction,
-    interaction_of,
-    load_cassette,
-)
+from instructor_stream_ext.testing.cassette import End, Interaction, interaction_of, load_cassette
 from instructor_stream_ext.testing.clock import FakeClock, Pace
 from instructor_stream_ext.testing.environment import playing
 from instructor_stream_ext.testing.errors import CassetteError
@@ -30,6 +24,7 @@ from instructor_stream_ext.testing.persister import CassettePersister, content_o
 from instructor_stream_ext.testing.recording import Recorder
 from instructor_stream_ext.testing.replay import Performance
 from instructor_stream_ext.testing.scrub import Scrubber
+from instructor_stream_ext.testing.sidecar import TIMING
 from instructor_stream_ext.testing.staleness import StaleCassette, changes
 
 __all__ = ["PLAYED", "StreamCassette", "use_cassette"]

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from instructor_stream_ext.testing import yaml
-from instructor_stream_ext.testing.cassette import End, Timing, load_cassette, sidecar_of, sidecar_text
+from instructor_stream_ext.testing.cassette import End, load_cassette
 from instructor_stream_ext.testing.errors import CassetteError
+from instructor_stream_ext.testing.sidecar import Timing, sidecar_of, sidecar_text
 
 BODY = "data: one\n\ndata: two\n\n"
 TIMING = Timing(request="POST /x", size=len(BODY), chunks=((0, 1.5), (11, 20.3)), ended_at=21.0, deltas=2)

@@ -31,8 +31,8 @@ from instructor_stream_ext.testing import (
     load_cassette,
     use_cassette,
 )
-from instructor_stream_ext.testing.cassette import sidecar_of
 from instructor_stream_ext.testing.payload import text_of
+from instructor_stream_ext.testing.sidecar import sidecar_of
 from tests.server import ScriptedServer
 from tests.server.script import Answer, Cut, Reset, Send, Start, Status, Wait, sends
 from tests.server.script import End as Ended
