@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import RootModel
 
@@ -55,9 +55,6 @@ from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.hooks import Dispatch, Handler, HookErrors, Hooks, Sink
 from instructor_stream_ext.session.retries import Retries
 from instructor_stream_ext.session.telling import Parts
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["CallMaker", "PlainCall", "Settings"]
 

@@ -29,8 +29,6 @@ _OF_CHOICE = frozenset({"delta", "finish_reason", "index"})
 _NO_END = (None, "", "stop")
 """Finish reasons that may stand beside text: some Gemini models say "stop" in each chunk
 (https://github.com/BerriAI/litellm/issues/12249).
-
-https://github.com/BerriAI/litellm/issues/12249
 """
 _SHORT = 2
 """How long a text may be whose repetition litellm tolerates."""

@@ -49,7 +49,7 @@ class PartialParser(Scanner):
         tags: What ends reasoning in the text; the known families' if None.
         max_depth: Open containers at most.
         max_items: Items in one array at most.
-        transitions: Note what starts and ends, for `drain`.
+        transitions: Note what starts and ends, for `told`.
 
     Attributes:
         plan, search: As given.
@@ -124,25 +124,11 @@ class PartialParser(Scanner):
         """Return the document as far as it was scanned, also after a fault."""
         return self._build() if self._dirty or self._noted else self._last
 
-    def drain(self) -> list[FieldChanged | ItemDone]:
-        """Return what started and ended since the last call, in document order.
+    def told(self) -> list[FieldChanged | ItemDone]:
+        """Return what started and ended in what was scanned since the last call, in document order.
 
         An item's COMPLETE comes right before its own record. Empty unless `transitions` was asked for.
-
-        Raises:
-            InvalidJSON: A fault found by this call; one known before is not raised again.
-            LimitExceeded: Likewise.
         """
-        if self._pending and self.error is None:
-            self.advance()
-        events = self._events
-        if not events:
-            return []
-        self._events = []
-        return events
-
-    def told(self) -> list[FieldChanged | ItemDone]:
-        """Return what `drain` would, for what was scanned so far."""
         events = self._events
         if not events:
             return []

@@ -55,7 +55,7 @@ class Tree:
 
     @property
     def transitions(self) -> bool:
-        """True if `drain` has anything to report. Set it before the first text."""
+        """True if `told` has anything to report. Set it before the first text."""
         return self._events is not None
 
     @transitions.setter

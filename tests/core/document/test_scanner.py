@@ -22,6 +22,7 @@ from instructor_stream_ext.core.errors import InvalidJSON, LimitExceeded, Stream
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.types.compile import compile_plan
 from tests.core.oracle import complete, document
+from tests.core.records import records_of
 from tests.every import every
 
 ANY = compile_plan(Any)
@@ -145,7 +146,7 @@ def test_the_same_error_again_and_what_came_before_it() -> None:
     assert first.value.offset == len('{"answer": "so far", "items": [1, 2 ')
     assert "offset 36" in str(first.value)
     assert parser.last.model_dump() == {"answer": "so far", "items": [1, 2]}
-    assert parser.drain() == []
+    assert records_of(parser) == []
     assert not parser.complete
     assert parser.pending_chars == 0
 
@@ -379,7 +380,7 @@ def test_an_empty_object_before_another_is_a_placeholder(empty: str, size: int) 
     assert parser.json_text() == DOCUMENT
     assert parser.json_start == len(empty)
     assert parser.snapshot().answer == "a"
-    changed = [record for record in parser.drain() if record.path == ("answer",)]
+    changed = [record for record in records_of(parser) if record.path == ("answer",)]
     assert isinstance(changed[-1], FieldChanged)
     assert changed[-1].after is FieldState.COMPLETE
     with pytest.raises(InvalidJSON) as caught:

@@ -27,6 +27,7 @@ from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.types.compile import compile_plan
 from instructor_stream_ext.core.types.partial_types import is_partial
 from tests.core.oracle import Record, Tag, complete, document, expected, view
+from tests.core.records import records_of
 
 MISSING, STREAMING, COMPLETE = FieldState
 PLAN = compile_plan(Record)
@@ -99,7 +100,7 @@ def run(text: str, cuts: list[int], snapshot_at: set[int] | None = None) -> tupl
         before = cut
         if snapshot_at is None or cut in snapshot_at:
             views[cut] = seen(parser.snapshot())
-        records.extend(parser.drain())
+        records.extend(records_of(parser))
     views[len(text)] = seen(parser.snapshot())
     return views, [(*record[:1], record.kind, record.kind == "field" and record[1:3]) for record in records]
 
@@ -334,7 +335,7 @@ def test_transitions_and_items_in_document_order() -> None:
     parser = parser_of(Record, transitions=True)
     parser.feed('{"title": "a", "skipped": {"x": [1]}, "tags": [{"label": "b"}, nul')
     begun, done = (MISSING, STREAMING), (STREAMING, COMPLETE)
-    records = parser.drain()
+    records = records_of(parser)
     assert [record[:3] if record.kind == "field" else (record.path, "item") for record in records] == [
         ((), *begun),
         (("title",), *begun),
@@ -351,38 +352,38 @@ def test_transitions_and_items_in_document_order() -> None:
     assert isinstance(item.item, Tag)
     assert item.item is parser.snapshot().tags[0]
     parser.feed("l], ")
-    assert [(r.path, r.kind) for r in parser.drain()] == [
+    assert [(r.path, r.kind) for r in records_of(parser)] == [
         (("tags", 1), "field"),
         (("tags", 1), "item"),
         (("tags",), "field"),
     ]
     parser.feed('"count": 1')
-    assert parser.drain() == [FieldChanged(("count",), *begun)]
+    assert records_of(parser) == [FieldChanged(("count",), *begun)]
     parser.feed("2")
-    assert parser.drain() == []
+    assert records_of(parser) == []
     parser.feed("}")
-    assert [r[:3] for r in parser.drain()] == [(("count",), *done), ((), *done)]
-    assert parser.drain() == []
+    assert [r[:3] for r in records_of(parser)] == [(("count",), *done), ((), *done)]
+    assert records_of(parser) == []
 
 
 def test_items_of_nested_lists_and_of_the_document() -> None:
     parser = parser_of(list[list[int]], "[[1, 2], [3]]", transitions=True)
-    items = [(r.path, r.item) for r in parser.drain() if isinstance(r, ItemDone)]
+    items = [(r.path, r.item) for r in records_of(parser) if isinstance(r, ItemDone)]
     assert items == [((0, 0), 1), ((0, 1), 2), ((0,), [1, 2]), ((1, 0), 3), ((1,), [3])]
 
 
 def test_transitions_of_a_bare_number_and_without_being_asked() -> None:
     parser = parser_of(int, "12", transitions=True)
-    assert parser.drain() == [FieldChanged((), MISSING, STREAMING)]
+    assert records_of(parser) == [FieldChanged((), MISSING, STREAMING)]
     assert parser.finish()
-    assert parser.drain() == [FieldChanged((), STREAMING, COMPLETE, value=12)]
+    assert records_of(parser) == [FieldChanged((), STREAMING, COMPLETE, value=12)]
     parser = parser_of(int, "12")
     assert not parser.transitions
-    assert parser.drain() == []
+    assert records_of(parser) == []
     parser = parser_of(list[int])
     parser.transitions = True
     parser.feed("[")
-    assert len(parser.drain()) == 1
+    assert len(records_of(parser)) == 1
 
 
 @pytest.mark.parametrize("seed", range(400, 415))
@@ -393,7 +394,7 @@ def test_states_agree_with_transitions_at_every_prefix(seed: int) -> None:
     dead: set[Any] = set()
     for char in text:
         parser.feed(char)
-        for record in parser.drain():
+        for record in records_of(parser):
             if isinstance(record, FieldChanged):
                 if record.path in now and record.before is MISSING:
                     dead.add(record.path)  # a key that came twice

@@ -59,6 +59,7 @@ from typing_extensions import TypeAliasType, TypedDict
 from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.core.types.compile import compile_plan
 from instructor_stream_ext.core.types.partial_types import full_model
+from tests.core.records import records_of
 
 T = TypeVar("T")
 
@@ -883,7 +884,7 @@ def test_state_and_paths_of_an_undecided_union() -> None:
     parser.feed('", "tag": "b"')
     assert isinstance(parser.snapshot(), B)
     assert parser.state(("text",)).value == "complete"
-    assert [record.path for record in parser.drain()] == [(), ("text",), ("text",), ("tag",), ("tag",)]
+    assert [record.path for record in records_of(parser)] == [(), ("text",), ("text",), ("tag",), ("tag",)]
 
 
 # ---------------------------------------------------------------------- aliases and names
