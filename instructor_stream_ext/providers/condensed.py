@@ -192,13 +192,15 @@ def _piece(fields: dict[str, Any], choice: dict[str, Any]) -> tuple[tuple[Any, .
             return nothing
         if name in _TEXTS and value.__class__ is str:
             slot, text = (finish, name, choice.get("index")), value
-        elif name == "tool_calls" and len(value) == 1:
-            call = with_extra(value[0])
-            function = with_extra(call.get("function") or {})
-            text = function.get("arguments") or ""
-            if call.get("id") or function.get("name") or not text or text.__class__ is not str:
-                return nothing
+        elif name == "tool_calls" and len(value) == 1 and (text := _fragment(call := with_extra(value[0]))):
             slot = finish, name, choice.get("index"), call.get("index")
         else:
             return nothing
     return slot, text
+
+
+def _fragment(call: dict[str, Any]) -> str:
+    """Return the arguments in a chunk's part of a tool call; "" if it says anything else as well."""
+    function = with_extra(call.get("function") or {})
+    text = function.get("arguments")
+    return text if text.__class__ is str and not call.get("id") and not function.get("name") else ""

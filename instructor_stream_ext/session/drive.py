@@ -51,7 +51,7 @@ def drive(session: Session, pick: Pick) -> Generator[Any, None, None]:  # noqa: 
                 match effect:
                     case Read():
                         step, answer = session.step, END
-                        for chunk in chunks if chunks.untimed is None else chunks.untimed:
+                        for chunk in chunks.all:
                             answer = chunk if chunk is TICK else step(chunk)
                             if answer is LOOK or answer is TICK:
                                 break
@@ -59,13 +59,10 @@ def drive(session: Session, pick: Pick) -> Generator[Any, None, None]:  # noqa: 
                                 yield answer
                         else:
                             answer = END
-                    case Told():
-                        for event in effect.events:
+                    case Told() | Event():
+                        for event in effect.events if isinstance(effect, Told) else (effect,):
                             if (value := pick(event)) is not NOTHING:
                                 yield value
-                    case Event():
-                        if (value := pick(effect)) is not NOTHING:
-                            yield value
                     case Call() | Close():
                         answer = _done(effect)
                     case Open():
@@ -86,18 +83,14 @@ def drive(session: Session, pick: Pick) -> Generator[Any, None, None]:  # noqa: 
 
 
 class _Chunks:
-    """A connection's chunks, and `TICK` whenever the machine's deadline passes.
-
-    Attributes:
-        untimed: The bare chunks, where the machine has no deadlines: an iteration without a step of ours.
-    """
+    """A connection's chunks, and `TICK` whenever the machine's deadline passes."""
 
     def __init__(self, session: Session) -> None:
         self._machine = session.machine
         self._clock = session.clock
         self._chunks: Iterator[Any] = iter(())
         self._wake: Callable[[], bool] = _no_socket
-        self.untimed: Iterator[Any] | None = None
+        self._untimed: Iterator[Any] | None = None
         self.watchdog = Watchdog(session.clock, session.machine.bounds.expire)
 
     def open(self, effect: Open) -> Any:
@@ -107,8 +100,13 @@ class _Chunks:
             return TICK
         connection = effect.connect(left if self._clock is time.monotonic else math.inf)
         self._chunks, self._wake = iter(connection.chunks), connection.wake
-        self.untimed = self._chunks if self._machine.is_steady else None
+        self._untimed = self._chunks if self._machine.is_steady else None
         return connection
+
+    @property
+    def all(self) -> Iterator[Any]:
+        """What to iterate: where the machine has no deadlines the bare chunks, without a step of ours."""
+        return self if self._untimed is None else self._untimed
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -185,7 +183,7 @@ async def adrive(session: Session, pick: Pick) -> AsyncGenerator[Any, None]:  # 
                 match effect:
                     case Read():
                         step, answer = session.step, END
-                        async for chunk in chunks if chunks.untimed is None else chunks.untimed:
+                        async for chunk in chunks.all:
                             answer = chunk if chunk is TICK else step(chunk)
                             if answer is LOOK or answer is TICK:
                                 break
@@ -193,13 +191,10 @@ async def adrive(session: Session, pick: Pick) -> AsyncGenerator[Any, None]:  # 
                                 yield answer
                         else:
                             answer = END
-                    case Told():
-                        for event in effect.events:
+                    case Told() | Event():
+                        for event in effect.events if isinstance(effect, Told) else (effect,):
                             if (value := pick(event)) is not NOTHING:
                                 yield value
-                    case Event():
-                        if (value := pick(effect)) is not NOTHING:
-                            yield value
                     case Call():
                         answer = await _adone(effect)
                     case Close():
@@ -226,14 +221,14 @@ class _AsyncChunks:
         self._machine = session.machine
         self._clock = session.clock
         self._pump: Pump | None = None
-        self.untimed: AsyncIterator[Any] | None = None
+        self._untimed: AsyncIterator[Any] | None = None
 
     async def open(self, effect: Open) -> Any:
         """Connect, or give up at the deadline."""
         connection = await _connected(effect, self._clock)
         if connection is not TICK:
             chunks = aiter(connection.chunks)
-            self.untimed = chunks if self._machine.is_steady else None
+            self._untimed = chunks if self._machine.is_steady else None
             self._pump = None if self._machine.is_steady else Pump(chunks, self._clock)
         return connection
 
@@ -247,6 +242,11 @@ class _AsyncChunks:
         pump, self._pump = self._pump, None
         if pump is not None:
             await pump.stop()
+
+    @property
+    def all(self) -> AsyncIterator[Any]:
+        """What to iterate: see `_Chunks`."""
+        return self if self._untimed is None else self._untimed
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
