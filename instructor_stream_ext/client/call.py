@@ -52,7 +52,8 @@ from instructor_stream_ext.core.policies import (
     policy_from,
 )
 from instructor_stream_ext.session.attempts import Session
-from instructor_stream_ext.session.hooks import Dispatch, Handler, HookErrors, Hooks, Sink
+from instructor_stream_ext.session.dispatch import Dispatch, HookErrors
+from instructor_stream_ext.session.hooks import Handler, Hooks, Sink
 from instructor_stream_ext.session.retries import Retries
 from instructor_stream_ext.session.telling import Parts
 

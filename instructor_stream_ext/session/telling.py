@@ -11,8 +11,9 @@ from instructor_stream_ext.core.events import Cost, Event
 from instructor_stream_ext.core.machine import State, StreamMachine
 from instructor_stream_ext.core.options import Repair
 from instructor_stream_ext.providers.reader import Reader
+from instructor_stream_ext.session.dispatch import Dispatch
 from instructor_stream_ext.session.effects import Call, Close, Departed, Steps
-from instructor_stream_ext.session.hooks import Dispatch, Handler
+from instructor_stream_ext.session.hooks import Handler
 from instructor_stream_ext.session.protocols import Connection, Gate, ItemTaker, Meter, Source
 from instructor_stream_ext.session.retries import Retries
 

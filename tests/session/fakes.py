@@ -20,8 +20,9 @@ from instructor_stream_ext.core.types.compile import compile_plan
 from instructor_stream_ext.core.types.response import Plan
 from instructor_stream_ext.providers.reader import Reading
 from instructor_stream_ext.session.attempts import Session
+from instructor_stream_ext.session.dispatch import Dispatch, HookErrors
 from instructor_stream_ext.session.effects import END, LOOK, TICK, Call, Close, Departed, Open, Read, Told
-from instructor_stream_ext.session.hooks import Dispatch, HookErrors, Hooks
+from instructor_stream_ext.session.hooks import Hooks
 from instructor_stream_ext.session.protocols import Recovery
 from instructor_stream_ext.session.retries import Retries
 from instructor_stream_ext.session.telling import Parts

@@ -42,7 +42,8 @@ from instructor_stream_ext import (
     Throttle,
     wrap,
 )
-from instructor_stream_ext.session.hooks import CALLED, HOOK_NAMES
+from instructor_stream_ext.session.dispatch import CALLED
+from instructor_stream_ext.session.hooks import HOOK_NAMES
 from tests.server import Cut, Request, ScriptedServer, Signal, Status, Wait, chunks_for, reply
 from tests.server.clients import openai_client
 from tests.server.wire_format import chat_tools
