@@ -18,8 +18,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+from instructor_stream_ext._instructor.litellm_feed import AsyncFeed, Feed, says_nothing
+from instructor_stream_ext._instructor.litellm_watch import is_watched
 from instructor_stream_ext.providers.condensed import Condenser, finish_in, is_mere_end
-from instructor_stream_ext.providers.raw import read_as_json
 
 __all__ = ["chunks_below"]
 
@@ -33,11 +34,11 @@ def chunks_below(wrapper: Any, tell: Callable[[Any], None], *, is_async: bool) -
         is_async: Whether it is read by `async for`.
     """
     litellm = sys.modules["litellm"]
-    if type(wrapper) is not getattr(litellm, "CustomStreamWrapper", None) or _is_watched(
+    if type(wrapper) is not getattr(litellm, "CustomStreamWrapper", None) or is_watched(
         litellm, wrapper, is_async=is_async
     ):
         return wrapper
-    feed = (_AsyncFeed if is_async else _Feed)(litellm.ModelResponseStream)
+    feed = (AsyncFeed if is_async else Feed)(litellm.ModelResponseStream)
     if wrapper.completion_stream is not None:
         if not feed.can_read(wrapper.completion_stream):
             return wrapper
@@ -48,188 +49,6 @@ def chunks_below(wrapper: Any, tell: Callable[[Any], None], *, is_async: bool) -
         return wrapper
     condenser = Condenser(litellm.REPEATED_STREAMING_CHUNK_LIMIT)
     return (_AsyncChunks if is_async else _Chunks)(wrapper, feed, condenser, tell)
-
-
-# ------------------------------------------------------------------ who has to see every chunk
-
-
-_PER_CHUNK = ("log_stream_event", "async_log_stream_event", "logging_hook", "async_logging_hook")
-_CACHE = "cache"
-"""litellm's own cache callback, which takes whole answers; the first request to Gemini registers it."""
-_CHANGES = "async_post_call_streaming_deployment_hook"
-_REWRITTEN = ("cached_response", "sagemaker")
-"""litellm's names of providers whose text the wrapper changes or makes up."""
-
-
-def _is_watched(litellm: Any, wrapper: Any, *, is_async: bool) -> bool:
-    """Return whether the wrapper or a callback acts on every chunk."""
-    constants = sys.modules.get("litellm.constants")
-    return bool(
-        wrapper.custom_llm_provider in _REWRITTEN
-        or getattr(wrapper, "merge_reasoning_content_in_choices", False)
-        or litellm.post_call_rules
-        or getattr(constants, "LITELLM_MAX_STREAMING_DURATION_SECONDS", None) is not None
-        or any(_sees_chunks(litellm, callback, is_async=is_async) for callback in _callbacks(litellm, wrapper))
-    )
-
-
-def _callbacks(litellm: Any, wrapper: Any) -> list[Any]:
-    """Return everything that litellm may call when this answer succeeds."""
-    log = wrapper.logging_obj
-    own = [getattr(log, f"dynamic_{name}", None) or () for name in ("success_callbacks", "async_success_callbacks")]
-    everybodys = litellm.callbacks, litellm.success_callback, litellm._async_success_callback  # noqa: SLF001
-    return [callback for some in (*everybodys, *own) for callback in some]
-
-
-def _sees_chunks(litellm: Any, callback: Any, *, is_async: bool) -> bool:
-    """Return whether a callback sees or changes chunks; True for one whose code is not known."""
-    logger = _custom_logger(litellm)
-    if logger is not None and isinstance(callback, logger):
-        names = (_CHANGES,) if is_async else _PER_CHUNK
-        return any(getattr(type(callback), name, None) is not getattr(logger, name, None) for name in names)
-    # with `acompletion`, litellm calls functions and its own integrations at the end only
-    return not is_async and callback != _CACHE
-
-
-def _custom_logger(litellm: Any) -> Any:
-    module = sys.modules.get(f"{litellm.__name__}.integrations.custom_logger")
-    return getattr(module, "CustomLogger", None)
-
-
-# ------------------------------------------------------------------ what the wrapper reads
-
-
-class _Feed:
-    """Stands between litellm's wrapper and the stream that it reads. All but the chunks passes through.
-
-    Args:
-        kind: litellm's type of chunks.
-
-    Attributes:
-        completion_stream: The stream; None before the wrapper has asked for one.
-        unseen: What the wrapper is yet to see before anything else is read.
-        given: What it has been given of the stream itself since this was last looked at.
-        ended: What the stream has raised at its end.
-    """
-
-    def __init__(self, kind: type) -> None:
-        self._kind = kind
-        self._made: Callable[[Any], Any] = _same
-        self.completion_stream: Any = None
-        self.chunks: Any = None
-        self.unseen: deque[Any] = deque()
-        self.read: deque[Any] = deque()
-        self.given: list[Any] = []
-        self.ended: Exception | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__.get("completion_stream"), name)
-
-    def can_read(self, stream: Any) -> bool:
-        """Return whether a stream of this type can be read below the wrapper."""
-        return hasattr(stream, "__next__") or _is_sdks(stream)
-
-    def reading(self, stream: Any) -> Any:
-        """Take the place of a stream."""
-        self.completion_stream = stream
-        self._made = _made_by(stream)
-        self.chunks = self._iterator(stream)
-        return self
-
-    def calling(self, make_call: Callable[..., Any]) -> Callable[..., Any]:
-        """Take the place of the function by which the wrapper sends the request when it is first read."""
-        return lambda **kwargs: self.reading(make_call(**kwargs))
-
-    def _iterator(self, stream: Any) -> Any:
-        return iter(stream)
-
-    @property
-    def is_known(self) -> bool:
-        """True if the reader of the wrapper's chunks can also read what the wrapper was given."""
-        return all(map(self._knows, self.given))
-
-    def _knows(self, chunk: Any) -> bool:
-        if isinstance(chunk, dict):
-            return "choices" in chunk
-        return isinstance(chunk, self._kind) or hasattr(chunk, "choices")
-
-    def next_unseen(self) -> Any:
-        """Return what the wrapper is to see next without reading the stream; None for nothing."""
-        if self.unseen:
-            return self._made(self.unseen.popleft())
-        if self.read:
-            return self.handed(self.read.popleft())
-        if self.ended is not None:
-            raise self.ended
-        return None
-
-    def handed(self, chunk: Any) -> Any:
-        """Note a chunk that the wrapper gets from the stream itself."""
-        if not says_nothing(chunk):
-            self.given.append(chunk)
-        return self._made(chunk)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        chunk = self.next_unseen()
-        return self.handed(next(self.chunks)) if chunk is None else chunk
-
-
-class _AsyncFeed(_Feed):
-    __iter__ = None  # type: ignore[assignment]  # litellm must not take it for a sync stream
-    __next__ = None  # type: ignore[assignment]
-
-    def can_read(self, stream: Any) -> bool:
-        return hasattr(stream, "__aiter__")
-
-    def _iterator(self, stream: Any) -> Any:
-        return stream if hasattr(stream, "__anext__") and _is_sdks(stream) else aiter(stream)
-
-    def calling(self, make_call: Callable[..., Any]) -> Callable[..., Any]:
-        async def call(**kwargs: Any) -> Any:
-            stream = await make_call(**kwargs)
-            return self.reading(stream) if self.can_read(stream) else stream
-
-        return call
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
-
-    async def __anext__(self) -> Any:
-        chunk = self.next_unseen()
-        return self.handed(await anext(self.chunks)) if chunk is None else chunk
-
-
-def says_nothing(chunk: Any) -> bool:
-    """Return whether a chunk is empty, as litellm's own streams return for an event without content."""
-    return chunk is None or (chunk.__class__ is dict and "text" in chunk and not any(map(chunk.get, _GENERIC)))
-
-
-_GENERIC = ("text", "is_finished", "finish_reason", "usage", "tool_use", "provider_specific_fields")
-"""The keys that litellm's `GenericStreamingChunk` may have."""
-
-
-def _same(chunk: Any) -> Any:
-    return chunk
-
-
-def _is_sdks(stream: Any) -> bool:
-    return type(stream).__module__.partition(".")[0] == "openai"
-
-
-def _made_by(stream: Any) -> Callable[[Any], Any]:
-    """Return what builds the chunk objects of a stream; they are read as plain data where that is possible."""
-    kind = getattr(stream, "_cast_to", None)
-    read_as_json(stream)
-    if kind is None or stream._cast_to is kind:  # noqa: SLF001
-        return _same
-    client, response = stream._client, stream.response  # noqa: SLF001
-    return lambda chunk: client._process_response_data(data=chunk, cast_to=kind, response=response)  # noqa: SLF001
-
-
-# ------------------------------------------------------------------ what is read in place of the wrapper
 
 
 class _Way(enum.Enum):
@@ -252,7 +71,7 @@ class _Reading:
         tell: Called with the wrapper's first chunk.
     """
 
-    def __init__(self, wrapper: Any, feed: _Feed, condenser: Condenser, tell: Callable[[Any], None]) -> None:
+    def __init__(self, wrapper: Any, feed: Feed, condenser: Condenser, tell: Callable[[Any], None]) -> None:
         self.completion_stream = wrapper
         self._feed = feed
         self._condenser = condenser
