@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -124,3 +125,20 @@ def test_each_modules_own_list_is_true(name: str) -> None:
     assert _sorted(list(names))
     for each in names:
         assert hasattr(module, each)
+
+
+@every("module", ["instructor_stream_ext", "instructor_stream_ext.testing"])
+def test_values_are_frozen_and_without_a_dict(module: str) -> None:
+    """Only `Pending`, which a policy is asked about for each piece, changes."""
+    names = importlib.import_module(module)
+    kinds = [getattr(names, name) for name in names.__all__]
+    values: list[Any] = [kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+    assert len(values) > 15
+    for kind in values:
+        assert kind.__dataclass_params__.frozen or kind is instructor_stream_ext.Pending, kind
+        assert "__dict__" not in dir(kind), kind
+
+
+def test_options_are_given_by_name() -> None:
+    for kind in (instructor_stream_ext.Limits, instructor_stream_ext.Timeouts, instructor_stream_ext.StreamStats):
+        assert all(field.kw_only for field in dataclasses.fields(kind))

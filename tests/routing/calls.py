@@ -12,7 +12,7 @@ from instructor import Mode
 from pydantic import BaseModel
 
 from instructor_stream_ext.routing import from_litellm, route
-from instructor_stream_ext.routing.fallback import RouteLink
+from instructor_stream_ext.routing.stations import RouteLink
 from tests.server import ScriptedServer
 from tests.server.clients import close_litellm
 

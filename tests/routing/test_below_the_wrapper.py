@@ -1,4 +1,4 @@
-"""_instructor/litellm_chunks.py, with _feed and _watch: read below litellm's wrapper, callers, callbacks and litellm itself see the same."""
+"""_instructor/litellm_chunks.py: below litellm's wrapper, callers, callbacks and litellm itself see the same."""
 
 from __future__ import annotations
 
