@@ -9,10 +9,10 @@ import pytest
 from instructor import Mode
 from pydantic import BaseModel
 
-from instructor_stream_ext import OutputTruncated, StreamInterrupted
+from instructor_stream_ext import NoOutput, OutputTruncated, StreamInterrupted
 from tests.playing import Played, arguments_for, client_for, play
 from tests.recordings import INDEX, recordings
-from tests.server import ScriptedServer, Send, sends
+from tests.server import Answer, ScriptedServer, Send, sends
 from tests.server.wire_format import (
     anthropic_tools,
     chat_chunk,
@@ -230,3 +230,72 @@ async def test_frames_without_data_are_passed_over(server: ScriptedServer, side:
         whole = [part for one in anthropic_tools(LISBON, name="City") for part in (one, extra)]
         for one in await played(server, side, whole, sdk=sdk, mode=Mode.TOOLS):
             assert one.final == FINAL
+
+
+# ---------------------------------------------------------------------- answers that are no event stream
+
+
+ERRORS = {
+    "OpenAI": {"error": {"message": "out of pages", "code": 429}},
+    "FastAPI": {"detail": "out of pages"},
+    "vLLM": {"object": "error", "message": "out of pages"},
+}
+READ_AS_JSON = [("openai", Mode.TOOLS), ("anthropic", Mode.TOOLS), ("litellm", Mode.TOOLS)]
+
+
+async def answered(server: ScriptedServer, side: str, body: bytes, kind: str, sdk: str, mode: Mode) -> Played:
+    server.always(Answer(body, headers={"content-type": kind}))
+    client: Any = client_for(server, sdk, mode, is_async=side == "async")
+    return await play(client.create_partial(City, **arguments_for(sdk), max_retries=0))
+
+
+@both_sides
+@pytest.mark.parametrize(("sdk", "mode"), READ_AS_JSON)
+@pytest.mark.parametrize("indent", [None, 2])
+async def test_an_error_in_place_of_the_stream_is_the_providers_word(
+    server: ScriptedServer, side: str, sdk: str, mode: Mode, indent: int | None
+) -> None:
+    """A gateway answers 200 and JSON; the SDKs find no event in it, and say nothing."""
+    for body in ERRORS.values():
+        one = await answered(server, side, json.dumps(body, indent=indent).encode(), "application/json", sdk, mode)
+        assert type(one.error) is StreamInterrupted
+        assert "out of pages" in str(one.error)
+
+
+@both_sides
+@pytest.mark.parametrize(("sdk", "mode"), READ_AS_JSON)
+async def test_what_came_in_place_of_events_is_shown(server: ScriptedServer, side: str, sdk: str, mode: Mode) -> None:
+    page = b"<html>\n<h1>Bad gateway\x1b</h1>\n" + b"<p>x</p>\n" * 10_000 + b"</html>"
+    one = await answered(server, side, page, "text/html", sdk, mode)
+    assert type(one.error) is NoOutput
+    assert "the answer was text/html, not an event stream: <html>" in str(one.error)
+    assert "Bad gateway" in str(one.error)
+    assert "\x1b" not in str(one.error)
+    assert len(str(one.error)) < 400
+    one = await answered(server, side, b"too many requests", "text/event-stream", sdk, mode)
+    assert type(one.error) is NoOutput
+    assert "lines came that are no events: too many requests" in str(one.error)
+    one = await answered(server, side, b"", "text/event-stream", sdk, mode)
+    assert str(one.error) == "the model sent no text"
+
+
+@both_sides
+async def test_a_line_of_an_unknown_field_changes_nothing(server: ScriptedServer, side: str) -> None:
+    chunks = [part for one in chat_tools(LISBON, name="City") for part in (b'x-trace: {"error": 1}\n', one)]
+    for one in await played(server, side, chunks, mode=Mode.TOOLS):
+        assert one.final == FINAL
+
+
+@both_sides
+async def test_an_error_of_llama_cpps_is_raised(server: ScriptedServer, side: str) -> None:
+    error = b'error: {"code": 500, "message": "the context is full"}\n\n'
+    for one in await played(server, side, [*chat_tools(LISBON, name="City")[:4], error, DONE], mode=Mode.TOOLS):
+        assert type(one.error) is StreamInterrupted
+        assert "the context is full" in str(one.error)
+
+
+@both_sides
+async def test_anthropics_api_of_a_gateway_may_end_with_done(server: ScriptedServer, side: str) -> None:
+    chunks = [*anthropic_tools(LISBON, name="City"), b"event: data\n" + DONE]
+    for one in await played(server, side, chunks, sdk="anthropic", mode=Mode.TOOLS):
+        assert one.final == FINAL

@@ -10,14 +10,19 @@ from instructor_stream_ext._instructor.haste import Haste
 from instructor_stream_ext._instructor.link import Link, LitellmLink
 from instructor_stream_ext._instructor.litellm_chunks import chunks_below
 from instructor_stream_ext._instructor.sockets import OwnSocket
+from instructor_stream_ext.core.errors import StreamInterrupted
+from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.openai_chat import OpenAIChatReader
-from instructor_stream_ext.providers.raw import read_as_json
+from instructor_stream_ext.providers.raw import beside_events, error_beside, read_as_json
 from instructor_stream_ext.providers.reader import Reader, Reading
 from instructor_stream_ext.providers.router import RouterWatch
 from instructor_stream_ext.providers.tools import tool_names
 
 __all__ = ["InstructorConnection", "connection_of"]
+
+_SHOWN = 200
+"""How many characters are shown of what came in place of events."""
 
 
 class InstructorConnection:
@@ -54,6 +59,8 @@ class InstructorConnection:
         if link.calls_in_parallel and not is_text and isinstance(self.reader, Reading):
             self.reader.read_all_calls()
         self._noted: list[Any] = []
+        self._answers = closing.responses_under(stream)
+        self._events = closing.innermost(stream, "_decoder")
         self._is_at_end = False
         self.own = OwnSocket()
         if not self._is_async:
@@ -84,11 +91,12 @@ class InstructorConnection:
         return self.own.shut_down()
 
     def detail(self) -> str:
-        response = getattr(self._stream, "response", None)
-        headers = getattr(response, "headers", None)
-        kind = headers.get("content-type", "") if headers is not None else ""
+        kind = next((response.headers.get("content-type", "") for response in self._answers), "")
+        instead = visible(beside_events(self._events)[:_SHOWN])
         if kind and "event-stream" not in kind:
-            return f"the answer was {kind}, not an event stream"
+            return f"the answer was {kind}, not an event stream" + (f": {instead}" if instead else "")
+        if instead:
+            return f"lines came that are no events: {instead}"
         if strays := self.reader.strays:
             offered = ", ".join(map(repr, sorted(tool_names(self.sent) or ())))
             return f"it called {', '.join(map(repr, strays))}, which the request does not offer; it offers {offered}"
@@ -99,14 +107,15 @@ class InstructorConnection:
 
     def ended(self) -> Exception | None:
         self._is_at_end = True
-        return None
+        said = error_beside(self._events) if self.reader.end is None else None
+        return None if said is None else StreamInterrupted(said)
 
 
 class _LitellmConnection(InstructorConnection):
     """A litellm stream. It hides how the provider's stream ended, and that a connection broke."""
 
     def _opened(self) -> None:
-        self._noted = self._responses = closing.responses_under(self._stream)
+        self._noted = self._responses = self._answers
         self._heard = self._stream
         if isinstance(self.reader, OpenAIChatReader):
             self.reader.begins_another = RouterWatch().begins_another
@@ -133,16 +142,16 @@ class _LitellmConnection(InstructorConnection):
         return _UNFINISHED in str(error)
 
     def ended(self) -> Exception | None:
-        super().ended()
+        self._is_at_end = True
         # litellm 1.83 says "stop" where the provider said nothing, and its async transport hides a broken connection
         # (https://github.com/BerriAI/litellm/issues/33404)
         for_sure, maybe = (getattr(self._heard, name, "") for name in _HEARD)
         if for_sure is not None:
             return None
-        error = closing.error_under(self._responses)
-        if error is not None or maybe is None:
+        broken = closing.error_under(self._responses)
+        if broken is not None or maybe is None:
             self.reader.disbelieve_end()
-        return error if isinstance(error, Exception) else None
+        return broken if isinstance(broken, Exception) else super().ended()
 
 
 def connection_of(

@@ -7,7 +7,9 @@ import json
 import sys
 from typing import Any
 
-__all__ = ["read_as_json"]
+from instructor_stream_ext.providers.plain import error_in
+
+__all__ = ["beside_events", "error_beside", "read_as_json"]
 
 # The SDKs whose streams can do so, and the types of events that our readers take as plain data.
 _EVENTS = {
@@ -57,12 +59,42 @@ def _lenient(kind: Any, *, ends_at_done: bool) -> Any:
     """
 
     def decode(decoder: Any, line: str) -> Any:
-        event = kind.decode(decoder, _error_as_data(line) if line.startswith("error:") else line)
+        if line and not line.startswith(_FIELDS):
+            if line.startswith("error:"):
+                line = _error_as_data(line)
+            else:
+                decoder.beside = (decoder.beside + line + "\n")[:_KEPT]
+        event = kind.decode(decoder, line)
         if event is None or not event.data or (event.data == "[DONE]" and not ends_at_done):
             return None
         return event
 
-    return type(kind.__name__, (kind,), {"__module__": kind.__module__, "__doc__": kind.__doc__, "decode": decode})
+    own = {"__module__": kind.__module__, "__doc__": kind.__doc__, "beside": "", "decode": decode}
+    return type(kind.__name__, (kind,), own)
+
+
+_FIELDS = (":", "data:", "event:", "id:", "retry:")
+_KEPT = 2_000
+"""How many characters are kept of lines that belong to no event."""
+
+
+def beside_events(stream: Any) -> str:
+    """Return the beginning of what came in place of events, such as the error page of a gateway; "" for nothing.
+
+    Args:
+        stream: One that was read through this module.
+    """
+    came: str = getattr(getattr(stream, "_decoder", None), "beside", "")
+    return came.strip()
+
+
+def error_beside(stream: Any) -> str | None:
+    """Return the message of an error that came as JSON in place of events; None if there is none."""
+    try:
+        came = json.loads(beside_events(stream))
+    except ValueError:
+        return None
+    return error_in(came) if isinstance(came, dict) else None
 
 
 def _error_as_data(line: str) -> str:
