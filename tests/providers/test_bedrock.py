@@ -26,8 +26,9 @@ def test_blocks_are_told_apart() -> None:
     reader = BedrockReader(frozenset({"Report"}))
     stream = [
         {"messageStart": {"role": "assistant"}},
-        delta(0, reasoningContent={"text": "hm"}),
+        delta(0, reasoningContent={"text": "h"}),
         delta(0, reasoningContent={"signature": "sig"}),
+        delta(0, reasoningContent={"text": "m"}),
         delta(1, text="So:"),
         tool(2, "other"),
         delta(2, toolUse={"input": "{}"}),
