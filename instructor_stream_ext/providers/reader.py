@@ -306,13 +306,19 @@ class Reading:
 def tokens(usage: object) -> Usage:
     """Convert a provider's usage object to `Usage`.
 
+    What only the total has is part of the answer: reasoning of xAI's models, and of Gemini's behind many gateways
+    (https://github.com/mozilla-ai/any-llm/issues/1290). It is part of the request where it is as much as came from the
+    cache (Bedrock) or was heard (Mistral's Voxtral).
+
     Args:
         usage: An object or mapping; absent figures count as 0, an absent total as the sum.
     """
     came, went, total = (_figure(usage, [names[place] for names in USAGE_NAMES]) for place in range(3))
-    thought = _figure(usage, ("reasoning_tokens",), within=("completion_tokens_details",))
-    if came + went + thought == total:  # xAI has them in the total alone, and bills them as output (docs.x.ai: Usage)
-        went += thought
+    rest = max(0, total - came - went)
+    if rest in (sum(cached_tokens(usage)), _figure(usage, ("audio_tokens",), within=_DETAILS)):
+        came += rest
+    else:
+        went += rest
     return Usage(came, went, total or came + went)
 
 
@@ -322,8 +328,7 @@ def cached_tokens(usage: object) -> tuple[int, int]:
     Args:
         usage: A provider's usage object or mapping.
     """
-    details = ("prompt_tokens_details", "input_tokens_details")
-    return _figure(usage, _CACHE_READ, within=details), _figure(usage, _CACHE_WRITTEN, within=details)
+    return _figure(usage, _CACHE_READ, within=_DETAILS), _figure(usage, _CACHE_WRITTEN, within=_DETAILS)
 
 
 _CACHE_READ = (
@@ -332,6 +337,7 @@ _CACHE_READ = (
     "cached_content_token_count",  # google-genai
     "cacheReadInputTokens",  # bedrock
 )
+_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _CACHE_WRITTEN = ("cache_creation_input_tokens", "cacheWriteInputTokens")
 
 

@@ -34,40 +34,59 @@ def test_words_are_known_whatever_their_case(word: Any, kind: EndKind, said: str
     assert (end.kind, end.word) == (kind, said)
 
 
+def _chat(prompt: int, completion: int, total: int) -> dict[str, Any]:
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
+
+
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
-        ({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 4}, Usage(1, 2, 4)),
+        ({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}, Usage(1, 2, 3)),
         (SimpleNamespace(input_tokens=1, output_tokens=2), Usage(1, 2, 3)),
         ({"inputTokens": 1.0, "outputTokens": None}, Usage(1, 0, 1)),
         ({}, Usage(0, 0, 0)),
-        # xAI: reasoning is in the total only
-        (
-            {
-                "prompt_tokens": 12,
-                "completion_tokens": 2,
-                "total_tokens": 354,
-                "completion_tokens_details": {"reasoning_tokens": 340},
-            },
-            Usage(12, 342, 354),
-        ),
-        (
-            SimpleNamespace(prompt_tokens=12, completion_tokens=2, reasoning_tokens=340, total_tokens=354),
-            Usage(12, 342, 354),
-        ),
-        # OpenAI: reasoning is part of the completion
-        (
-            {
-                "prompt_tokens": 12,
-                "completion_tokens": 342,
-                "total_tokens": 354,
-                "completion_tokens_details": {"reasoning_tokens": 340},
-            },
-            Usage(12, 342, 354),
-        ),
     ],
 )
 def test_usage_goes_by_many_names(usage: Any, expected: Usage) -> None:
+    assert tokens(usage) == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        # xAI's reasoning, over HTTP and over gRPC
+        (
+            {**_chat(12, 2, 354), "completion_tokens_details": {"reasoning_tokens": 340}},
+            Usage(12, 342, 354),
+        ),
+        (SimpleNamespace(**_chat(12, 2, 354), reasoning_tokens=340), Usage(12, 342, 354)),
+        # Gemini's, behind a gateway that does not name it
+        (_chat(20, 198, 623), Usage(20, 603, 623)),
+        # OpenAI's is part of the completion
+        ({**_chat(12, 342, 354), "completion_tokens_details": {"reasoning_tokens": 340}}, Usage(12, 342, 354)),
+        # Bedrock's cached input
+        (
+            {
+                "inputTokens": 3,
+                "outputTokens": 2,
+                "totalTokens": 15,
+                "cacheReadInputTokens": 4,
+                "cacheWriteInputTokens": 6,
+            },
+            Usage(13, 2, 15),
+        ),
+        # OpenAI's is part of the prompt
+        ({**_chat(13, 2, 15), "prompt_tokens_details": {"cached_tokens": 10}}, Usage(13, 2, 15)),
+        # what Voxtral heard
+        (
+            {**_chat(11, 15, 401), "prompt_tokens_details": {"audio_tokens": 375, "cached_tokens": 9}},
+            Usage(386, 15, 401),
+        ),
+        # a total that is less than its parts proves nothing
+        (_chat(5, 5, 7), Usage(5, 5, 7)),
+    ],
+)
+def test_what_only_the_total_has_is_counted(usage: Any, expected: Usage) -> None:
     assert tokens(usage) == expected
 
 
