@@ -19,7 +19,7 @@ QUICK: dict[str, list[str]] = {
     "end_to_end.py": ["--sizes", "1,4", "--reps", "2"],
     "peers.py": ["--quick", "--only", "ours;instructor;openai SDK's helper;pydantic-ai"],
 }
-USUAL: dict[str, list[str]] = {"footprint.py": [], "end_to_end.py": ["--sizes", "1,64"], "peers.py": []}
+USUAL: dict[str, list[str]] = {"footprint.py": [], "end_to_end.py": ["--sizes", "1,64", "--reps", "7"], "peers.py": []}
 ALL: dict[str, list[str]] = {
     **USUAL,
     "scanner.py": [],

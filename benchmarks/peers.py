@@ -165,9 +165,9 @@ def command(name: str, port: int, size: int, reps: int, paced: int) -> list[str]
     """What measures a cell."""
     where = PEERS[name]
     if where == NODE:
-        cell = [name, port, size, CHUNK, reps, PATIENCE / 2, paced]
+        cell = [name, port, size, CHUNK, reps, PATIENCE / 4, paced]
         return ["node", str(NODE / "peer.mjs"), *map(str, cell)]
-    cell = [name, port, "list", size, CHUNK, "--reps", reps, "--seconds", PATIENCE / 2, "--paced", paced]
+    cell = [name, port, "list", size, CHUNK, "--reps", reps, "--seconds", PATIENCE / 4, "--paced", paced]
     return [str(where / "bin" / "python"), str(Path(__file__).parent / "peer.py"), *map(str, cell)]
 
 
