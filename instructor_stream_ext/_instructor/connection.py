@@ -59,8 +59,7 @@ class InstructorConnection:
         if link.calls_in_parallel and not is_text and isinstance(self.reader, Reading):
             self.reader.read_all_calls()
         self._noted: list[Any] = []
-        self._answers = closing.responses_under(stream)
-        self._events = closing.innermost(stream, "_decoder")
+        self._events = stream
         self._is_at_end = False
         self.own = OwnSocket()
         if not self._is_async:
@@ -69,6 +68,10 @@ class InstructorConnection:
 
     def _opened(self) -> None:
         read_as_json(self._stream)
+
+    def _answers(self) -> list[Any]:
+        """Return the HTTP responses that the stream reads from."""
+        return closing.responses_under(self._stream)
 
     def flows(self) -> None:
         if self._is_async:
@@ -91,7 +94,7 @@ class InstructorConnection:
         return self.own.shut_down()
 
     def detail(self) -> str:
-        kind = next((response.headers.get("content-type", "") for response in self._answers), "")
+        kind = next((response.headers.get("content-type", "") for response in self._answers()), "")
         instead = visible(beside_events(self._events)[:_SHOWN])
         if kind and "event-stream" not in kind:
             return f"the answer was {kind}, not an event stream" + (f": {instead}" if instead else "")
@@ -115,13 +118,17 @@ class _LitellmConnection(InstructorConnection):
     """A litellm stream. It hides how the provider's stream ended, and that a connection broke."""
 
     def _opened(self) -> None:
-        self._noted = self._responses = self._answers
+        self._noted = self._responses = closing.responses_under(self._stream)
+        self._events = closing.innermost(self._stream, "_decoder")
         self._heard = self._stream
         if isinstance(self.reader, OpenAIChatReader):
             self.reader.begins_another = RouterWatch().begins_another
             self.reader.package = "litellm"
             if not self._through_wrapper:
                 self.chunks = chunks_below(self._stream, self._named, is_async=self._is_async)
+
+    def _answers(self) -> list[Any]:
+        return self._responses
 
     def _named(self, chunk: Any) -> None:
         """Take the answer's id and model from one of litellm's own chunks."""

@@ -84,17 +84,18 @@ def beside_events(stream: Any) -> str:
     Args:
         stream: One that was read through this module.
     """
-    came: str = getattr(getattr(stream, "_decoder", None), "beside", "")
-    return came.strip()
+    beside: str = getattr(getattr(stream, "_decoder", None), "beside", "")
+    return beside.strip()
 
 
 def error_beside(stream: Any) -> str | None:
     """Return the message of an error that came as JSON in place of events; None if there is none."""
+    came = beside_events(stream)
     try:
-        came = json.loads(beside_events(stream))
+        fields = json.loads(came) if came else None
     except ValueError:
         return None
-    return error_in(came) if isinstance(came, dict) else None
+    return error_in(fields) if isinstance(fields, dict) else None
 
 
 def _error_as_data(line: str) -> str:
