@@ -240,42 +240,44 @@ ERRORS = {
     "FastAPI": {"detail": "out of pages"},
     "vLLM": {"object": "error", "message": "out of pages"},
 }
-READ_AS_JSON = [("openai", Mode.TOOLS), ("anthropic", Mode.TOOLS), ("litellm", Mode.TOOLS)]
+CLIENTS = ["openai", "anthropic", "litellm", "litellm's wrapper"]
 
 
-async def answered(server: ScriptedServer, side: str, body: bytes, kind: str, sdk: str, mode: Mode) -> Played:
+async def answered(server: ScriptedServer, side: str, body: bytes, kind: str, client_name: str) -> Played:
     server.always(Answer(body, headers={"content-type": kind}))
-    client: Any = client_for(server, sdk, mode, is_async=side == "async")
+    sdk = client_name.removesuffix("'s wrapper")
+    reader: Any = {} if sdk == client_name else {"litellm_reader": "wrapper"}
+    client: Any = client_for(server, sdk, Mode.TOOLS, is_async=side == "async", **reader)
     return await play(client.create_partial(City, **arguments_for(sdk), max_retries=0))
 
 
 @both_sides
-@pytest.mark.parametrize(("sdk", "mode"), READ_AS_JSON)
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("indent", [None, 2])
 async def test_an_error_in_place_of_the_stream_is_the_providers_word(
-    server: ScriptedServer, side: str, sdk: str, mode: Mode, indent: int | None
+    server: ScriptedServer, side: str, client: str, indent: int | None
 ) -> None:
     """A gateway answers 200 and JSON; the SDKs find no event in it, and say nothing."""
     for body in ERRORS.values():
-        one = await answered(server, side, json.dumps(body, indent=indent).encode(), "application/json", sdk, mode)
+        one = await answered(server, side, json.dumps(body, indent=indent).encode(), "application/json", client)
         assert type(one.error) is StreamInterrupted
         assert "out of pages" in str(one.error)
 
 
 @both_sides
-@pytest.mark.parametrize(("sdk", "mode"), READ_AS_JSON)
-async def test_what_came_in_place_of_events_is_shown(server: ScriptedServer, side: str, sdk: str, mode: Mode) -> None:
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_what_came_in_place_of_events_is_shown(server: ScriptedServer, side: str, client: str) -> None:
     page = b"<html>\n<h1>Bad gateway\x1b</h1>\n" + b"<p>x</p>\n" * 10_000 + b"</html>"
-    one = await answered(server, side, page, "text/html", sdk, mode)
+    one = await answered(server, side, page, "text/html", client)
     assert type(one.error) is NoOutput
     assert "the answer was text/html, not an event stream: <html>" in str(one.error)
     assert "Bad gateway" in str(one.error)
     assert "\x1b" not in str(one.error)
     assert len(str(one.error)) < 400
-    one = await answered(server, side, b"too many requests", "text/event-stream", sdk, mode)
+    one = await answered(server, side, b"too many requests", "text/event-stream", client)
     assert type(one.error) is NoOutput
     assert "lines came that are no events: too many requests" in str(one.error)
-    one = await answered(server, side, b"", "text/event-stream", sdk, mode)
+    one = await answered(server, side, b"", "text/event-stream", client)
     assert str(one.error) == "the model sent no text"
 
 

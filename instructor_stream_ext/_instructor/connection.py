@@ -14,7 +14,7 @@ from instructor_stream_ext.core.errors import StreamInterrupted
 from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.openai_chat import OpenAIChatReader
-from instructor_stream_ext.providers.raw import beside_events, error_beside, read_as_json
+from instructor_stream_ext.providers.raw import beside_events, error_beside, read_as_json, read_leniently
 from instructor_stream_ext.providers.reader import Reader, Reading
 from instructor_stream_ext.providers.router import RouterWatch
 from instructor_stream_ext.providers.tools import tool_names
@@ -67,6 +67,7 @@ class InstructorConnection:
         self._opened()
 
     def _opened(self) -> None:
+        read_leniently(self._stream)
         read_as_json(self._stream)
 
     def _answers(self) -> list[Any]:
@@ -120,6 +121,7 @@ class _LitellmConnection(InstructorConnection):
     def _opened(self) -> None:
         self._noted = self._responses = closing.responses_under(self._stream)
         self._events = closing.innermost(self._stream, "_decoder")
+        read_leniently(self._events)
         self._heard = self._stream
         if isinstance(self.reader, OpenAIChatReader):
             self.reader.begins_another = RouterWatch().begins_another

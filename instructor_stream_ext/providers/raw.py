@@ -1,4 +1,4 @@
-"""Events of a stream as plain JSON data, without the SDK objects that nobody here needs."""
+"""An SDK's events as plain JSON data, without the objects that nobody here needs, and what servers send besides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from instructor_stream_ext.providers.plain import error_in
 
-__all__ = ["beside_events", "error_beside", "read_as_json"]
+__all__ = ["beside_events", "error_beside", "read_as_json", "read_leniently"]
 
 # The SDKs whose streams can do so, and the types of events that our readers take as plain data.
 _EVENTS = {
@@ -39,10 +39,19 @@ def read_as_json(stream: Any) -> None:
     strict = getattr(getattr(stream, "_client", None), "_strict_response_validation", True)
     if known and not strict and _is_its_own(stream) and getattr(stream, "_observer", None) is None:
         stream._cast_to = object  # noqa: SLF001  read by the stream when the first event is asked for
-        decoder: Any = getattr(stream, "_decoder", None)
-        if decoder is not None:
-            kind_of_decoder: Any = type(decoder)
-            decoder.__class__ = _lenient(kind_of_decoder, ends_at_done=package == "openai")
+
+
+def read_leniently(stream: Any) -> None:
+    """Have an SDK's stream understand what some servers send and it does not; see `_lenient`.
+
+    Args:
+        stream: What the SDK handed out, not yet read from; any other stream is left alone.
+    """
+    package = type(stream).__module__.partition(".")[0]
+    decoder: Any = getattr(stream, "_decoder", None)
+    if package in _EVENTS and type(decoder).__module__ == f"{package}._streaming":
+        kind: Any = type(decoder)
+        decoder.__class__ = _lenient(kind, ends_at_done=package == "openai")
 
 
 @functools.cache
@@ -82,7 +91,7 @@ def beside_events(stream: Any) -> str:
     """Return the beginning of what came in place of events, such as the error page of a gateway; "" for nothing.
 
     Args:
-        stream: One that was read through this module.
+        stream: One that was read leniently.
     """
     beside: str = getattr(getattr(stream, "_decoder", None), "beside", "")
     return beside.strip()
