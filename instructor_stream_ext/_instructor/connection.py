@@ -119,15 +119,19 @@ class _LitellmConnection(InstructorConnection):
     """A litellm stream. It hides how the provider's stream ended, and that a connection broke."""
 
     def _opened(self) -> None:
-        self._noted = self._responses = closing.responses_under(self._stream)
-        self._events = closing.innermost(self._stream, "_decoder")
-        read_leniently(self._events)
+        self._look_below()
         self._heard = self._stream
         if isinstance(self.reader, OpenAIChatReader):
             self.reader.begins_another = RouterWatch().begins_another
             self.reader.package = "litellm"
             if not self._through_wrapper:
                 self.chunks = chunks_below(self._stream, self._named, is_async=self._is_async)
+
+    def _look_below(self) -> None:
+        self._responses = closing.responses_under(self._stream)
+        self._noted = list(self._responses)
+        self._events = closing.innermost(self._stream, "_cast_to")  # the SDK's own stream
+        read_leniently(self._events)
 
     def _answers(self) -> list[Any]:
         return self._responses
@@ -138,9 +142,7 @@ class _LitellmConnection(InstructorConnection):
             self.reader.names = chunk.id, chunk.model
 
     def flows(self) -> None:
-        # the Router reads through a generator, which shows nothing before it has begun
-        self._responses = closing.responses_under(self._stream)
-        self._noted = list(self._responses)
+        self._look_below()  # again, as the Router reads through a generator, which shows nothing before it has begun
         self._heard = closing.innermost(self._stream, _HEARD[0])
         super().flows()
 

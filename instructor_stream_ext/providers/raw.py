@@ -45,11 +45,12 @@ def read_leniently(stream: Any) -> None:
     """Have an SDK's stream understand what some servers send and it does not; see `_lenient`.
 
     Args:
-        stream: What the SDK handed out, not yet read from; any other stream is left alone.
+        stream: What the SDK handed out; any other stream is left alone, and so is one that is read so already.
     """
     package = type(stream).__module__.partition(".")[0]
     decoder: Any = getattr(stream, "_decoder", None)
-    if package in _EVENTS and type(decoder).__module__ == f"{package}._streaming":
+    is_sdks = package in _EVENTS and type(decoder).__module__ == f"{package}._streaming"
+    if is_sdks and not hasattr(decoder, "beside"):
         kind: Any = type(decoder)
         decoder.__class__ = _lenient(kind, ends_at_done=package == "openai")
 

@@ -583,3 +583,24 @@ async def test_another_model_does_not_write_the_rest(server: ScriptedServer, sid
     assert played.final == Person(name="Bob of the Hills", age=5)
     assert restarts(played) == [("fallback", OutputTruncated, GPT, CLAUDE, 2)]
     assert "cut off" not in str(server.requests[-1].json)
+
+
+# ---------------------------------------------------------------------- what servers send besides
+
+
+def broken_by_a_line(request: Request) -> Script:
+    """llama.cpp says what is wrong in a field of its own, which the SDK ignores."""
+    name = request.json["tools"][0]["function"]["name"]
+    return sends([*chat_tools(PART, name=name, finish=None, done=False), b'error: {"message": "out of pages"}\n\n'])
+
+
+@both_sides
+async def test_an_error_in_a_field_of_its_own_is_why_the_next_model_begins(server: ScriptedServer, side: str) -> None:
+    server.add(broken_by_a_line).add(reply(OTHER))
+    client = routed(server, "openai", "anthropic", is_async=side == "async", clock=still)
+    played = await play(client.create_partial(Person, "go"))
+    assert played.final == Person(name="Bob of the Hills", age=5)
+    (restart,) = played.of(StreamRestarted)
+    assert type(restart.error) is StreamInterrupted
+    assert "out of pages" in str(restart.error)
+    assert restart.error.text == PART
