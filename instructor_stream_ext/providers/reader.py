@@ -337,8 +337,8 @@ _CACHE_READ = (
     "cached_content_token_count",  # google-genai
     "cacheReadInputTokens",  # bedrock
 )
-_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _CACHE_WRITTEN = ("cache_creation_input_tokens", "cacheWriteInputTokens")
+_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 
 
 def _figure(usage: object, names: Iterable[str], within: Iterable[str] = ()) -> int:

@@ -13,7 +13,7 @@ from instructor_stream_ext._instructor.facts import Mode
 from instructor_stream_ext._instructor.litellm_lookup import litellm_module
 from instructor_stream_ext.client.aio import AsyncStreamClient
 from instructor_stream_ext.client.sync import StreamClient
-from instructor_stream_ext.core.errors import OutputTruncated, StreamInterrupted, StreamTimeout
+from instructor_stream_ext.core.errors import OutputTruncated, StreamInterrupted, StreamMisuse, StreamTimeout
 from instructor_stream_ext.routing.client import split_arguments, wrap_link
 from instructor_stream_ext.routing.stations import (
     FallbackOn,
@@ -21,8 +21,6 @@ from instructor_stream_ext.routing.stations import (
     RouteLink,
     all_cool_down,
     entries_of,
-    kinds_of,
-    most_of,
 )
 
 __all__ = ["FALLBACK_ON", "FallbackOn", "route", "unavailable"]
@@ -110,7 +108,23 @@ def route(
         MissingExtra: litellm is not installed.
     """
     litellm_module()
-    policy = Policy(kinds_of(fallback_on), most_of(max_fallbacks))
+    policy = Policy(_kinds(fallback_on), _most(max_fallbacks))
     ours, theirs = split_arguments(wrap_arguments)
     link = RouteLink.made(entries_of(models), policy, mode, theirs, is_async=async_client)
     return wrap_link(link, ours)
+
+
+def _kinds(fallback_on: FallbackOn | Iterable[FallbackOn]) -> tuple[FallbackOn, ...]:
+    kinds = (fallback_on,) if callable(fallback_on) else tuple(fallback_on)
+    for kind in kinds:
+        if not callable(kind) or (isinstance(kind, type) and not issubclass(kind, Exception)):  # type: ignore[redundant-expr]
+            raise StreamMisuse(f"fallback_on takes classes of errors and functions of an error, not {kind!r}")
+    return kinds
+
+
+def _most(max_fallbacks: int | None) -> int | None:
+    if max_fallbacks is None:
+        return None
+    if isinstance(max_fallbacks, bool) or not isinstance(max_fallbacks, int) or max_fallbacks < 0:  # type: ignore[redundant-expr]
+        raise StreamMisuse(f"max_fallbacks must be a number from 0, or None, not {max_fallbacks!r}")
+    return max_fallbacks

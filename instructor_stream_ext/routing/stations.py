@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -28,7 +28,7 @@ from instructor_stream_ext.routing.modes import mode_for
 from instructor_stream_ext.routing.router import deployments_of, failed_deployment, made_router, router_arguments
 from instructor_stream_ext.session.protocols import Recovery
 
-__all__ = ["FallbackOn", "Policy", "RouteLink", "Station", "all_cool_down", "entries_of", "kinds_of", "most_of"]
+__all__ = ["FallbackOn", "Policy", "RouteLink", "Station", "all_cool_down", "entries_of"]
 
 FallbackOn: TypeAlias = type[Exception] | Callable[[Exception], bool]
 """A class of errors, or a function that decides for an error whether another model is asked."""
@@ -48,24 +48,6 @@ class Policy:
         if isinstance(error, (NoOutput, InvalidJSON)) and RetriesExhausted in self.kinds:
             return True  # what stands for it with max_retries=0
         return any(isinstance(error, kind) if isinstance(kind, type) else kind(error) for kind in self.kinds)
-
-
-def kinds_of(fallback_on: FallbackOn | Iterable[FallbackOn]) -> tuple[FallbackOn, ...]:
-    """Return what `fallback_on` lists; raise `StreamMisuse` for what is neither a class of errors nor a function."""
-    kinds = (fallback_on,) if callable(fallback_on) else tuple(fallback_on)
-    for kind in kinds:
-        if not callable(kind) or (isinstance(kind, type) and not issubclass(kind, Exception)):  # type: ignore[redundant-expr]
-            raise StreamMisuse(f"fallback_on takes classes of errors and functions of an error, not {kind!r}")
-    return kinds
-
-
-def most_of(max_fallbacks: int | None) -> int | None:
-    """Return `max_fallbacks`; raise `StreamMisuse` for what is no number of models."""
-    if max_fallbacks is None:
-        return None
-    if isinstance(max_fallbacks, bool) or not isinstance(max_fallbacks, int) or max_fallbacks < 0:  # type: ignore[redundant-expr]
-        raise StreamMisuse(f"max_fallbacks must be a number from 0, or None, not {max_fallbacks!r}")
-    return max_fallbacks
 
 
 class Entry(NamedTuple):
