@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import inspect
 import ipaddress
 import os
-import sys
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -42,17 +43,23 @@ def _is_loopback(host: object) -> bool:
         return False
 
 
-def _guard(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse to look up or connect to anything but loopback.
+def _guard(owner: Any, name: str, of: int) -> None:
+    """Have `owner.name` refuse an address, its argument number `of`, that is not loopback.
 
-    As an audit hook it sits below every library: sockets, asyncio, httpx, aiohttp, urllib and C code alike.
+    An audit hook would sit lower, but Python runs it within `sys.settrace`, too: of two threads that start at once
+    under coverage, one may then fail ("Cannot install a trace function while another ... is being installed").
     """
-    if event == "socket.getaddrinfo" and not _is_loopback(arguments[0]):
-        raise NetworkBlockedError(f"a test looked up {arguments[0]!r}")
-    if event in {"socket.connect", "socket.sendto"}:
-        address = arguments[1]
-        if isinstance(address, tuple) and not _is_loopback(address[0]):
-            raise NetworkBlockedError(f"a test tried to connect to {address!r}")
+    unguarded = getattr(owner, name)
+
+    @functools.wraps(unguarded)
+    def guarded(*arguments: Any, **more: Any) -> Any:
+        address = more["host"] if "host" in more else arguments[of]
+        is_path = owner is socket.socket and not isinstance(address, tuple)
+        if not is_path and not _is_loopback(address[0] if isinstance(address, tuple) else address):
+            raise NetworkBlockedError(f"a test called {name} for {address!r}")
+        return unguarded(*arguments, **more)
+
+    setattr(owner, name, guarded)
 
 
 # hypothesis builds its tables of Unicode with the first text that it draws, which may take seconds on a busy machine.
@@ -66,7 +73,10 @@ hypothesis.settings.load_profile("busy")
 
 
 def pytest_configure() -> None:
-    sys.addaudithook(_guard)
+    for name in ("connect", "connect_ex", "sendto"):
+        _guard(socket.socket, name, -1 if name == "sendto" else 1)
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+        _guard(socket, name, 0)
     # Who asks for a loop where none runs is told so, as in later Pythons, and not given one that nobody closes.
     asyncio.set_event_loop(None)
     for name in list(os.environ):
