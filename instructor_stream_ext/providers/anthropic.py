@@ -137,13 +137,17 @@ class AnthropicReader(Reading):
         self._blocks = {}
 
     def _started(self, fields: dict[str, Any]) -> str:
-        """Open a block; text that it brings along is text like any other."""
+        """Open a block; text or thinking that it brings along is like any other."""
         start = plain(fields.get("content_block"))
         block = self._open(fields.get("index"), start)
-        if start.get("type") != "text" or not start.get("text"):
+        kind = start.get("type")
+        if kind not in ("text", "thinking") or not (text := start.get(kind)):
             return ""
-        block.text.write(start["text"])
-        return self._text(start["text"])
+        block.text.write(text)
+        if kind == "text":
+            return self._text(text)
+        self._reason(text)
+        return ""
 
     def _open(self, index: object, start: dict[str, Any]) -> _Block:
         """Return a new block under its index."""

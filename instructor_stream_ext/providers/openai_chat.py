@@ -113,6 +113,9 @@ class OpenAIChatReader(Reading):
         content, calls = said.get("content"), said.get("tool_calls")
         if not self._began:
             self._identify(*(self.names or (fields.get("id"), fields.get("model"))))
+        if self._deliberates and (content or calls):
+            self._deliberates = False
+            self._quiet(delta)
         if content:
             text = self._text(content if content.__class__ is str else self._parts(content))
             return text + self._fragments(calls) if calls else text
@@ -120,6 +123,9 @@ class OpenAIChatReader(Reading):
             return self._fragments(calls)
         self._quiet(delta)
         return ""
+
+    _deliberates = True
+    """True until a delta has no reasoning: vLLM and SGLang send its end and the first text in one delta."""
 
     def _choice(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         """The choice that counts, of those in a chunk whose first one has an index that is not 0; {} if none does.
@@ -149,6 +155,7 @@ class OpenAIChatReader(Reading):
         else:
             self._forget()
         self.response_id = None
+        self._deliberates = True
 
     def _fragments(self, fragments: list[Any]) -> str:
         """Take fragments of tool calls; returns those of the document."""
@@ -195,10 +202,13 @@ class OpenAIChatReader(Reading):
             self._refuse(refusal)
             return
         thought = fields.get("reasoning_content") or fields.get("reasoning")
-        if isinstance(thought, str) and thought:
-            self._reason(thought)
-        elif details := fields.get("reasoning_details"):
-            self._reason("".join(str(plain(detail).get("text") or "") for detail in details))
+        details = fields.get("reasoning_details")
+        if not isinstance(thought, str) or not thought:
+            if not details:
+                return
+            thought = "".join(str(plain(detail).get("text") or "") for detail in details)
+        self._deliberates = True
+        self._reason(thought)
 
     def _finished(self, word: object, chunk: object, choice: dict[str, Any]) -> None:
         """Take the finish reason, and what some providers send with it."""

@@ -155,6 +155,10 @@ class OpenAIResponsesReader(Reading):
             call.id = call.id or item.get("call_id") or item.get("id") or ""
             waited = self._calls.name(call, item.get("name") or "")
             return waited + self._rest_of_args(call, item.get("arguments") or "")
+        if item.get("type") == "reasoning" and not self._thought.tell():
+            parts = [*(item.get("summary") or ()), *(item.get("content") or ())]
+            if thought := "".join(insides(part).get("text") or "" for part in parts):
+                self._reason(thought)
         if item.get("type") != "message":
             return ""
         text = ""

@@ -104,6 +104,14 @@ def test_input_without_deltas_is_that_of_the_start(given: dict[str, int], text: 
     assert joined(ended_without, [start(), tool(0, "Report", given), ended("tool_use")]) == text
 
 
+@pytest.mark.parametrize("kind", ["text", "thinking"])
+def test_what_the_start_of_a_block_brings_comes_first(kind: str) -> None:
+    reader = AnthropicReader()
+    text = joined(reader, [start(), block(0, type=kind, **{kind: "h"}), delta(0, f"{kind}_delta", **{kind: "m"})])
+    assert (text, reader.reasoning) == (("hm", "") if kind == "text" else ("", "hm"))
+    assert getattr(reader.completion().content[0], kind) == "hm"
+
+
 def test_text_blocks_are_the_document_without_tools() -> None:
     reader = AnthropicReader()
     stream = [start(), block(0, type="text", text="{"), delta(0, "text_delta", text="}"), stop(0), ended("end_turn")]

@@ -302,6 +302,19 @@ def test_reasoning_is_no_text(delta: dict[str, Any]) -> None:
     assert reader.completion().choices[0].message.reasoning_content == "hm"
 
 
+@pytest.mark.parametrize(
+    "document", [{"content": "{}"}, {"tool_calls": [fragment("{}", "Report", id="1")]}], ids=["text", "tool"]
+)
+def test_a_piece_across_the_end_of_the_reasoning_has_both(document: dict[str, Any]) -> None:
+    tools = TOOLS if "tool_calls" in document else None
+    reader = OpenAIChatReader(tools)
+    reader.tells_reasoning = True
+    deltas = [{"reasoning_content": "h"}, {"reasoning_content": "m", **document}, {"content": " "}, {"reasoning": "!"}]
+    text = "".join(reader.read(chunk(delta)) for delta in [*deltas, {"reasoning": "?", "content": " "}])
+    assert text.strip() == "{}"
+    assert (reader.reasoning, reader.thoughts) == ("hm!?", ["h", "m", "!", "?"])
+
+
 def test_thinking_among_the_parts_of_content_is_reasoning() -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     reader = MistralReader()

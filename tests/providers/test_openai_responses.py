@@ -115,6 +115,18 @@ def test_reasoning_is_no_text() -> None:
     assert not reader.alive
 
 
+@pytest.mark.parametrize("part", ["summary", "content"])
+def test_reasoning_of_an_item_counts_if_it_was_not_streamed(part: str) -> None:
+    item = {"type": "reasoning", "id": "r", part: [{"text": "h"}, {"text": "m"}]}
+    end = [item_done(item), text("ab"), response("completed", output=[item, message()])]
+    reader = OpenAIResponsesReader()
+    assert joined(reader, end) == "ab"
+    assert reader.reasoning == "hm"
+    reader = OpenAIResponsesReader()
+    assert joined(reader, [text("hm", "reasoning_text.delta"), *end]) == "ab"
+    assert reader.reasoning == "hm"
+
+
 @pytest.mark.parametrize("whole_only", [False, True])
 def test_a_refusal_ends_as_one(whole_only: bool) -> None:
     reader = OpenAIResponsesReader()
