@@ -15,6 +15,7 @@ from typing import Any
 import certifi
 import hypothesis
 import pytest
+from pytest_recording import network
 
 from tests.server.server import ScriptedServer
 
@@ -56,7 +57,7 @@ def _guard(owner: Any, name: str, of: int) -> None:
         address = more["host"] if "host" in more else arguments[of]
         is_path = owner is socket.socket and not isinstance(address, tuple)
         if not is_path and not _is_loopback(address[0] if isinstance(address, tuple) else address):
-            raise NetworkBlockedError(f"a test called {name} for {address!r}")
+            raise NetworkBlockedError(f"a test tried to {name} {address!r}")
         return unguarded(*arguments, **more)
 
     setattr(owner, name, guarded)
@@ -77,6 +78,8 @@ def pytest_configure() -> None:
         _guard(socket.socket, name, -1 if name == "sendto" else 1)
     for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
         _guard(socket, name, 0)
+    # pytest-recording has kept what it calls for hosts that a test allows
+    network._original_connect, network._original_connect_ex = socket.socket.connect, socket.socket.connect_ex
     # Who asks for a loop where none runs is told so, as in later Pythons, and not given one that nobody closes.
     asyncio.set_event_loop(None)
     for name in list(os.environ):

@@ -14,7 +14,7 @@ from instructor_stream_ext.core.document.reasoning import ReasoningTags
 from instructor_stream_ext.core.events import T
 from instructor_stream_ext.core.gate import OnBadItem
 from instructor_stream_ext.core.options import Limits, LitellmReader, OnTruncated, Repair, Timeouts
-from instructor_stream_ext.core.policies import DebounceArgument
+from instructor_stream_ext.core.policy_argument import DebounceArgument
 from instructor_stream_ext.session.hooks import HookArguments, Hooks
 
 if TYPE_CHECKING:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, get_args
-
-from pydantic import RootModel
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar, get_args
 
 from instructor_stream_ext._instructor.facts import (
     InstructorHooks,
     Mode,
-    instructor_takes,
     refuse_coroutines,
     reject_async_validators,
 )
@@ -34,73 +31,28 @@ from instructor_stream_ext.client.checks import (
     stream_kind,
     without_ours,
 )
+from instructor_stream_ext.client.gates import ParserMaker, gate_for
+from instructor_stream_ext.client.plain_call import PlainCall, adapted
 from instructor_stream_ext.client.response_model import Shape, calls_shape, item_shape, shape_of
-from instructor_stream_ext.core.document.calls import CallsParser
-from instructor_stream_ext.core.document.prose import document_in
-from instructor_stream_ext.core.document.reasoning import ReasoningTags, Tags, tags_from
-from instructor_stream_ext.core.document.snapshots import PartialParser
+from instructor_stream_ext.client.settings import Options, Settings
+from instructor_stream_ext.core.document.reasoning import tags_from
 from instructor_stream_ext.core.errors import ClientNotSupported, StreamMisuse
-from instructor_stream_ext.core.gate import ItemGate, ModelGate, OnBadItem, TextGate
-from instructor_stream_ext.core.intake import Parser
+from instructor_stream_ext.core.gate import OnBadItem
 from instructor_stream_ext.core.machine import StreamMachine
-from instructor_stream_ext.core.options import Limits, LitellmReader, OnTruncated, Repair, Timeouts
-from instructor_stream_ext.core.policies import (
-    DebounceArgument,
-    EmissionPolicy,
-    check_policy,
-    counts_transitions,
-    policy_from,
-)
+from instructor_stream_ext.core.options import Limits
+from instructor_stream_ext.core.policy_argument import check_policy, counts_transitions, policy_from
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.dispatch import Dispatch, HookErrors
-from instructor_stream_ext.session.hooks import Handler, Hooks, Sink
+from instructor_stream_ext.session.hooks import Hooks
 from instructor_stream_ext.session.retries import Retries
 from instructor_stream_ext.session.telling import Parts
 
-__all__ = ["CallMaker", "PlainCall", "Settings"]
+__all__ = ["CallMaker"]
 
 T = TypeVar("T")
 
 _CACHING = ("cache", "cache_ttl", "cache_namespace")
 """instructor's answer cache: the session consults it before it sends anything, and fills it after the gate."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """The arguments of `wrap`."""
-
-    debounce: DebounceArgument = None
-    hook_errors: Literal["warn", "raise"] = "warn"
-    timeouts: Timeouts | None = None
-    limits: Limits | None = None
-    usage: bool = True
-    clock: Callable[[], float] | None = None
-    log_transitions: Sink | None = None
-    reasoning_tags: ReasoningTags | None = None
-    repair: Repair | None = None
-    on_truncated: OnTruncated = "raise"
-    max_continuations: int = 3
-    litellm_reader: LitellmReader = "auto"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Options:
-    """The options of one call, on top of the client's settings."""
-
-    hooks: Hooks
-    instructor_hooks: InstructorHooks
-    policy: EmissionPolicy | None
-    timeouts: Timeouts | None
-    limits: Limits
-    tags: Tags
-    repair: Repair | None
-    continuations: int
-    max_retries: Any
-    strict: bool
-    context: Any
-    stop_when: Any
-    checks: Sequence[Handler]
-    token_budget: int | None
 
 
 class CallMaker:
@@ -157,12 +109,12 @@ class CallMaker:
         if for_create:
             retries.none_allowed = False  # instructor's `create` wraps the error of a lone attempt, too
         source = (link.source or InstructorSource)(link, request, options.instructor_hooks, retries.max_attempts)
-        gate, items = _gate(shape, options, on_bad=on_bad)
+        gate, items = gate_for(shape, options, on_bad=on_bad)
         # the list is read until it is full; a longer one within an item is no fault
         within = options.limits if items is None else replace(options.limits, max_items=None)
         transitions = dispatch.transitions or counts_transitions(options.policy) or items is not None
         machine = StreamMachine(
-            parser=None if shape is None else _ParserMaker(shape, source, within, options.tags),
+            parser=None if shape is None else ParserMaker(shape, source, within, options.tags),
             policy=options.policy,
             limits=options.limits,
             timeouts=options.timeouts,
@@ -186,7 +138,7 @@ class CallMaker:
         )
         return Session(parts)
 
-    def _options(self, link: Link, messages: object, kwargs: dict[str, Any]) -> _Options:
+    def _options(self, link: Link, messages: object, kwargs: dict[str, Any]) -> Options:
         """Take this package's options out of a call's arguments."""
         settings = self.settings
         continuations = continuations_from(
@@ -202,7 +154,7 @@ class CallMaker:
         repair = kwargs.pop("repair", settings.repair)
         check_repair(repair, is_async=link.is_async)
         kwargs.pop("stream", None)
-        return _Options(
+        return Options(
             hooks=hooks,
             instructor_hooks=instructor_hooks,
             policy=policy,
@@ -220,7 +172,7 @@ class CallMaker:
         )
 
     def _request(
-        self, link: Link, wire: object, messages: object, options: _Options, kwargs: dict[str, Any], *, for_create: bool
+        self, link: Link, wire: object, messages: object, options: Options, kwargs: dict[str, Any], *, for_create: bool
     ) -> Request:
         """Build the request from the remaining arguments."""
         kwargs = link.client.handle_kwargs(kwargs)
@@ -281,7 +233,7 @@ class CallMaker:
             item: Any = get_args(response_model)[0]
             # the same request; for Iterable the async client would stream in its own way
             response_model = list.__class_getitem__(item)
-        shape = _adapted(response_model)
+        shape = adapted(response_model)
         call = PlainCall(shape, link.client.create)
         hooks = self.instructor_hooks + theirs
         hooks.on("completion:response", call.keep)
@@ -319,78 +271,3 @@ class CallMaker:
         if (settings.timeouts, settings.limits, settings.repair, settings.on_truncated) != (None, None, None, "raise"):
             return True  # instructor's own create knows none of these
         return any(kwargs.get(name) is not None for name in OF_STREAMS)
-
-
-class PlainCall:
-    """One call to instructor's own `create`."""
-
-    def __init__(self, shape: Shape | None, create: Callable[..., Any]) -> None:
-        self._shape = shape
-        self.create = create
-        self.kwargs: dict[str, Any] = {}
-        self.completion: Any = None
-
-    def keep(self, completion: object) -> None:
-        """Note the provider's answer."""
-        self.completion = completion
-
-    def result(self, answer: object) -> Any:
-        """Convert what instructor returned to the type that the caller asked for."""
-        if self.completion is None:  # from the cache, which tells no hook
-            self.completion = getattr(answer, "_raw_response", None)
-        return answer.root if self._shape is not None and isinstance(answer, RootModel) else answer
-
-
-def _adapted(response_model: object) -> Shape | None:
-    """Return the shape of a type that instructor's `create` refuses; None if it accepts the type."""
-    if response_model is None or instructor_takes(response_model):
-        return None
-    return shape_of(response_model)
-
-
-def _gate(shape: Shape | None, options: _Options, *, on_bad: OnBadItem) -> tuple[Any, ItemGate | None]:
-    checks, strict, context = options.checks, options.strict, options.context
-    if shape is None:
-        return TextGate(checks), None
-    if shape.item is not None:
-        tools = {name: adapter for name, (adapter, _) in (shape.tools or {}).items()}
-        most = options.limits.max_items
-        items = ItemGate(
-            shape.item, checks=checks, strict=strict, context=context, on_bad=on_bad, most=most, tools=tools
-        )
-        return items, items
-    gate = ModelGate(
-        shape.adapter,
-        read=functools.partial(document_in, shape.plan),
-        checks=checks,
-        kind=shape.plan.kind,
-        strict=strict,
-        context=context,
-    )
-    return gate, None
-
-
-class _ParserMaker:
-    """Makes the parser of one attempt. It searches prose for the document, but not tool arguments."""
-
-    __slots__ = ("_limits", "_plan", "_source", "_tags", "_tools")
-
-    def __init__(self, shape: Shape, source: InstructorSource, limits: Limits, tags: Tags) -> None:
-        self._tags = tags
-        self._plan = shape.plan
-        self._tools = None if shape.tools is None else {name: plan for name, (_, plan) in shape.tools.items()}
-        self._limits = limits
-        self._source = source
-
-    def __call__(self) -> Parser:
-        if self._tools is not None:
-            return CallsParser(self._plan, self._tools, max_depth=self._limits.max_depth)
-        search = "tool" not in self._source.mode.value  # asked each time: another model may speak in another mode
-        return PartialParser(
-            self._plan,
-            search=search,
-            patient=self._source.asks_in_words,
-            max_depth=self._limits.max_depth,
-            max_items=self._limits.max_items,
-            tags=self._tags,
-        )

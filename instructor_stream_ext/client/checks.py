@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 from instructor_stream_ext._instructor.facts import InstructorHooks, PartialBase
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.options import LitellmReader, OnTruncated
-from instructor_stream_ext.core.policies import policy_from
+from instructor_stream_ext.core.policy_argument import policy_from
 from instructor_stream_ext.session.hooks import HOOK_NAMES, Handler, Hooks, refuse_coroutine
 
 if TYPE_CHECKING:

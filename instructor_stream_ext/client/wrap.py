@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from instructor_stream_ext.core.document.reasoning import ReasoningTags, tags_from
 from instructor_stream_ext.core.options import Limits, LitellmReader, OnTruncated, Repair, Timeouts
-from instructor_stream_ext.core.policies import DebounceArgument, policy_from
+from instructor_stream_ext.core.policy_argument import DebounceArgument, policy_from
 
 if TYPE_CHECKING:
     from instructor_stream_ext._instructor.facts import AsyncInstructor, Instructor, InstructorHooks
     from instructor_stream_ext.client.aio import AsyncStreamClient
-    from instructor_stream_ext.client.call import Settings
+    from instructor_stream_ext.client.settings import Settings
     from instructor_stream_ext.client.sync import StreamClient
     from instructor_stream_ext.session.hooks import HookArguments, Hooks
     from instructor_stream_ext.sinks.log import TransitionLog
@@ -122,11 +122,13 @@ def wrap(
         ```
     """
     # here and not above: these load most of instructor, which loads itself only when it is used
-    from instructor_stream_ext._instructor.link import Link, link_to
+    from instructor_stream_ext._instructor.link import Link
+    from instructor_stream_ext._instructor.links import link_to
     from instructor_stream_ext.client.aio import AsyncStreamClient
-    from instructor_stream_ext.client.call import CallMaker, Settings
+    from instructor_stream_ext.client.call import CallMaker
     from instructor_stream_ext.client.checks import split_hooks
     from instructor_stream_ext.client.client import Client
+    from instructor_stream_ext.client.settings import Settings
     from instructor_stream_ext.client.sync import StreamClient
     from instructor_stream_ext.sinks.log import TransitionLog
 

@@ -6,12 +6,13 @@ is the business of :mod:`instructor_stream_ext.core.machine`; here are only the 
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from functools import update_wrapper
 from typing import Any, Generic, TypeAlias, get_args, get_origin
 
 from typing_extensions import TypeVar
+
+from instructor_stream_ext.core.quickly import quickly_made
 
 __all__ = [
     "EVENTS",
@@ -177,24 +178,6 @@ class StreamStats:
     from_cache: bool = False
     repaired: bool = False
     continuations: int = 0
-
-
-E = TypeVar("E", bound="Event")
-
-
-def quickly_made(cls: type[E]) -> type[E]:
-    """Give a frozen dataclass an `__init__` that fills its slots directly.
-
-    The one that dataclasses writes calls `object.__setattr__` for each field, which takes twice as long; a stream makes
-    several of these events for each delta.
-    """
-    each = fields(cls)
-    scope: dict[str, Any] = {f"_set_{one.name}": getattr(cls, one.name).__set__ for one in each}
-    scope |= {f"_default_{one.name}": one.default for one in each}
-    given = ", ".join(one.name if one.default is MISSING else f"{one.name}=_default_{one.name}" for one in each)
-    exec(f"def __init__(self, *, {given}): {'; '.join(f'_set_{one.name}(self, {one.name})' for one in each)}", scope)  # noqa: S102
-    cls.__init__ = update_wrapper(scope["__init__"], cls.__init__, updated=())  # type: ignore[method-assign]
-    return cls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

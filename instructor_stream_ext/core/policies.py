@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 __all__ = [
     "Debounce",
@@ -20,12 +19,11 @@ __all__ = [
     "EveryN",
     "FinalOnly",
     "Growth",
+    "Joined",
     "OnItem",
     "OnTransition",
     "Pending",
     "Throttle",
-    "check_policy",
-    "policy_from",
 ]
 
 
@@ -69,25 +67,28 @@ class _Joins:
 
     __slots__ = ()
 
-    def __or__(self, other: EmissionPolicy) -> _Joined:
-        return _Joined(min, (self, other))  # type: ignore[arg-type]
+    def __or__(self, other: EmissionPolicy) -> Joined:
+        return Joined(min, (self, other))  # type: ignore[arg-type]
 
-    def __ror__(self, other: EmissionPolicy) -> _Joined:
-        return _Joined(min, (other, self))  # type: ignore[arg-type]
+    def __ror__(self, other: EmissionPolicy) -> Joined:
+        return Joined(min, (other, self))  # type: ignore[arg-type]
 
-    def __and__(self, other: EmissionPolicy) -> _Joined:
-        return _Joined(max, (self, other))  # type: ignore[arg-type]
+    def __and__(self, other: EmissionPolicy) -> Joined:
+        return Joined(max, (self, other))  # type: ignore[arg-type]
 
-    def __rand__(self, other: EmissionPolicy) -> _Joined:
-        return _Joined(max, (other, self))  # type: ignore[arg-type]
+    def __rand__(self, other: EmissionPolicy) -> Joined:
+        return Joined(max, (other, self))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
-class _Joined(_Joins):
+class Joined(_Joins):
+    """Two policies, of whose instants one is chosen."""
+
     choose: Callable[[float, float], float]
     sides: tuple[EmissionPolicy, EmissionPolicy]
 
     def __call__(self, pending: Pending, /) -> float:
+        """Return when the pending text is due."""
         first, second = self.sides
         return self.choose(first(pending), second(pending))
 
@@ -255,67 +256,6 @@ class FinalOnly(_Joins):
     def __call__(self, pending: Pending, /) -> float:  # noqa: ARG002
         """Return when the pending text is due."""
         return math.inf
-
-
-DebounceArgument: TypeAlias = float | timedelta | EmissionPolicy | None
-
-_COUNTLESS = (EveryDelta, Throttle, Debounce, EveryN, Growth, FinalOnly)
-
-
-def policy_from(debounce: DebounceArgument) -> EmissionPolicy | None:
-    """Convert a `debounce=` argument to a policy.
-
-    Args:
-        debounce: Seconds or a timedelta (a `Throttle`), a policy, or None.
-
-    Returns:
-        The policy; None for a partial at each change, which needs no asking.
-
-    Raises:
-        TypeError: It is neither a number, a timedelta nor callable.
-        ValueError: It is negative or not a number.
-    """
-    if debounce is None or isinstance(debounce, EveryDelta):
-        return None
-    if isinstance(debounce, timedelta):
-        return Throttle(debounce.total_seconds())
-    if isinstance(debounce, (int, float)) and not isinstance(debounce, bool):
-        return Throttle(debounce)
-    if isinstance(debounce, type):
-        raise TypeError(f"debounce={debounce.__name__} is a class: give an instance, as in {debounce.__name__}()")
-    if callable(debounce):
-        return debounce
-    raise TypeError(f"debounce must be seconds, a timedelta or an emission policy, not {debounce!r}")
-
-
-def check_policy(policy: EmissionPolicy | None) -> None:
-    """Ask a user's policy about one delta, so that an invalid one is refused before a request is sent.
-
-    One that raises is let pass: it may do so for this delta only, and the stream will tell.
-
-    Raises:
-        TypeError: It gives no number.
-        ValueError: It gives NaN, with which no instant can be compared.
-    """
-    if policy is None or isinstance(policy, (*_COUNTLESS, OnTransition, OnItem)):
-        return
-    try:
-        due: object = policy(Pending(deltas=1, chars=1, total_chars=1))
-    except Exception:  # noqa: BLE001  a user's function may raise anything
-        return
-    if isinstance(due, bool) or not isinstance(due, (int, float)):
-        raise TypeError(f"the emission policy {policy!r} gave {due!r}, not an instant in seconds (math.inf to wait)")
-    if math.isnan(due):
-        raise ValueError(f"the emission policy {policy!r} gave NaN, not an instant in seconds (math.inf to wait)")
-
-
-def counts_transitions(policy: EmissionPolicy | None) -> bool:
-    """Return whether a policy may look at `transitions` or `items`, which requires scanning each delta on arrival."""
-    if policy is None or isinstance(policy, _COUNTLESS):
-        return False
-    if isinstance(policy, _Joined):
-        return any(counts_transitions(side) for side in policy.sides)
-    return True
 
 
 def _not_negative(policy: str, name: str, value: float) -> None:

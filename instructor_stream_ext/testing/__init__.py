@@ -8,7 +8,8 @@ from __future__ import annotations
 from instructor_stream_ext.testing.cassette import Cassette, End, Interaction, load_cassette
 from instructor_stream_ext.testing.clock import FakeClock
 from instructor_stream_ext.testing.errors import CassetteError
-from instructor_stream_ext.testing.fakes import FakeAnswer, fake_client, record_events
+from instructor_stream_ext.testing.fake_answers import FakeAnswer
+from instructor_stream_ext.testing.fakes import fake_client
 from instructor_stream_ext.testing.fault import Fault
 from instructor_stream_ext.testing.faults import (
     CutOff,
@@ -17,20 +18,18 @@ from instructor_stream_ext.testing.faults import (
     EndEarly,
     ErrorEvent,
     FailFirst,
-    FirstTokenAfter,
     Garbage,
-    Jitter,
     Resplit,
     ResplitAtEvents,
-    Stall,
-    TokensPerSecond,
     Trickle,
 )
+from instructor_stream_ext.testing.pacing import FirstTokenAfter, Jitter, Stall, TokensPerSecond
+from instructor_stream_ext.testing.recorded_events import record_events
 from instructor_stream_ext.testing.scrub import Scrubber
 from instructor_stream_ext.testing.server import ReplayServer
 from instructor_stream_ext.testing.staleness import StaleCassette
 from instructor_stream_ext.testing.strategies import GeneratedStream, splits, streams
-from instructor_stream_ext.testing.stream_cassette import use_cassette
+from instructor_stream_ext.testing.without_pytest import use_cassette
 
 __all__ = [
     "Cassette",

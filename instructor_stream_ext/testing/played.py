@@ -10,7 +10,7 @@ from instructor_stream_ext.client.sync import StreamClient
 from instructor_stream_ext.client.wrap import wrap
 from instructor_stream_ext.testing.cassette import End, Interaction
 from instructor_stream_ext.testing.clock import Pace
-from instructor_stream_ext.testing.fakes import chat_chunk
+from instructor_stream_ext.testing.fake_answers import chat_chunk
 from instructor_stream_ext.testing.payload import Piece, pieces
 
 __all__ = ["arrivals", "played_client"]

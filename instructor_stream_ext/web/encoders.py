@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from instructor_stream_ext.core.events import Event, PartialEmitted, StreamCompleted, StreamFailed, quickly_made
+from instructor_stream_ext.core.events import Event, PartialEmitted, StreamCompleted, StreamFailed
+from instructor_stream_ext.core.quickly import quickly_made
 
 __all__ = ["CutOff", "Encoder", "Failed", "Finished", "Shown"]
 

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from instructor_stream_ext import ClientNotSupported, StreamMisuse
 from instructor_stream_ext._instructor.haste import HASTE, Haste
-from instructor_stream_ext._instructor.link import Link, LitellmLink, link_to
+from instructor_stream_ext._instructor.link import Link, LitellmLink
+from instructor_stream_ext._instructor.links import link_to
 from instructor_stream_ext._instructor.litellm_prices import LitellmPrices
 from tests.routing.calls import litellm
 

@@ -15,7 +15,7 @@ from instructor.v2.core.hooks import Hooks as InstructorHooks
 from pydantic import BaseModel
 
 from instructor_stream_ext import ClientNotSupported
-from instructor_stream_ext._instructor.link import link_to
+from instructor_stream_ext._instructor.links import link_to
 from instructor_stream_ext._instructor.request import Request
 from instructor_stream_ext._instructor.source import InstructorSource
 from tests.providers.chunks import raw

@@ -13,7 +13,7 @@ import pytest
 
 from instructor_stream_ext import AsyncStreamClient, StreamClient, wrap
 from instructor_stream_ext.client.arguments import CallArguments, WrapArguments
-from instructor_stream_ext.client.call import Settings
+from instructor_stream_ext.client.settings import Settings
 from instructor_stream_ext.session.hooks import HOOK_NAMES, HookArguments
 
 SDKS = [

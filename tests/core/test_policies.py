@@ -25,7 +25,7 @@ from instructor_stream_ext import (
     Pending,
     Throttle,
 )
-from instructor_stream_ext.core.policies import counts_transitions, policy_from
+from instructor_stream_ext.core.policy_argument import counts_transitions, policy_from
 
 instants = st.floats(0, 1e6)
 

@@ -18,7 +18,8 @@ from instructor_stream_ext.client.response_model import shape_of
 from instructor_stream_ext.core.document.snapshots import PartialParser
 from instructor_stream_ext.sinks import notebook
 from instructor_stream_ext.sinks.terminal import live
-from instructor_stream_ext.testing.fakes import FakeAnswer, fake_client
+from instructor_stream_ext.testing.fake_answers import FakeAnswer
+from instructor_stream_ext.testing.fakes import fake_client
 from tests.server import ScriptedServer, Signal, Wait, reply, sends
 
 nbclient = pytest.importorskip("nbclient")

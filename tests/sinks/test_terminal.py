@@ -30,7 +30,8 @@ from instructor_stream_ext import (
 from instructor_stream_ext.core.events import RestartReason
 from instructor_stream_ext.sinks.board import Board
 from instructor_stream_ext.sinks.terminal import alive, live
-from instructor_stream_ext.testing.fakes import FakeAnswer, fake_client
+from instructor_stream_ext.testing.fake_answers import FakeAnswer
+from instructor_stream_ext.testing.fakes import fake_client
 from tests.twins import Twin, both, settled
 
 ASK: dict[str, Any] = {"messages": "go", "model": "m"}

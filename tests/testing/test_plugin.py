@@ -34,8 +34,17 @@ class Person(BaseModel):
     name: str
     age: int
 
+opened = []
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    while opened:
+        opened.pop().close()
+
 def stream(url=URL):
     bare = openai.OpenAI(base_url=url, api_key="sk-abcdefghijklmnopqrstuvwxyz", max_retries=0)
+    opened.append(bare)
     client = wrap(instructor.from_openai(bare, mode=instructor.Mode.JSON_SCHEMA))
     return client.create_partial(model="m", messages="go", response_model=Person)
 """
