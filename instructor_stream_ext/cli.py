@@ -63,6 +63,15 @@ def _options(
     pass
 
 
+def _pace(speed: float) -> float:
+    if not speed >= 0:  # which "nan" is not
+        raise typer.BadParameter("must be 0 or more")
+    return speed
+
+
+SpeedOption = Annotated[
+    float, typer.Option(callback=_pace, help="1 is the original pace, 2 twice as fast, 0 without any pause.")
+]
 CassetteArgument = Annotated[Path, typer.Argument(help="A cassette (.yaml); its sidecar is read if it is there.")]
 PathsArgument = Annotated[
     list[Path], typer.Argument(help="Cassettes, or folders that are searched for them.", show_default=False)
@@ -100,16 +109,12 @@ def _faults_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
 
 @app.command(epilog=_CODES)
 @_faults_in_one_line
-def demo(
-    speed: Annotated[float, typer.Option(help="1 is the original pace, 2 twice as fast, 0 without any pause.")] = 1.0,
-) -> None:
+def demo(speed: SpeedOption = 1.0) -> None:
     """Watch a structured answer fill in, live.
 
     A recorded stream is served by a real HTTP server on this machine at its original pace, and read by the real openai
     client, instructor and this package. It needs neither network nor key.
     """
-    if not speed >= 0:  # which "nan" is not
-        raise typer.BadParameter("must be 0 or more", param_hint="--speed")
     from instructor_stream_ext.demo.__main__ import main as show
 
     show(["--speed", str(speed)])
@@ -122,7 +127,7 @@ def replay(
     model: Annotated[
         str | None, typer.Option(help="A response model as module:Class; without one, the text is shown as it comes.")
     ] = None,
-    speed: Annotated[float, typer.Option(help="1 is the original pace, 2 twice as fast, 0 without any pause.")] = 1.0,
+    speed: SpeedOption = 1.0,
     interaction: Annotated[int, typer.Option(help="Which interaction of the cassette, from 1.", min=1)] = 1,
 ) -> None:
     """Play a cassette through this package, at its own pace.
@@ -131,8 +136,6 @@ def replay(
     is told in one line, with exit code 1. The model's text is taken from the cassette, so no SDK of the provider is
     needed.
     """
-    if not speed >= 0:  # which "nan" is not
-        raise typer.BadParameter("must be 0 or more", param_hint="--speed")
     chosen = _interaction(cassette, interaction)
     response_model = None if model is None else _model(model)
     try:
@@ -221,7 +224,7 @@ def view(
 
     The page has a time line, the events as they came, the text, the partial as a tree with what just changed,
     transitions, usage, and why the stream ended. A cassette on which `check` finds secrets is refused: `scrub` it
-        first.
+    first.
     """
     from instructor_stream_ext.testing.player import look_into, page_of, serve
 

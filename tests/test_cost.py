@@ -15,7 +15,7 @@ from instructor_stream_ext._instructor import link, prices
 from instructor_stream_ext._instructor.litellm_prices import LitellmPrices
 from instructor_stream_ext.core.spending import Rates, Spending, estimated_tokens
 from instructor_stream_ext.providers.anthropic import AnthropicReader
-from instructor_stream_ext.providers.reader import cached_tokens
+from instructor_stream_ext.providers.usage import cached_tokens
 from tests.playing import play
 from tests.server import ScriptedServer, Signal, reply, sends
 from tests.server.wire_format import chat_chunk, sse

@@ -10,7 +10,8 @@ from instructor_stream_ext.core.events import EndKind, Usage
 from instructor_stream_ext.providers.calls import Call
 from instructor_stream_ext.providers.family import Family, UsageNames
 from instructor_stream_ext.providers.plain import error_in, insides, message_of, object_of, plain
-from instructor_stream_ext.providers.reader import Reading, cached_tokens
+from instructor_stream_ext.providers.reader import Reading
+from instructor_stream_ext.providers.usage import cached_tokens
 
 __all__ = ["FAMILY", "AnthropicReader"]
 

@@ -10,7 +10,8 @@ from typing import Any
 from instructor_stream_ext.core.events import EndKind, Usage
 from instructor_stream_ext.providers.family import Family
 from instructor_stream_ext.providers.plain import namespace, plain
-from instructor_stream_ext.providers.reader import Reading, tokens
+from instructor_stream_ext.providers.reader import Reading
+from instructor_stream_ext.providers.usage import tokens
 
 __all__ = ["FAMILY", "CohereReader"]
 

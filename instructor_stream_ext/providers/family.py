@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, NamedTuple
 
-from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.core.events import EndKind, EndSignal
 
-__all__ = ["END_KINDS", "USAGE_NAMES", "Family", "UsageNames", "learn"]
+__all__ = ["END_KINDS", "USAGE_NAMES", "Family", "UsageNames", "end_of", "learn"]
 
 
 class UsageNames(NamedTuple):
@@ -57,3 +58,14 @@ def learn(family: Family) -> None:
     """Add a family's words to the tables."""
     END_KINDS.update({word: kind for kind, words in family.end_words.items() for word in words.split()})
     USAGE_NAMES.extend(names for names in family.usage_names if names not in USAGE_NAMES)
+
+
+def end_of(word: object, message: str = "") -> EndSignal:
+    """Return the meaning of a provider's finish reason.
+
+    Args:
+        word: The finish reason: a string, or an Enum with a name.
+        message: What else the provider said.
+    """
+    said = word.name if isinstance(word, Enum) else str(word)
+    return EndSignal(END_KINDS.get(said.lower(), EndKind.UNKNOWN), said, message)

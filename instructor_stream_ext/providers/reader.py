@@ -6,16 +6,17 @@ neither fetches chunks nor keeps them, so the same reader serves sync and async 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Protocol
 
 from instructor_stream_ext.core.events import EndKind, EndSignal, Usage
-from instructor_stream_ext.providers.calls import Calls, ParallelCalls, Piece, Written
-from instructor_stream_ext.providers.family import END_KINDS, USAGE_NAMES
+from instructor_stream_ext.providers.calls import Calls, Written
+from instructor_stream_ext.providers.family import end_of
+from instructor_stream_ext.providers.parallel_calls import ParallelCalls, Piece
+from instructor_stream_ext.providers.usage import cached_tokens, tokens
 
-__all__ = ["Reader", "Reading", "Switch", "cached_tokens", "end_of", "tokens"]
+__all__ = ["Reader", "Reading", "Switch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,6 @@ class Switch:
 
     from_model: str | None
     to_model: str | None
-
-
-def end_of(word: object, message: str = "") -> EndSignal:
-    """Return the meaning of a provider's finish reason.
-
-    Args:
-        word: The finish reason: a string, or an Enum with a name.
-        message: What else the provider said.
-    """
-    said = word.name if isinstance(word, Enum) else str(word)
-    return EndSignal(END_KINDS.get(said.lower(), EndKind.UNKNOWN), said, message)
 
 
 class Reader(Protocol):
@@ -301,52 +291,3 @@ class Reading:
         if self.refusal and end.kind in (EndKind.COMPLETE, EndKind.UNKNOWN):
             end = EndSignal(EndKind.REFUSED, end.word, self.refusal)
         self.end = end
-
-
-def tokens(usage: object) -> Usage:
-    """Convert a provider's usage object to `Usage`.
-
-    What only the total has is part of the answer: reasoning of xAI's models, and of Gemini's behind many gateways
-    (https://github.com/mozilla-ai/any-llm/issues/1290). It is part of the request where it is as much as came from the
-    cache (Bedrock) or was heard (Mistral's Voxtral).
-
-    Args:
-        usage: An object or mapping; absent figures count as 0, an absent total as the sum.
-    """
-    came, went, total = (_figure(usage, [names[place] for names in USAGE_NAMES]) for place in range(3))
-    rest = max(0, total - came - went)
-    if rest in (sum(cached_tokens(usage)), _figure(usage, ("audio_tokens",), within=_DETAILS)):
-        came += rest
-    else:
-        went += rest
-    return Usage(came, went, total or came + went)
-
-
-def cached_tokens(usage: object) -> tuple[int, int]:
-    """Return the input tokens read from the provider's cache, and written to it.
-
-    Args:
-        usage: A provider's usage object or mapping.
-    """
-    return _figure(usage, _CACHE_READ, within=_DETAILS), _figure(usage, _CACHE_WRITTEN, within=_DETAILS)
-
-
-_CACHE_READ = (
-    "cached_tokens",  # openai, in prompt_tokens_details or input_tokens_details
-    "cache_read_input_tokens",  # anthropic
-    "cached_content_token_count",  # google-genai
-    "cacheReadInputTokens",  # bedrock
-)
-_CACHE_WRITTEN = ("cache_creation_input_tokens", "cacheWriteInputTokens")
-_DETAILS = ("prompt_tokens_details", "input_tokens_details")
-
-
-def _figure(usage: object, names: Iterable[str], within: Iterable[str] = ()) -> int:
-    """Return the first of these counts that a usage object has, in itself or within some of its parts; 0 for none."""
-    places = (usage, *(_part(usage, name) for name in within))
-    found = (_part(place, name) for place in places if place is not None for name in names)
-    return next((int(count) for count in found if isinstance(count, int | float)), 0)
-
-
-def _part(of: object, name: str) -> Any:
-    return of.get(name) if isinstance(of, dict) else getattr(of, name, None)

@@ -8,8 +8,9 @@ import pytest
 
 from instructor_stream_ext.core.events import EndKind, Usage
 from instructor_stream_ext.providers import reader_for
+from instructor_stream_ext.providers.family import end_of
 from instructor_stream_ext.providers.plain import message_of, object_of, plain
-from instructor_stream_ext.providers.reader import end_of, tokens
+from instructor_stream_ext.providers.usage import tokens
 
 
 class _Reason(Enum):

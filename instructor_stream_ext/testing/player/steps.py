@@ -14,7 +14,7 @@ from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.patches import Change, changes
 from instructor_stream_ext.core.types.compile import compile_plan
 from instructor_stream_ext.core.types.response import Plan
-from instructor_stream_ext.providers.reader import end_of
+from instructor_stream_ext.providers.family import end_of
 from instructor_stream_ext.testing.cassette import Cassette, Interaction
 from instructor_stream_ext.testing.payload import Piece
 from instructor_stream_ext.testing.played import arrivals
