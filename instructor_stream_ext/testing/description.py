@@ -1,4 +1,4 @@
-"""What a cassette holds, in lines for a terminal."""
+"""The contents of a cassette, in lines for a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fake provider answers, and how it is cut into chunks."""
+"""The answers of a fake provider, cut into chunks."""
 
 from __future__ import annotations
 

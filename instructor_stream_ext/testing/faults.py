@@ -1,4 +1,4 @@
-"""What can go wrong with a stream, as values that are combined with `|`; when it arrives, see `pacing`.
+"""Faults: changes to a recorded stream, as values that are combined with `|`. Those in time are in `pacing`.
 
 `Trickle(7) | CutOff(after=3)` first cuts the body into pieces of seven bytes and then breaks the connection after the
 third event. Events are those of the stream's format (server-sent events, JSON lines, AWS's binary messages), counted

@@ -1,4 +1,4 @@
-"""When a recorded stream arrives, as faults: late, at a rate, with jitter.
+"""Faults in time: a recorded stream that arrives late, at a rate, or with jitter.
 
 Instants are those of the cassette, in seconds: a `Stall` takes no time where the cassette is played at speed 0.
 """
