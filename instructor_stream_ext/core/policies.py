@@ -19,7 +19,6 @@ __all__ = [
     "EveryN",
     "FinalOnly",
     "Growth",
-    "Joined",
     "OnItem",
     "OnTransition",
     "Pending",

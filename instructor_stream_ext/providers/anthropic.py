@@ -32,7 +32,8 @@ class AnthropicReader(Reading):
         self._blocks: dict[Any, _Block] = {}
         self._counted: dict[str, int] = {}
         self._compacted: dict[str, int] = {}
-        self._stop_sequence: str | None = None
+        self._message: dict[str, Any] = {}
+        self._usage_said: dict[str, Any] = {}
 
     def read(self, chunk: object) -> str:
         """Return the new text of the document in this event, "" if there is none."""
@@ -51,20 +52,28 @@ class AnthropicReader(Reading):
         block = self._blocks.get(fields.get("index"))
         if block is None:
             block = self._open(fields.get("index"), {"type": _BLOCK_OF.get(str(what), "text")})
-        if what == "input_json_delta":
-            if not (text := delta.get("partial_json")) or block.call is None:
+        if what == "input_json_delta" and block.call is not None:
+            if not (text := delta.get("partial_json")):
                 return ""
             self.alive = self._began = True
             return self._calls.write(block.call, text)
         if what == "text_delta" and (text := delta.get("text")):
             block.text.write(text)
             return self._text(text)
+        self._note(block, what, delta)
+        return ""
+
+    def _note(self, block: _Block, what: object, delta: dict[str, Any]) -> None:
+        """Take a delta that is no part of the document."""
         if what == "thinking_delta" and (text := delta.get("thinking")):
             block.text.write(text)
             self._reason(text)
+        elif what == "input_json_delta":  # for a tool that the provider runs
+            block.text.write(delta.get("partial_json") or "")
         elif what == "signature_delta" and (text := delta.get("signature")):
             block.start["signature"] = block.start.get("signature", "") + text
-        return ""
+        elif what == "citations_delta" and (citation := delta.get("citation")) is not None:
+            block.start["citations"] = [*(block.start.get("citations") or ()), plain(citation)]
 
     @property
     def usage(self) -> Usage | None:
@@ -99,16 +108,18 @@ class AnthropicReader(Reading):
         from anthropic.types.beta import BetaMessage
 
         whole: Any = BetaMessage if ".beta." in self._module else Message
-        return whole.construct(
-            id=self.response_id or "",
-            type="message",
-            role="assistant",
-            model=self.model or "",
-            content=[block.whole() for block in self._blocks.values()],
-            stop_reason=self.end.word if self.end else None,
-            stop_sequence=self._stop_sequence,
-            usage={"input_tokens": 0, "output_tokens": 0, **self._counted},
-        )
+        answer = {
+            "stop_sequence": None,
+            **self._message,
+            "id": self.response_id or "",
+            "type": "message",
+            "role": "assistant",
+            "model": self.model or "",
+            "content": [block.whole() for block in self._blocks.values()],
+            "stop_reason": self.end.word if self.end else None,
+            "usage": {"input_tokens": 0, "output_tokens": 0, **self._usage_said},
+        }
+        return whole.construct(**answer)
 
     def _other(self, kind: object, fields: dict[str, Any], chunk: object) -> str:
         """Take any event other than a delta."""
@@ -121,6 +132,7 @@ class AnthropicReader(Reading):
             self._module = type(chunk).__module__
             message = insides(fields.get("message"))
             self._start_over(message.get("id"), message.get("model"))
+            self._message = plain(fields.get("message"))
             self._count(message.get("usage"))
         elif kind == "message_delta":
             self._count(fields.get("usage"))
@@ -135,7 +147,7 @@ class AnthropicReader(Reading):
 
     def _forget(self) -> None:
         super()._forget()
-        self._blocks = {}
+        self._blocks, self._message, self._usage_said = {}, {}, {}
 
     def _started(self, fields: dict[str, Any]) -> str:
         """Open a block; text or thinking that it brings along is like any other."""
@@ -174,6 +186,7 @@ class AnthropicReader(Reading):
         if usage is None:
             return
         told = plain(usage)
+        self._usage_said |= told
         self._counted.update((name, told[name]) for name in told if isinstance(told[name], int))
         rounds = told.get("iterations")
         if isinstance(rounds, list):
@@ -182,7 +195,7 @@ class AnthropicReader(Reading):
 
     def _ended(self, delta: dict[str, Any]) -> None:
         """Take the stop reason."""
-        self._stop_sequence = delta.get("stop_sequence")
+        self._message |= plain(delta)
         if not (reason := delta.get("stop_reason")):
             return
         details = delta.get("stop_details")
@@ -209,7 +222,8 @@ class _Block:
             return {**self.start, "input": object_of(self.call.args)}
         if kind in ("text", "thinking"):
             return {**self.start, kind: self.text.getvalue()}
-        return self.start
+        given = self.text.getvalue()
+        return {**self.start, "input": object_of(given)} if given else self.start
 
 
 _BLOCK_OF = {"input_json_delta": "unknown", "thinking_delta": "thinking", "signature_delta": "thinking"}

@@ -24,6 +24,7 @@ class BedrockReader(Reading):
         super().__init__(tools)
         self._blocks: dict[int, dict[str, Any]] = {}
         self._by_block: dict[int, Call] = {}
+        self._extra: dict[str, Any] = {}
 
     def read(self, chunk: Any) -> str:
         """Return the new text of the document in this event, "" if there is none."""
@@ -37,8 +38,10 @@ class BedrockReader(Reading):
                 return self._stop(event["contentBlockIndex"])
             if kind == "messageStop":
                 self._close(event["stopReason"])
+                self._extra |= event
             elif kind == "metadata":
                 self._usage = event.get("usage") or self._usage
+                self._extra |= event
             elif kind.endswith("Exception"):
                 self._fail(kind, str(event.get("message") or event))
         return ""
@@ -46,6 +49,7 @@ class BedrockReader(Reading):
     def completion(self) -> dict[str, Any]:
         """Return the answer so far, in the shape of converse's response."""
         answer: dict[str, Any] = {
+            **self._extra,
             "output": {
                 "message": {"role": "assistant", "content": [self._block(at) for at in sorted(self._blocks)]},
             },
@@ -81,6 +85,8 @@ class BedrockReader(Reading):
                 block["thought"].append(thought["text"])
                 self._reason(thought["text"])
             block["signature"] = thought.get("signature") or block["signature"]
+            if redacted := thought.get("redactedContent"):
+                block["redacted"] = block.get("redacted", b"") + redacted
         return ""
 
     def _stop(self, at: int) -> str:
@@ -98,6 +104,8 @@ class BedrockReader(Reading):
             return {"toolUse": {**block["toolUse"], "input": object_of(self._by_block[at].args)}}
         if "text" in block:
             return {"text": "".join(block["text"])}
+        if "redacted" in block:
+            return {"reasoningContent": {"redactedContent": block["redacted"]}}
         thought = {"text": "".join(block["thought"])}
         if block["signature"]:
             thought["signature"] = block["signature"]

@@ -30,15 +30,17 @@ class Call:
 
     Attributes:
         tool: The tool of the request that it calls, "" as long as none is known.
+        extra: What else the provider says of it, such as the signature without which Gemini refuses a re-ask.
     """
 
-    __slots__ = ("_args", "id", "index", "name", "tool", "write")
+    __slots__ = ("_args", "extra", "id", "index", "name", "tool", "write")
 
     def __init__(self, call_id: str = "", name: str = "", index: object = None) -> None:
         self.id = call_id
         self.name = name
         self.tool = ""
         self.index = index
+        self.extra: dict[str, Any] = {}
         self._args = Written()
         self.write = self._args.write
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from importlib import import_module
+from io import StringIO
 from typing import Any
 
 from instructor_stream_ext.core.events import EndKind, Usage
@@ -30,10 +31,13 @@ class CohereReader(Reading):
     def __init__(self, tools: frozenset[str] | None = None) -> None:
         super().__init__(tools or None)
         self._whole: Any = None
+        self._plan = StringIO()
+        self._citations: list[Any] = []
         self._steps: dict[str, Callable[[dict[str, Any]], str]] = {
             "message-start": self._start,
             "content-delta": self._content_delta,
             "tool-plan-delta": self._plan_delta,
+            "citation-start": self._citation,
             "tool-call-start": self._call_started,
             "tool-call-delta": self._call_fragment,
             "tool-call-end": self._call_ended,
@@ -71,6 +75,10 @@ class CohereReader(Reading):
         if text := self._content.getvalue():
             content.append({"type": "text", "text": text})
         message: dict[str, Any] = {"role": "assistant", "content": content}
+        if plan := self._plan.getvalue():
+            message["tool_plan"] = plan
+        if self._citations:
+            message["citations"] = plain(self._citations)
         if self._calls.all:
             message["tool_calls"] = [
                 {"id": call.id, "type": "function", "function": {"name": call.called, "arguments": call.arguments}}
@@ -87,6 +95,7 @@ class CohereReader(Reading):
     def _forget(self) -> None:
         super()._forget()
         self._whole = None
+        self._plan, self._citations = StringIO(), []
 
     def _start(self, fields: dict[str, Any]) -> str:
         self._start_over(fields.get("id"), None)
@@ -106,6 +115,11 @@ class CohereReader(Reading):
     def _plan_delta(self, fields: dict[str, Any]) -> str:
         if plan := fields["delta"].message.tool_plan:
             self._reason(plan)
+            self._plan.write(plan)
+        return ""
+
+    def _citation(self, fields: dict[str, Any]) -> str:
+        self._citations.append(fields["delta"].message.citations)
         return ""
 
     def _call_started(self, fields: dict[str, Any]) -> str:

@@ -26,6 +26,8 @@ class GenAIReader(Reading):
         super().__init__(tools)
         self._parts: list[_Part] = []
         self._open: tuple[Call, PathWriter] | None = None
+        self._kept: dict[str, Any] = {}
+        self._logprobs: dict[str, list[Any]] = {}
 
     def read(self, chunk: object) -> str:
         """Return the new text of the document in this response, "" if there is none."""
@@ -47,6 +49,7 @@ class GenAIReader(Reading):
         if content is not None:
             for part in content.__dict__.get("parts") or ():
                 text += self._part(part.__dict__)
+        self._keep(candidate)
         if (reason := candidate.get("finish_reason")) is not None:
             self._reasoned_end(reason, candidate.get("finish_message") or "")
         return text
@@ -66,11 +69,14 @@ class GenAIReader(Reading):
         from google.genai import types
 
         candidate: dict[str, Any] = {
+            **plain(self._kept),
             "index": 0,
             "content": {"role": "model", "parts": [part.whole() for part in self._parts if part.says]},
         }
         if self.end is not None and self.end.word in types.FinishReason.__members__:
             candidate["finish_reason"] = self.end.word
+        if self._logprobs:
+            candidate["logprobs_result"] = plain(self._logprobs)
         whole: dict[str, Any] = {"candidates": [candidate]}
         if self._usage is not None:
             whole["usage_metadata"] = plain(self._usage)
@@ -82,6 +88,17 @@ class GenAIReader(Reading):
         super()._forget()
         self._parts = []
         self._open = None
+        self._kept, self._logprobs = {}, {}
+
+    def _keep(self, candidate: dict[str, Any]) -> None:
+        """Keep for the answer what else is said of the candidate."""
+        for name in _KEPT:
+            if (said := candidate.get(name)) is not None:
+                self._kept[name] = said
+        if (logprobs := candidate.get("logprobs_result")) is not None:
+            for name, tokens in logprobs.__dict__.items():
+                if isinstance(tokens, list):
+                    self._logprobs.setdefault(name, []).extend(tokens)
 
     def _part(self, part: dict[str, Any]) -> str:
         """Take one part."""
@@ -89,8 +106,10 @@ class GenAIReader(Reading):
             return self._called(call.__dict__, part.get("thought_signature"))
         text, thought = part.get("text"), bool(part.get("thought"))
         if text is None:
+            if other := {name: plain(value) for name, value in part.items() if value is not None}:
+                self._parts.append(_Part(other=other))
             return ""
-        if not self._parts or self._parts[-1].call is not None or self._parts[-1].thought is not thought:
+        if not self._parts or not self._parts[-1].takes_text(thought=thought):
             self._parts.append(_Part(thought=thought))
         self._parts[-1].add(text, part.get("thought_signature"))
         if not text:
@@ -147,16 +166,27 @@ class GenAIReader(Reading):
 
 
 _PIECES = 256
+_KEPT = (
+    "avg_logprobs",
+    "citation_metadata",
+    "finish_message",
+    "grounding_metadata",
+    "safety_ratings",
+    "token_count",
+    "url_context_metadata",
+)
+"""What the answer has of its candidate besides text, calls and their end: each as it was told last."""
 
 
 class _Part:
-    """One part of the answer: text that adjacent chunks share, or a function call."""
+    """One part of the answer: text that adjacent chunks share, a function call, or anything else as it came."""
 
-    __slots__ = ("call", "pieces", "signature", "thought")
+    __slots__ = ("call", "other", "pieces", "signature", "thought")
 
-    def __init__(self, *, call: Call | None = None, thought: bool = False) -> None:
+    def __init__(self, *, call: Call | None = None, thought: bool = False, other: dict[str, Any] | None = None) -> None:
         self.call = call
         self.thought = thought
+        self.other = other
         self.signature: Any = None
         self.pieces: list[str] = []
 
@@ -168,13 +198,19 @@ class _Part:
         if len(self.pieces) > _PIECES:
             self.pieces = ["".join(self.pieces)]
 
+    def takes_text(self, *, thought: bool) -> bool:
+        """Return whether text of an adjacent chunk belongs to this part."""
+        return self.call is None and self.other is None and self.thought is thought
+
     @property
     def says(self) -> bool:
         """True if there is anything in it. Gemini refuses a conversation that contains an empty text."""
-        return self.call is not None or bool(self.pieces) or bool(self.signature)
+        return self.call is not None or self.other is not None or bool(self.pieces) or bool(self.signature)
 
     def whole(self) -> dict[str, Any]:
         """Return the part as plain data."""
+        if self.other is not None:
+            return self.other
         part: dict[str, Any] = {}
         if self.call is not None:
             part["function_call"] = {"name": self.call.called, "args": object_of(self.call.arguments)}

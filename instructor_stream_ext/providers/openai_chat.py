@@ -26,6 +26,12 @@ _COMPLETIONS = {
 }
 
 
+_TAKEN = frozenset(["choices", "created", "error", "id", "model", "obfuscation", "object", "usage", "x_groq"])
+_TAKEN_OF_CHOICE = frozenset(["delta", "finish_reason", "index", "logprobs", "message"])
+_TAKEN_OF_CALL = frozenset(["function", "id", "index", "type"])
+"""What is taken of a chunk, of a choice and of a call by name; the answer has everything else as it came."""
+
+
 class OpenAIChatReader(Reading):
     """Reads chat-completion chunks, as objects of any SDK or as the JSON that came.
 
@@ -49,6 +55,10 @@ class OpenAIChatReader(Reading):
         self.names: tuple[str, str] | None = None
         """The id and the model of the answer, where its chunks say it otherwise."""
         self._others: set[Any] = set()
+        self._extra: dict[str, Any] = {}
+        self._extra_of_choice: dict[str, Any] = {}
+        self._logprobs: dict[str, list[Any]] = {}
+        self._annotations: list[Any] = []
 
     def read(self, chunk: object) -> str:
         """Return the new text of the document in this chunk, "" if there is none."""
@@ -68,6 +78,7 @@ class OpenAIChatReader(Reading):
         if not choices:
             if (said := error_in(with_extra(chunk))) is not None:
                 self._fail("error", said)
+            self._extra |= _other_than(_TAKEN, chunk)
             return ""
         if self.begins_another is not None and self.begins_another(chunk):
             self._begin_another(fields)
@@ -76,6 +87,8 @@ class OpenAIChatReader(Reading):
             choice = self._choice([open_(one) for one in choices])
         delta = choice.get("delta")
         text = "" if delta is None else self._delta(fields, delta)
+        if (logprobs := choice.get("logprobs")) is not None:
+            self._weigh(logprobs)
         if finish := choice.get("finish_reason"):
             self._finished(finish, chunk, choice)
         return text
@@ -84,12 +97,21 @@ class OpenAIChatReader(Reading):
         """Return the answer so far: in the SDK's own type where it has one, else as OpenAI's `ChatCompletion`."""
         package = self.package or (self._kind.__module__ if self._kind else "").partition(".")[0]
         module, name = _COMPLETIONS.get(package, ("openai.types.chat", "ChatCompletion"))
+        choice = {
+            **self._extra_of_choice,
+            "index": 0,
+            "finish_reason": self.end.word if self.end else None,
+            "message": self._message(),
+        }
+        if self._logprobs:
+            choice["logprobs"] = {name: plain(tokens) or None for name, tokens in self._logprobs.items()}
         answer = {
+            **self._extra,
             "id": self.response_id or "",
             "object": "chat.completion",
             "created": self._created,
             "model": self.model or "",
-            "choices": [{"index": 0, "finish_reason": self.end.word if self.end else None, "message": self._message()}],
+            "choices": [choice],
         }
         if self._usage is not None:
             answer["usage"] = plain(self._usage)
@@ -155,7 +177,11 @@ class OpenAIChatReader(Reading):
         else:
             self._forget()
         self.response_id = None
+
+    def _forget(self) -> None:
+        super()._forget()
         self._deliberates = True
+        self._extra, self._extra_of_choice, self._logprobs, self._annotations = {}, {}, {}, []
 
     def _fragments(self, fragments: list[Any]) -> str:
         """Take fragments of tool calls; returns those of the document."""
@@ -168,6 +194,7 @@ class OpenAIChatReader(Reading):
             given, name = fields.get("id"), function.get("name")
             if given or name:
                 call = self._headed(given or "", name or "", fields.get("index"))
+                call.extra |= _other_than(_TAKEN_OF_CALL, fragment)
                 if name:
                     text += calls.name(call, name)
             else:
@@ -196,11 +223,13 @@ class OpenAIChatReader(Reading):
         return text
 
     def _quiet(self, delta: object) -> None:
-        """Take what a delta without text and calls may carry: a refusal or reasoning."""
+        """Take what a delta may carry besides text and calls: a refusal, sources, reasoning."""
         fields = with_extra(delta)
         if refusal := fields.get("refusal"):
             self._refuse(refusal)
             return
+        if annotations := fields.get("annotations"):
+            self._annotations += plain(annotations)
         thought = fields.get("reasoning_content") or fields.get("reasoning")
         details = fields.get("reasoning_details")
         if not isinstance(thought, str) or not thought:
@@ -210,10 +239,19 @@ class OpenAIChatReader(Reading):
         self._deliberates = True
         self._reason(thought)
 
+    def _weigh(self, logprobs: object) -> None:
+        """Keep the log probabilities of a chunk's tokens."""
+        for name, tokens in insides(logprobs).items():
+            self._logprobs.setdefault(name, []).extend(tokens or ())
+
     def _finished(self, word: object, chunk: object, choice: dict[str, Any]) -> None:
         """Take the finish reason, and what some providers send with it."""
         self._close(word)
-        groq = with_extra(chunk).get("x_groq")
+        fields = with_extra(chunk)
+        choice = next(one for one in map(with_extra, fields["choices"]) if one.get("index") == choice.get("index"))
+        self._extra |= _other_than(_TAKEN, fields)
+        self._extra_of_choice |= _other_than(_TAKEN_OF_CHOICE, choice)
+        groq = fields.get("x_groq")
         if groq is not None:
             told = plain(groq)
             self._usage = told.get("usage") or self._usage
@@ -229,9 +267,12 @@ class OpenAIChatReader(Reading):
             message["refusal"] = self.refusal
         if thought := self._thought.getvalue():
             message["reasoning_content"] = thought
+        if self._annotations:
+            message["annotations"] = self._annotations
         if self._calls.all:
             message["tool_calls"] = [
                 {
+                    **call.extra,
                     "id": call.id or f"call_{number}",
                     "type": "function",
                     "function": {"name": call.called, "arguments": call.arguments},
@@ -239,6 +280,11 @@ class OpenAIChatReader(Reading):
                 for number, call in enumerate(self._calls.all)
             ]
         return message
+
+
+def _other_than(names: frozenset[str], thing: object) -> dict[str, Any]:
+    """Return the attributes of an SDK object other than these, as plain data."""
+    return {name: plain(value) for name, value in with_extra(thing).items() if value is not None and name not in names}
 
 
 def _dumped(args: object) -> str:

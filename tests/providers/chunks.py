@@ -45,6 +45,7 @@ def http_over(sdk: str, body: bytes, kind: str = "Client") -> Any:
 def raw(delta: dict[str, Any] | None = None, finish: str | None = None, **fields: Any) -> dict[str, Any]:
     """A chunk as the JSON that goes over the wire."""
     choice = {"index": fields.pop("index", 0), "delta": delta or {}, "finish_reason": finish}
+    choice |= {"logprobs": fields.pop("logprobs")} if "logprobs" in fields else {}
     whole = {"id": "a1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
     return {**whole, **fields}
 

@@ -140,8 +140,29 @@ def test_thinking_is_reasoning_and_is_kept_with_its_signature() -> None:
 
 def test_what_a_server_tool_is_given_is_no_document() -> None:
     reader = AnthropicReader(frozenset({"web_search"}))
-    stream = [start(), block(0, type="server_tool_use", id="s", name="web_search", input={}), args(0, "{}"), stop(0)]
-    assert joined(reader, stream) == ""
+    begun = block(0, type="server_tool_use", id="s", name="web_search", input={})
+    assert joined(reader, [start(), begun, args(0, '{"query"'), args(0, ': "a"}'), stop(0)]) == ""
+    assert reader.completion().content[0].input == {"query": "a"}
+
+
+def test_the_answer_has_everything_that_the_provider_said() -> None:
+    reader = AnthropicReader()
+    assert reader.completion().usage.model_dump(exclude_none=True) == {"input_tokens": 0, "output_tokens": 0}
+    cited = [{"type": "char_location", "cited_text": text, "document_index": 0} for text in "ab"]
+    stream = [
+        start(usage={"input_tokens": 4, "service_tier": "standard", "output_tokens": 1}),
+        block(0, type="text", text="", citations=[]),
+        delta(0, "citations_delta", citation=cited[0]),
+        delta(0, "text_delta", text="{}"),
+        delta(0, "citations_delta", citation=cited[1]),
+        stop(0),
+        ended("stop_sequence", stop_sequence="END", container={"id": "c"}),
+    ]
+    assert joined(reader, stream) == "{}"
+    whole = reader.completion()
+    assert [one.cited_text for one in whole.content[0].citations] == ["a", "b"]
+    assert (whole.stop_sequence, whole.container.id, whole.role) == ("END", "c", "assistant")
+    assert (whole.usage.service_tier, whole.usage.input_tokens, whole.usage.output_tokens) == ("standard", 4, 9)
 
 
 @pytest.mark.parametrize(

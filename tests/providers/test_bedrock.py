@@ -63,6 +63,24 @@ def test_blocks_are_told_apart() -> None:
     }
 
 
+def test_the_answer_has_everything_that_the_provider_said() -> None:
+    reader = BedrockReader()
+    stream = [
+        delta(0, reasoningContent={"redactedContent": b"a"}),
+        delta(0, reasoningContent={"redactedContent": b"b"}),
+        delta(1, text="{}"),
+        {"messageStop": {"stopReason": "end_turn", "additionalModelResponseFields": {"stop_sequence": None}}},
+        {"metadata": {"usage": {"inputTokens": 1}, "metrics": {"latencyMs": 7}, "trace": {"guardrail": {}}}},
+    ]
+    assert joined(reader, stream) == "{}"
+    whole = reader.completion()
+    content = [{"reasoningContent": {"redactedContent": b"ab"}}, {"text": "{}"}]
+    assert whole["output"]["message"]["content"] == content
+    assert whole["metrics"] == {"latencyMs": 7}
+    assert whole["trace"] == {"guardrail": {}}
+    assert whole["additionalModelResponseFields"] == {"stop_sequence": None}
+
+
 def test_a_tool_that_was_only_begun_has_no_arguments() -> None:
     reader = BedrockReader(frozenset({"Report"}))
     assert joined(reader, [tool(0, "Report")]) == ""

@@ -43,6 +43,16 @@ def test_the_call_of_a_tool_that_was_sent_is_the_document() -> None:
     assert [(one.function.name, one.function.arguments) for one in made] == [("other", "{}"), ("Report", '{"a": 1}')]
 
 
+def test_the_plan_and_the_citations_are_in_the_answer() -> None:
+    reader = CohereReader()
+    cited = {"start": 0, "end": 2, "text": "{}", "sources": [{"type": "document", "id": "d"}]}
+    sources = [event("citation-start", {"citations": cited}, index=0), event("citation-end", index=0)]
+    assert joined(reader, [*STREAM[:2], content(text="{}"), *sources, STREAM[-1]]) == "{}"
+    message = reader.completion().message
+    assert message.tool_plan == "hm"
+    assert message.citations[0].sources[0].id == "d"
+
+
 @pytest.mark.parametrize("tools", [None, frozenset[str]()])
 def test_text_is_the_document_without_tools(tools: frozenset[str] | None) -> None:
     reader = CohereReader(tools)

@@ -16,7 +16,7 @@ TOOLS = frozenset({"Report"})
 def answer(*parts: dict[str, Any], **fields: Any) -> Any:
     """A response with these parts; `reason` is its finish reason."""
     candidate: dict[str, Any] = {"content": {"role": "model", "parts": list(parts)}}
-    for name in ("finish_reason", "finish_message"):
+    for name in ("finish_reason", "finish_message", "grounding_metadata", "logprobs_result"):
         if name in fields:
             candidate[name] = fields.pop(name)
     return types.GenerateContentResponse.model_validate({"candidates": [candidate], **fields})
@@ -38,6 +38,24 @@ def test_thoughts_are_reasoning_and_text_is_the_document() -> None:
     whole = reader.completion()
     assert [(part.text, part.thought) for part in whole.candidates[0].content.parts] == [("hm", True), ("{}", None)]
     assert whole.text == "{}"
+
+
+def test_the_answer_has_everything_that_the_provider_said() -> None:
+    reader = GenAIReader()
+    grounds = {"grounding_chunks": [{"web": {"uri": "https://a.example"}}]}
+    probable = [{"chosen_candidates": [{"token": token, "log_probability": -0.5}]} for token in ("{", "}")]
+    stream = [
+        answer({"executable_code": {"code": "1", "language": "PYTHON"}}, {"text": "{"}, logprobs_result=probable[0]),
+        answer({"code_execution_result": {"outcome": "OUTCOME_OK", "output": "1"}}, grounding_metadata=grounds),
+        answer({"text": "}"}, {}, finish_reason="STOP", logprobs_result=probable[1], finish_message="well"),
+    ]
+    assert joined(reader, stream) == "{}"
+    (candidate,) = reader.completion().candidates
+    parts = [part.model_dump(exclude_none=True) for part in candidate.content.parts]
+    assert [next(iter(part)) for part in parts] == ["executable_code", "text", "code_execution_result", "text"]
+    assert candidate.grounding_metadata.grounding_chunks[0].web.uri == "https://a.example"
+    assert [one.token for one in candidate.logprobs_result.chosen_candidates] == ["{", "}"]
+    assert candidate.finish_message == "well"
 
 
 def test_the_first_call_of_a_tool_that_was_sent_is_the_document() -> None:

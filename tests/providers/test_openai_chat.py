@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionChunk
 
 from instructor_stream_ext.core.events import EndKind, Usage
 from instructor_stream_ext.providers.mistral import MistralReader
@@ -315,11 +317,12 @@ def test_a_piece_across_the_end_of_the_reasoning_has_both(document: dict[str, An
     assert (reader.reasoning, reader.thoughts) == ("hm!?", ["h", "m", "!", "?"])
 
 
-def test_thinking_among_the_parts_of_content_is_reasoning() -> None:
-    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+@pytest.mark.parametrize("thinking", ["hm", [{"type": "text", "text": "h"}, {"type": "text", "text": "m"}]])
+def test_thinking_among_the_parts_of_content_is_reasoning(thinking: Any) -> None:
+    parts = [{"type": "thinking", "thinking": thinking}, {"type": "text", "text": "{}"}]
     reader = MistralReader()
-    assert reader.read({"data": raw({"content": [thinking, {"type": "text", "text": "{}"}]})}) == "{}"
-    assert reader.reasoned
+    assert reader.read({"data": raw({"content": parts})}) == "{}"
+    assert reader.reasoning == "hm"
 
 
 def test_a_refusal_ends_as_one_whatever_the_finish_reason() -> None:
@@ -445,6 +448,57 @@ def test_an_error_of_the_choice_is_a_failure_with_its_message() -> None:
     broken = {"index": 0, "delta": {}, "finish_reason": "error", "error": {"message": "upstream died"}}
     reader.read(raw(choices=[broken]))
     assert reader.error == "upstream died"
+
+
+LOGPROBS: list[dict[str, Any]] = [
+    {"token": token, "logprob": -0.5, "bytes": None, "top_logprobs": []} for token in ("{", "}")
+]
+SOURCE = {"type": "url_citation", "url_citation": {"url": "https://a.example", "title": "a"}}
+
+
+@pytest.mark.parametrize("made", [raw, chunk], ids=["mappings", "objects"])
+def test_the_answer_has_everything_that_the_provider_said(made: Callable[..., Any]) -> None:
+    """OpenAI's logprobs and annotations, Azure's filters, Perplexity's citations, OpenRouter's own finish reason."""
+    reader = OpenAIChatReader()
+    stream = [
+        {**raw(), "choices": [], "prompt_filter_results": [{"prompt_index": 0}]},
+        made({"role": "assistant", "content": "{"}, logprobs={"content": LOGPROBS[:1], "refusal": None}),
+        made({"content": "}"}, logprobs={"content": LOGPROBS[1:], "refusal": None}),
+        made({"content": ""}, logprobs=None),
+        made({"annotations": [SOURCE]}, citations=["https://a.example"]),
+        made({}, "stop", system_fingerprint="fp", citations=["https://b.example"], obfuscation="xyz"),
+        {**raw(), "choices": [], "service_tier": "flex"},
+    ]
+    last = stream[5]
+    (last if isinstance(last, dict) else last.__pydantic_extra__)["choices_seen"] = None  # what is null is no word
+    assert joined(reader, stream) == "{}"
+    whole = reader.completion()
+    assert (whole.system_fingerprint, whole.service_tier, whole.citations) == ("fp", "flex", ["https://b.example"])
+    assert whole.prompt_filter_results == [{"prompt_index": 0}]
+    assert whole.choices[0].message.annotations[0].url_citation.title == "a"
+    assert [token.token for token in whole.choices[0].logprobs.content] == ["{", "}"]
+    assert whole.choices[0].logprobs.refusal is None
+    assert not {"obfuscation", "choices_seen"} & whole.model_dump().keys()
+
+
+def test_the_finishing_choice_and_each_call_keep_what_else_was_said_of_them() -> None:
+    signature = {"google": {"thought_signature": "c2ln"}}
+    call = fragment('{"a": 1}', "Report", id="1", index=0, type="function", extra_content=signature)
+    called = raw({"tool_calls": [call]})
+    end = raw({}, "tool_calls")
+    end["choices"][0] |= {
+        "native_finish_reason": "STOP",
+        "content_filter_results": {},
+        "message": {"role": "assistant"},
+    }
+    for made in (dict, ChatCompletionChunk.model_validate):
+        reader = _tools()
+        assert joined(reader, [made(called), made(end)]) == '{"a": 1}'
+        (choice,) = reader.completion().model_dump()["choices"]
+        assert (choice["native_finish_reason"], choice["content_filter_results"]) == ("STOP", {})
+        (call,) = choice["message"]["tool_calls"]
+        assert call["extra_content"] == signature
+        assert call["function"]["arguments"] == '{"a": 1}'
 
 
 def test_mappings_and_objects_read_alike() -> None:

@@ -98,11 +98,23 @@ def test_a_message_beside_a_forced_call_is_an_aside() -> None:
     assert reader.completion().output_text == '{"a": 1}'
 
 
-def test_output_text_is_the_document_without_tools() -> None:
+WHOLE = message({"type": "output_text", "text": "ab"})
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        [text("ab", "output_text.done")],
+        [item_done(WHOLE)],
+        [response("completed", output=[WHOLE])],
+        [text("ab", "output_text.done"), item_done(WHOLE), response("completed", output=[WHOLE])],
+    ],
+    ids=["in done", "in the item", "in the response", "everywhere"],
+)
+@pytest.mark.parametrize("before", ["", "a", "ab"])
+def test_text_arrives_once_wherever_it_comes(before: str, late: list[dict[str, Any]]) -> None:
     reader = OpenAIResponsesReader()
-    whole = message({"type": "output_text", "text": "ab"})
-    stream = [text("a"), text("ab", "output_text.done"), item_done(whole), response("completed", output=[whole])]
-    assert joined(reader, stream) == "ab"
+    assert joined(reader, [*([text(before)] if before else []), *late]) == "ab"
 
 
 def test_reasoning_is_no_text() -> None:
