@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from instructor_stream_ext import NoOutput, OutputTruncated, StreamInterrupted
 from tests.playing import Played, arguments_for, client_for, play
+from tests.providers.chunks import raw
 from tests.recordings import INDEX, recordings
 from tests.server import Answer, ScriptedServer, Send, sends
 from tests.server.wire_format import (
@@ -301,3 +302,40 @@ async def test_anthropics_api_of_a_gateway_may_end_with_done(server: ScriptedSer
     chunks = [*anthropic_tools(LISBON, name="City"), b"event: data\n" + DONE]
     for one in await played(server, side, chunks, sdk="anthropic", mode=Mode.TOOLS):
         assert one.final == FINAL
+
+
+# ---------------------------------------------------------------------- what goes back, and what is kept
+
+
+@both_sides
+@pytest.mark.parametrize("client", ["openai", "litellm", "litellm's wrapper"])
+async def test_what_belongs_to_a_call_goes_back_with_the_re_ask(server: ScriptedServer, side: str, client: str) -> None:
+    """Gemini 3 refuses a call of its own that comes back without its signature (ai.google.dev: Thought signatures)."""
+    signature = {"google": {"thought_signature": "c2ln"}}
+    for answer in ("{}", LISBON):
+        call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "City", "arguments": answer}}
+        said = {"role": "assistant", "tool_calls": [{**call, "extra_content": signature}]}
+        server.add(sends([event(raw(said)), event(raw({}, "tool_calls")), DONE]))
+    sdk = client.removesuffix("'s wrapper")
+    reader: Any = {} if sdk == client else {"litellm_reader": "wrapper"}
+    asking: Any = client_for(server, sdk, Mode.TOOLS, is_async=side == "async", **reader)
+    one = await play(asking.create_partial(City, **arguments_for(sdk)))
+    assert one.final == FINAL
+    ((back,),) = [message["tool_calls"] for message in server.requests[1].json["messages"] if "tool_calls" in message]
+    assert back["extra_content"] == signature
+
+
+@both_sides
+async def test_a_hook_takes_nothing_from_the_completion(server: ScriptedServer, side: str) -> None:
+    """`create` streams where a hook listens; its completion has what that of a plain `create` has."""
+    tokens = [LISBON[:9], LISBON[9:]]
+    chunks = [
+        raw({"content": token}, logprobs={"content": [{"token": token, "logprob": -0.5, "top_logprobs": []}]})
+        for token in tokens
+    ]
+    end = raw({}, "stop", citations=["https://a.example"], system_fingerprint="fp")
+    for one in await played(server, side, [*map(event, [*chunks, end]), DONE], mode=Mode.JSON_SCHEMA):
+        assert one.final == FINAL
+        completion: Any = one.stream.completion
+        assert [one.token for one in completion.choices[0].logprobs.content] == tokens
+        assert (completion.citations, completion.system_fingerprint) == (["https://a.example"], "fp")
