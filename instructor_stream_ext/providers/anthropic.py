@@ -186,7 +186,7 @@ class AnthropicReader(Reading):
         if usage is None:
             return
         told = plain(usage)
-        self._usage_said |= told
+        self._usage_said |= _known(told)
         self._counted.update((name, told[name]) for name in told if isinstance(told[name], int))
         rounds = told.get("iterations")
         if isinstance(rounds, list):
@@ -195,7 +195,7 @@ class AnthropicReader(Reading):
 
     def _ended(self, delta: dict[str, Any]) -> None:
         """Take the stop reason."""
-        self._message |= plain(delta)
+        self._message |= _known(plain(delta))
         if not (reason := delta.get("stop_reason")):
             return
         details = delta.get("stop_details")
@@ -224,6 +224,11 @@ class _Block:
             return {**self.start, kind: self.text.getvalue()}
         given = self.text.getvalue()
         return {**self.start, "input": object_of(given)} if given else self.start
+
+
+def _known(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what is not null."""
+    return {name: said for name, said in told.items() if said is not None}
 
 
 _BLOCK_OF = {"input_json_delta": "unknown", "thinking_delta": "thinking", "signature_delta": "thinking"}

@@ -119,7 +119,9 @@ class CohereReader(Reading):
         return ""
 
     def _citation(self, fields: dict[str, Any]) -> str:
-        self._citations.append(fields["delta"].message.citations)
+        message = getattr(fields.get("delta"), "message", None)
+        if (cited := getattr(message, "citations", None)) is not None:
+            self._citations.append(cited)
         return ""
 
     def _call_started(self, fields: dict[str, Any]) -> str:

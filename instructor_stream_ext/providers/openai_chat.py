@@ -26,9 +26,9 @@ _COMPLETIONS = {
 }
 
 
-_TAKEN = frozenset(["choices", "created", "error", "id", "model", "obfuscation", "object", "usage", "x_groq"])
-_TAKEN_OF_CHOICE = frozenset(["delta", "finish_reason", "index", "logprobs", "message"])
-_TAKEN_OF_CALL = frozenset(["function", "id", "index", "type"])
+_TAKEN = frozenset({"choices", "created", "error", "id", "model", "obfuscation", "object", "stream", "usage", "x_groq"})
+_TAKEN_OF_CHOICE = frozenset({"delta", "finish_reason", "index", "logprobs", "message"})
+_TAKEN_OF_CALL = frozenset({"function", "id", "index", "type"})
 """What is taken of a chunk, of a choice and of a call by name; the answer has everything else as it came."""
 
 
@@ -97,26 +97,13 @@ class OpenAIChatReader(Reading):
         """Return the answer so far: in the SDK's own type where it has one, else as OpenAI's `ChatCompletion`."""
         package = self.package or (self._kind.__module__ if self._kind else "").partition(".")[0]
         module, name = _COMPLETIONS.get(package, ("openai.types.chat", "ChatCompletion"))
-        choice = {
-            **self._extra_of_choice,
-            "index": 0,
-            "finish_reason": self.end.word if self.end else None,
-            "message": self._message(),
-        }
-        if self._logprobs:
-            choice["logprobs"] = {name: plain(tokens) or None for name, tokens in self._logprobs.items()}
-        answer = {
-            **self._extra,
-            "id": self.response_id or "",
-            "object": "chat.completion",
-            "created": self._created,
-            "model": self.model or "",
-            "choices": [choice],
-        }
-        if self._usage is not None:
-            answer["usage"] = plain(self._usage)
-        whole = getattr(import_module(module), name)
-        return whole(**answer) if package == "litellm" else whole.construct(**answer)
+        make = getattr(import_module(module), name)
+        if package != "litellm":
+            return make.construct(**self._answer(bare=False))
+        try:
+            return make(**self._answer(bare=False))
+        except (TypeError, ValueError):  # litellm checks what it knows, and there are servers that mean something else
+            return make(**self._answer(bare=True))
 
     _created = 0
 
@@ -228,7 +215,7 @@ class OpenAIChatReader(Reading):
         if refusal := fields.get("refusal"):
             self._refuse(refusal)
             return
-        if annotations := fields.get("annotations"):
+        if isinstance(annotations := fields.get("annotations"), list):
             self._annotations += plain(annotations)
         thought = fields.get("reasoning_content") or fields.get("reasoning")
         details = fields.get("reasoning_details")
@@ -240,9 +227,11 @@ class OpenAIChatReader(Reading):
         self._reason(thought)
 
     def _weigh(self, logprobs: object) -> None:
-        """Keep the log probabilities of a chunk's tokens."""
-        for name, tokens in insides(logprobs).items():
-            self._logprobs.setdefault(name, []).extend(tokens or ())
+        """Keep the log probabilities of a chunk's tokens: OpenAI's lists, or those of the API before it."""
+        told = plain(logprobs)
+        for name, tokens in told.items() if isinstance(told, dict) else ():
+            if isinstance(tokens, list):
+                self._logprobs.setdefault(name, []).extend(tokens)
 
     def _finished(self, word: object, chunk: object, choice: dict[str, Any]) -> None:
         """Take the finish reason, and what some providers send with it."""
@@ -260,6 +249,26 @@ class OpenAIChatReader(Reading):
         if self.end is not None and self.end.kind is EndKind.FAILED and choice.get("error"):
             self._fail(self.end.word, message_of(choice["error"]))
 
+    def _answer(self, *, bare: bool) -> dict[str, Any]:
+        """Return the answer as plain data; a bare one has nothing but text, calls, their end and the tokens."""
+        message = self._message()
+        choice = {"index": 0, "finish_reason": self.end.word if self.end else None, "message": message}
+        answer = {
+            "id": self.response_id or "",
+            "object": "chat.completion",
+            "created": self._created,
+            "model": self.model or "",
+            "choices": [choice],
+        }
+        if self._usage is not None:
+            answer["usage"] = plain(self._usage)
+        if not bare:
+            message |= {"annotations": self._annotations} if self._annotations else {}
+            choice |= {"logprobs": self._logprobs} if self._logprobs else {}
+            choice |= self._extra_of_choice
+            answer |= self._extra
+        return answer
+
     def _message(self) -> dict[str, Any]:
         """Return the answer's message as plain data."""
         message: dict[str, Any] = {"role": "assistant", "content": self._content.getvalue() or None}
@@ -267,8 +276,6 @@ class OpenAIChatReader(Reading):
             message["refusal"] = self.refusal
         if thought := self._thought.getvalue():
             message["reasoning_content"] = thought
-        if self._annotations:
-            message["annotations"] = self._annotations
         if self._calls.all:
             message["tool_calls"] = [
                 {

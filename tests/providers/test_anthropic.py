@@ -150,13 +150,13 @@ def test_the_answer_has_everything_that_the_provider_said() -> None:
     assert reader.completion().usage.model_dump(exclude_none=True) == {"input_tokens": 0, "output_tokens": 0}
     cited = [{"type": "char_location", "cited_text": text, "document_index": 0} for text in "ab"]
     stream = [
-        start(usage={"input_tokens": 4, "service_tier": "standard", "output_tokens": 1}),
+        start(usage={"input_tokens": 4, "service_tier": "standard", "output_tokens": 1}, container={"id": "c"}),
         block(0, type="text", text="", citations=[]),
         delta(0, "citations_delta", citation=cited[0]),
         delta(0, "text_delta", text="{}"),
         delta(0, "citations_delta", citation=cited[1]),
         stop(0),
-        ended("stop_sequence", stop_sequence="END", container={"id": "c"}),
+        ended("stop_sequence", stop_sequence="END", container=None),
     ]
     assert joined(reader, stream) == "{}"
     whole = reader.completion()

@@ -481,6 +481,20 @@ def test_the_answer_has_everything_that_the_provider_said(made: Callable[..., An
     assert not {"obfuscation", "choices_seen"} & whole.model_dump().keys()
 
 
+@pytest.mark.parametrize(
+    "told", [5, "x", [], {"tokens": ["{"], "top": 5, "content": None}, {"content": [{"token": "{"}]}]
+)
+def test_what_is_no_part_of_the_answer_cannot_spoil_it(told: Any) -> None:
+    """As vLLM's older log probabilities, and whatever else a server means by a name."""
+    for package in ("", "litellm"):
+        reader = OpenAIChatReader()
+        reader.package = package
+        end = raw({"annotations": told}, "stop", logprobs=told, stream=True, choices_seen=told, service_tier=told)
+        assert joined(reader, [raw({"content": "{}"}, logprobs=told), end]) == "{}"
+        assert reader.completion().choices[0].message.content == "{}"
+        assert reader.completion().choices[0].finish_reason == "stop"
+
+
 def test_the_finishing_choice_and_each_call_keep_what_else_was_said_of_them() -> None:
     signature = {"google": {"thought_signature": "c2ln"}}
     call = fragment('{"a": 1}', "Report", id="1", index=0, type="function", extra_content=signature)
