@@ -15,11 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from instructor import Mode, Provider
-from instructor.core.exceptions import (
-    InstructorRetryException,
-    TokenBudgetExceeded,
-    TokenUsageUnavailableError,
-)
+from instructor.core.exceptions import InstructorRetryException, TokenBudgetExceeded, TokenUsageUnavailableError
 from instructor.v2.core.messages import extract_messages
 from instructor.v2.core.retry import _initialize_usage
 

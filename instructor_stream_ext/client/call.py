@@ -8,12 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
-from instructor_stream_ext._instructor.facts import (
-    InstructorHooks,
-    Mode,
-    refuse_coroutines,
-    reject_async_validators,
-)
+from instructor_stream_ext._instructor.facts import InstructorHooks, Mode, refuse_coroutines, reject_async_validators
 from instructor_stream_ext._instructor.link import Link
 from instructor_stream_ext._instructor.request import Request
 from instructor_stream_ext._instructor.source import InstructorSource

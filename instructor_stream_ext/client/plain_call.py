@@ -7,9 +7,7 @@ from typing import Any
 
 from pydantic import RootModel
 
-from instructor_stream_ext._instructor.facts import (
-    instructor_takes,
-)
+from instructor_stream_ext._instructor.facts import instructor_takes
 from instructor_stream_ext.client.response_model import Shape, shape_of
 
 __all__ = ["PlainCall", "adapted"]

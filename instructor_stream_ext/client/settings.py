@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from instructor_stream_ext._instructor.facts import (
-    InstructorHooks,
-)
+from instructor_stream_ext._instructor.facts import InstructorHooks
 from instructor_stream_ext.core.document.reasoning import ReasoningTags, Tags
 from instructor_stream_ext.core.options import Limits, LitellmReader, OnTruncated, Repair, Timeouts
 from instructor_stream_ext.core.policies import EmissionPolicy

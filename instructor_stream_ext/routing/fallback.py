@@ -15,13 +15,7 @@ from instructor_stream_ext.client.aio import AsyncStreamClient
 from instructor_stream_ext.client.sync import StreamClient
 from instructor_stream_ext.core.errors import OutputTruncated, StreamInterrupted, StreamMisuse, StreamTimeout
 from instructor_stream_ext.routing.client import split_arguments, wrap_link
-from instructor_stream_ext.routing.stations import (
-    FallbackOn,
-    Policy,
-    RouteLink,
-    all_cool_down,
-    entries_of,
-)
+from instructor_stream_ext.routing.stations import FallbackOn, Policy, RouteLink, all_cool_down, entries_of
 
 __all__ = ["FALLBACK_ON", "FallbackOn", "route", "unavailable"]
 

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import (
-    Any,
-    Generic,
-    Protocol,
-    TypeAlias,
-    TypedDict,
-    TypeVar,
-    Unpack,
-    runtime_checkable,
-)
+from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, runtime_checkable
 
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import (

@@ -6,14 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
-from tenacity import (
-    AsyncRetrying,
-    AttemptManager,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_after_delay,
-)
+from tenacity import AsyncRetrying, AttemptManager, Retrying, retry_if_exception, stop_after_attempt, stop_after_delay
 
 from instructor_stream_ext.core.errors import StreamMisuse
 

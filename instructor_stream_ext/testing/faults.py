@@ -15,14 +15,7 @@ from typing_extensions import override
 
 from instructor_stream_ext.testing.cassette import Chunk, End, Interaction
 from instructor_stream_ext.testing.fault import Fault
-from instructor_stream_ext.testing.retaking import (
-    arriving,
-    edited,
-    ended,
-    ends_of,
-    inserted,
-    recut,
-)
+from instructor_stream_ext.testing.retaking import arriving, edited, ended, ends_of, inserted, recut
 
 __all__ = [
     "CutOff",

@@ -14,14 +14,7 @@ from typing_extensions import override
 from instructor_stream_ext.testing.cassette import Interaction
 from instructor_stream_ext.testing.fault import Fault
 from instructor_stream_ext.testing.payload import pieces
-from instructor_stream_ext.testing.retaking import (
-    arriving,
-    by_events,
-    ends_of,
-    first_text,
-    recut,
-    starts_of,
-)
+from instructor_stream_ext.testing.retaking import arriving, by_events, ends_of, first_text, recut, starts_of
 
 __all__ = ["FirstTokenAfter", "Jitter", "Stall", "TokensPerSecond"]
 

@@ -6,13 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from instructor_stream_ext.core.errors import (
-    LimitExceeded,
-    StreamError,
-    StreamInterrupted,
-    StreamMisuse,
-    StreamTimeout,
-)
+from instructor_stream_ext.core.errors import LimitExceeded, StreamError, StreamInterrupted, StreamMisuse, StreamTimeout
 from instructor_stream_ext.core.jsonable import jsonable
 
 __all__ = ["CANCELLED", "RunFailed", "problem_of", "status_of"]

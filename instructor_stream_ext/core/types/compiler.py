@@ -39,13 +39,7 @@ from instructor_stream_ext.core.types.fields import (
     named_tuple_fields,
     typed_dict_fields,
 )
-from instructor_stream_ext.core.types.plan import (
-    ANYTHING,
-    ATOMIC,
-    ObjectPlan,
-    SequencePlan,
-    ValuePlan,
-)
+from instructor_stream_ext.core.types.plan import ANYTHING, ATOMIC, ObjectPlan, SequencePlan, ValuePlan
 from instructor_stream_ext.core.types.root_models import both, wrap_object, wrap_sequence
 from instructor_stream_ext.core.types.scalar_plans import scalar_plan
 from instructor_stream_ext.core.types.unions import fit_later, merge

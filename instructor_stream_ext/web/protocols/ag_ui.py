@@ -5,13 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from instructor_stream_ext.core.events import (
-    Event,
-    ItemCompleted,
-    StreamCancelled,
-    StreamEnded,
-    StreamRestarted,
-)
+from instructor_stream_ext.core.events import Event, ItemCompleted, StreamCancelled, StreamEnded, StreamRestarted
 from instructor_stream_ext.core.patches import patch
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import CANCELLED

@@ -6,13 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from instructor_stream_ext.core.events import (
-    Event,
-    ItemCompleted,
-    StreamCancelled,
-    StreamEnded,
-    StreamRestarted,
-)
+from instructor_stream_ext.core.events import Event, ItemCompleted, StreamCancelled, StreamEnded, StreamRestarted
 from instructor_stream_ext.core.patches import Place, changes
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import CANCELLED

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from instructor_stream_ext.core.events import (
-    Event,
-    ItemCompleted,
-    StreamCancelled,
-    StreamEnded,
-    StreamRestarted,
-)
+from instructor_stream_ext.core.events import Event, ItemCompleted, StreamCancelled, StreamEnded, StreamRestarted
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import CANCELLED
 from instructor_stream_ext.web.protocols.framing import ThoughtfulStream, ag_ui_thoughts, custom, run_error, sse
