@@ -220,6 +220,17 @@ async def test_idle(server: ScriptedServer, source: Source, side: str, what: str
     assert len(server.exchanges) == 1
 
 
+@crossed({"silence": PAUSES["silence"], "chunks without text": PAUSES["chunks without text"]})
+@both_sides
+async def test_idle_where_nobody_listens(server: ScriptedServer, source: Source, side: str, what: str) -> None:
+    """Without hooks a chunk takes a shorter way through the session, on which the bound counts as well."""
+    server.add(PAUSES[what])
+    client = await warmed(server, source, side, timeouts=Timeouts(first_delta=9, idle=BOUND))
+    error = await timed_out(client.create_partial(Thing, **source.ask))
+    assert (error.kind, error.seconds, error.text) == ("idle", BOUND, DOCUMENT[:CUT])
+    assert await server.exchanges[0].disconnected.wait_async()
+
+
 def endless(request: Request) -> Script:
     """A string that goes on and on."""
     letter = reply("x", None, arrange=lambda chunks: next(chunk for chunk in chunks if b'"x"' in chunk))
