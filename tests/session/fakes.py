@@ -18,7 +18,7 @@ from instructor_stream_ext.core.gate import ModelGate
 from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.types.compile import compile_plan
 from instructor_stream_ext.core.types.response import Plan
-from instructor_stream_ext.providers.reader import Reading
+from instructor_stream_ext.providers.reader import Reading, Switch
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.dispatch import Dispatch, HookErrors
 from instructor_stream_ext.session.effects import END, LOOK, TICK, Call, Close, Departed, Open, Read, Told
@@ -41,6 +41,12 @@ class Aside(str):
     __slots__ = ()
 
 
+class AnotherAnswer(str):
+    """The first text of another answer."""
+
+    __slots__ = ()
+
+
 class FakeReader(Reading):
     """Hands texts on."""
 
@@ -57,6 +63,7 @@ class FakeReader(Reading):
             self.error = chunk.message
             return ""
         self.alive = True
+        self.switched = Switch("m", "n") if isinstance(chunk, AnotherAnswer) else None
         return str(chunk)
 
     def finish(self) -> str:

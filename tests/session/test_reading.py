@@ -16,12 +16,12 @@ from instructor_stream_ext.core.errors import (
     StreamStopped,
     StreamTimeout,
 )
-from instructor_stream_ext.core.events import ItemCompleted, PartialEmitted
+from instructor_stream_ext.core.events import ItemCompleted, PartialEmitted, StreamRestarted
 from instructor_stream_ext.core.gate import ItemGate
 from instructor_stream_ext.core.options import Timeouts
 from instructor_stream_ext.core.policies import EveryN
 from instructor_stream_ext.session.effects import LOOK, TICK, Call, Open, Read
-from tests.session.fakes import Aside, ErrorInside, FakeConnection, Person, Ran, run, session_of
+from tests.session.fakes import AnotherAnswer, Aside, ErrorInside, FakeConnection, Person, Ran, run, session_of
 
 PIECES = ['{"name": "A', "da", '"', ', "age": 3', "6}"]
 
@@ -58,6 +58,18 @@ def test_an_aside_is_told_where_it_came() -> None:
     run(session)
     assert session.machine.text == '{"name": "AWell: da", "age": 36}'
     assert session.machine.json_text == '{"name": "Ada", "age": 36}'
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_another_answer_inside_the_stream_is_a_restart(quiet: bool) -> None:
+    hooks = {} if quiet else {"on_event": lambda _: None}
+    begun = ['{"name": "Bob', ' the elder", "a']
+    session, _ = session_of(FakeConnection([*begun, AnotherAnswer(PIECES[0]), *PIECES[1:]]), hooks=hooks)
+    ran = run(session)
+    (restarted,) = [event for event in ran.events if isinstance(event, StreamRestarted)]
+    assert (restarted.reason, restarted.from_model, restarted.to_model) == ("fallback", "m", "n")
+    assert ran.seen[-2].result == Person(name="Ada", age=36)
+    assert session.machine.text == "".join(PIECES)
 
 
 def test_an_error_inside_a_chunk() -> None:
