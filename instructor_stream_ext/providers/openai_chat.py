@@ -290,8 +290,9 @@ class OpenAIChatReader(Reading):
 
 
 def _other_than(names: frozenset[str], thing: object) -> dict[str, Any]:
-    """Return the attributes of an SDK object other than these, as plain data."""
-    return {name: plain(value) for name, value in with_extra(thing).items() if value is not None and name not in names}
+    """Return the attributes of an SDK object other than these, as plain data; empty ones say nothing."""
+    told = with_extra(thing).items()
+    return {name: plain(value) for name, value in told if name not in names and value not in (None, "", [], {})}
 
 
 def _dumped(args: object) -> str:

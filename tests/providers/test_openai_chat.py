@@ -453,6 +453,7 @@ def test_an_error_of_the_choice_is_a_failure_with_its_message() -> None:
 LOGPROBS: list[dict[str, Any]] = [
     {"token": token, "logprob": -0.5, "bytes": None, "top_logprobs": []} for token in ("{", "}")
 ]
+FILTERS = {"hate": {"filtered": False, "severity": "safe"}}
 SOURCE = {"type": "url_citation", "url_citation": {"url": "https://a.example", "title": "a"}}
 
 
@@ -502,14 +503,16 @@ def test_the_finishing_choice_and_each_call_keep_what_else_was_said_of_them() ->
     end = raw({}, "tool_calls")
     end["choices"][0] |= {
         "native_finish_reason": "STOP",
-        "content_filter_results": {},
+        "content_filter_results": FILTERS,
+        "empty": [],
         "message": {"role": "assistant"},
     }
     for made in (dict, ChatCompletionChunk.model_validate):
         reader = _tools()
         assert joined(reader, [made(called), made(end)]) == '{"a": 1}'
         (choice,) = reader.completion().model_dump()["choices"]
-        assert (choice["native_finish_reason"], choice["content_filter_results"]) == ("STOP", {})
+        assert (choice["native_finish_reason"], choice["content_filter_results"]) == ("STOP", FILTERS)
+        assert "empty" not in choice
         (call,) = choice["message"]["tool_calls"]
         assert call["extra_content"] == signature
         assert call["function"]["arguments"] == '{"a": 1}'
