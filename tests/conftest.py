@@ -56,7 +56,8 @@ def _guard(owner: Any, name: str, of: int) -> None:
     def guarded(*arguments: Any, **more: Any) -> Any:
         address = more["host"] if "host" in more else arguments[of]
         is_path = owner is socket.socket and not isinstance(address, tuple)
-        if not is_path and not _is_loopback(address[0] if isinstance(address, tuple) else address):
+        host = address[0] if isinstance(address, tuple) else address
+        if not (is_path or _is_loopback(host)):
             raise NetworkBlockedError(f"a test tried to {name} {address!r}")
         return unguarded(*arguments, **more)
 

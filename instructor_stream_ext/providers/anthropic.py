@@ -30,10 +30,9 @@ class AnthropicReader(Reading):
         super().__init__(tools)
         self._module = ""
         self._blocks: dict[Any, _Block] = {}
-        self._counted: dict[str, int] = {}
+        self._counted: dict[str, Any] = {}
         self._compacted: dict[str, int] = {}
         self._message: dict[str, Any] = {}
-        self._usage_said: dict[str, Any] = {}
 
     def read(self, chunk: object) -> str:
         """Return the new text of the document in this event, "" if there is none."""
@@ -78,7 +77,7 @@ class AnthropicReader(Reading):
     @property
     def usage(self) -> Usage | None:
         """Tokens, including cached input and those of a compaction; None if the provider has sent no count."""
-        if not self._counted:
+        if not any(isinstance(said, int) for said in self._counted.values()):
             return None
         billed = self._billed
         came, went = sum(billed[name] for name in _INPUT), billed[_OUTPUT]
@@ -91,7 +90,8 @@ class AnthropicReader(Reading):
 
     @property
     def _billed(self) -> dict[str, int]:
-        return {name: self._counted.get(name, 0) + self._compacted.get(name, 0) for name in (*_INPUT, _OUTPUT)}
+        counts = {name: said for name, said in self._counted.items() if isinstance(said, int)}
+        return {name: counts.get(name, 0) + self._compacted.get(name, 0) for name in (*_INPUT, _OUTPUT)}
 
     def finish(self) -> str:
         """Return the input of a tool block that was never closed and came without deltas, once the message has ended.
@@ -117,7 +117,7 @@ class AnthropicReader(Reading):
             "model": self.model or "",
             "content": [block.whole() for block in self._blocks.values()],
             "stop_reason": self.end.word if self.end else None,
-            "usage": {"input_tokens": 0, "output_tokens": 0, **self._usage_said},
+            "usage": {"input_tokens": 0, "output_tokens": 0, **self._counted},
         }
         return whole.construct(**answer)
 
@@ -147,7 +147,7 @@ class AnthropicReader(Reading):
 
     def _forget(self) -> None:
         super()._forget()
-        self._blocks, self._message, self._usage_said = {}, {}, {}
+        self._blocks, self._message = {}, {}
 
     def _started(self, fields: dict[str, Any]) -> str:
         """Open a block; text or thinking that it brings along is like any other."""
@@ -186,8 +186,7 @@ class AnthropicReader(Reading):
         if usage is None:
             return
         told = plain(usage)
-        self._usage_said |= _known(told)
-        self._counted.update((name, told[name]) for name in told if isinstance(told[name], int))
+        self._counted |= _known(told)
         rounds = told.get("iterations")
         if isinstance(rounds, list):
             compactions = [one for one in rounds if isinstance(one, dict) and one.get("type") == "compaction"]

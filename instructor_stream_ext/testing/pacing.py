@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 from typing_extensions import override
@@ -43,10 +44,8 @@ class Stall(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class FirstTokenAfter(Fault):
-    """The model's first text arrives this many seconds after the request; later pieces keep their distance."""
-
-    seconds: float
+class _OfText(Fault, ABC):
+    """Changes when the events arrive of which one has the model's first text; it needs one that has."""
 
     @override
     def happens(self, interaction: Interaction) -> bool:
@@ -56,18 +55,30 @@ class FirstTokenAfter(Fault):
     def __call__(self, interaction: Interaction) -> Interaction:
         interaction = by_events(interaction)
         first = first_text(interaction)
-        if first is None:
-            return interaction
-        shift = self.seconds - interaction.chunks[first].at
-        moved = [
-            max(0.0, chunk.at + shift) if n >= first else min(chunk.at, self.seconds)
-            for n, chunk in enumerate(interaction.chunks)
-        ]
-        return arriving(interaction, moved)
+        return interaction if first is None else arriving(interaction, self._arrivals(interaction, first))
+
+    @abstractmethod
+    def _arrivals(self, interaction: Interaction, first: int) -> list[float]:
+        """Return the instant of each event; the first text is in event `first`."""
 
 
 @dataclass(frozen=True, slots=True)
-class TokensPerSecond(Fault):
+class FirstTokenAfter(_OfText):
+    """The model's first text arrives this many seconds after the request; later pieces keep their distance."""
+
+    seconds: float
+
+    @override
+    def _arrivals(self, interaction: Interaction, first: int) -> list[float]:
+        shift = self.seconds - interaction.chunks[first].at
+        return [
+            max(0.0, chunk.at + shift) if n >= first else min(chunk.at, self.seconds)
+            for n, chunk in enumerate(interaction.chunks)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class TokensPerSecond(_OfText):
     """The pieces of the model's text arrive at this rate, each as one chunk."""
 
     rate: float
@@ -77,22 +88,14 @@ class TokensPerSecond(Fault):
             raise ValueError(f"TokensPerSecond(rate={self.rate!r}): must be more than 0")
 
     @override
-    def happens(self, interaction: Interaction) -> bool:
-        return first_text(interaction) is not None
-
-    @override
-    def __call__(self, interaction: Interaction) -> Interaction:
-        interaction = by_events(interaction)
-        first = first_text(interaction)
-        if first is None:
-            return interaction
+    def _arrivals(self, interaction: Interaction, first: int) -> list[float]:
         begun, told, moved = interaction.chunks[first].at, -1, []
         for number, (chunk, piece) in enumerate(
             zip(interaction.chunks, pieces(interaction.body, interaction.content_type), strict=True)
         ):
             told += bool(piece.text)
             moved.append(chunk.at if number < first else begun + told / self.rate)
-        return arriving(interaction, moved)
+        return moved
 
 
 @dataclass(frozen=True, slots=True)
