@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/sdks.py [--sizes 4,64] [--chunk 16] [--reps 5]
 
-`anthropic` is asked for a tool, google-genai for JSON; the bare side iterates the SDK's stream and does nothing else.
+`anthropic` is asked for a tool, google-genai for JSON. The bare side asks for the same, iterates the SDK's stream and does
+nothing else.
 """
 
 from __future__ import annotations
@@ -77,9 +78,15 @@ def of_genai(url: str, model: type[Any]) -> Sides:
     bare = genai.Client(api_key="k", http_options={"base_url": url})
     ours: Any = wrap(instructor.from_genai(bare, mode=Mode.JSON))
     theirs: Any = wrap(instructor.from_genai(bare, mode=Mode.JSON, use_async=True))
+    asked: dict[str, Any] = {}
+    ours.on("completion:kwargs", lambda **kwargs: asked.update(kwargs))
+    list(ours.create_partial(model, ASK, model="m"))
+    ours.clear()
+    del asked["stream"]
+    asked["config"].response_schema = model
     return _sides(
-        lambda: bare.models.generate_content_stream(model="m", contents="go"),
-        lambda: bare.aio.models.generate_content_stream(model="m", contents="go"),
+        lambda: bare.models.generate_content_stream(**asked),
+        lambda: bare.aio.models.generate_content_stream(**asked),
         lambda: ours.create_partial(model, ASK, model="m"),
         lambda: theirs.create_partial(model, ASK, model="m"),
     )

@@ -37,6 +37,7 @@ from typing_extensions import TypedDict
 from instructor_stream_ext import InvalidJSON, NoOutput, RetriesExhausted, StreamMisuse
 from tests.server import ScriptedServer, reply, sends
 from tests.server.wire_format import chat_content
+from tests.sides import Source, both_sides, everything, sources
 from tests.twins import SYNC, Twin, both, settled
 
 RUNS: list[str] = []
@@ -128,6 +129,35 @@ async def test_fifty_items_in_small_pieces_run_each_validator_once(
     once = ["before", "after", "wrap", "model before", "model wrap", "model after", "post init"]
     per_item = ["item field", "item after", "item model"]
     assert {name: RUNS.count(name) for name in {*RUNS}} == dict.fromkeys(once, 1) | dict.fromkeys(per_item, 50)
+
+
+@sources()
+@both_sides
+async def test_an_answer_in_one_piece_is_validated_by_the_gate_alone(
+    server: ScriptedServer, side: str, source: Source
+) -> None:
+    """google-genai's SDK validates by itself whatever piece is whole JSON, and swallows only its ValueErrors."""
+    server.always(reply(source.text(_order(2)), None))
+    stream = source.client(server, side).create_partial(Order, max_retries=0, **source.ask)
+    final = (await everything(stream))[-1]
+    assert final.customer == "Ada"
+    assert [RUNS.count(name) for name in ("model before", "item model", "model after")] == [1, 2, 1]
+
+
+@sources("openai-json", "genai-json")
+@both_sides
+async def test_a_validator_that_breaks_is_told_as_such(server: ScriptedServer, side: str, source: Source) -> None:
+    class Broken(BaseModel):
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def _check(cls, name: str) -> str:
+            raise KeyError(name)
+
+    server.always(reply(source.text('{"name": "Ada"}'), None))
+    with pytest.raises(KeyError, match="Ada"):
+        await everything(source.client(server, side).create_partial(Broken, max_retries=0, **source.ask))
 
 
 @both

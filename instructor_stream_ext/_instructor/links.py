@@ -47,7 +47,14 @@ class _AnthropicLink(Link):
 
 
 class _GenAILink(Link):
-    """google-genai, which sends the request when its stream is first read."""
+    """google-genai, which sends the request when its stream is first read.
+
+    Asked for a model's JSON, it validates each chunk that is whole JSON with the class it was given, and swallows only
+    ValueErrors of that: validators would run before the end, and another error of theirs would break the stream.
+    """
+
+    def sent_class(self, wire: type[BaseModel]) -> type[BaseModel]:
+        return _with(_Unread, wire)
 
     def said(self, messages: Any) -> Any:
         """Return the conversation with Google's name for the assistant, the only one that instructor accepts here."""
@@ -70,7 +77,7 @@ class _XAILink(Link):
             )
 
     def sent_class(self, wire: type[BaseModel]) -> type[BaseModel]:
-        return _with_text_seam(wire)
+        return _with(_TextSeam, wire)
 
 
 def _googles(message: Any) -> Any:
@@ -124,13 +131,21 @@ class _TextSeam(IterableBase):
         return Live(json_chunks)
 
 
-@functools.cache
-def _with_text_seam(wire: type[BaseModel]) -> type[BaseModel]:
+class _Unread:
+    """Mixed into a response model, it keeps an SDK from validating what it reads."""
+
+    @classmethod
+    def model_validate_json(cls, *_: object, **__: object) -> Any:
+        raise ValueError("only the final object is validated")
+
+
+@functools.lru_cache(maxsize=1024)
+def _with(mixin: type, wire: type[BaseModel]) -> type[BaseModel]:
     """Return the class to send in place of `wire`: the same schema under the same name."""
-    # the seam comes first, so that its methods win over those of a wire model that is itself an IterableBase
+    # the mixin comes first, so that its methods win over those of the wire model
     namespace = {"__module__": wire.__module__, "__qualname__": wire.__qualname__, "__doc__": wire.__doc__}
     kind: Any = type(wire)
-    return cast("type[BaseModel]", kind(wire.__name__, (_TextSeam, wire), namespace))
+    return cast("type[BaseModel]", kind(wire.__name__, (mixin, wire), namespace))
 
 
 class _InThread:

@@ -143,8 +143,15 @@ def test_plain_text_of_anthropic_goes_around_the_mode_that_refuses_it() -> None:
     assert other.text_function(hurried=False) is other.create_fn
 
 
-def test_only_xai_is_sent_another_class() -> None:
+def test_another_class_is_sent_only_where_an_sdk_reads_by_it() -> None:
     class Person(BaseModel):
+        """Somebody."""
+
         name: str
 
     assert over_openai().sent_class(Person) is Person
+    sent = over_genai().sent_class(Person)
+    assert sent is over_genai().sent_class(Person)
+    assert sent.model_json_schema() == Person.model_json_schema()
+    with pytest.raises(ValueError, match="only the final object is validated"):
+        sent.model_validate_json('{"name": "Ada"}')
