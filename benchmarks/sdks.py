@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/sdks.py [--sizes 4,64] [--chunk 16] [--reps 5]
 
-`anthropic` is asked for a tool, google-genai for JSON. The bare side asks for the same, iterates the SDK's stream and does
-nothing else.
+`anthropic` is asked for a tool, google-genai for JSON. The bare side asks for the same, iterates the SDK's stream and
+does nothing else.
 """
 
 from __future__ import annotations
