@@ -35,11 +35,16 @@ class Bounds:
         self._expired: tuple[float, str, float] | None = None
         self._nearest: tuple[float, str, float] | None = None
 
-    def waits(self, now: float) -> None:
-        """Note that the driver starts to wait: only from here on does the provider's time count."""
+    def waits(self, now: float) -> float:
+        """Note that the driver starts to wait: only from here on does the provider's time count.
+
+        Returns:
+            When the next bound passes if the provider stays silent; `math.inf` for never.
+        """
         if self._waiting_at is None:
             self._waiting_at = now
             self._nearest = None
+        return self.next()[0]
 
     def arrived(self, now: float, *, alive: bool) -> None:
         """Note a chunk; `alive` says whether it carried text or reasoning from the model.

@@ -236,11 +236,7 @@ class StreamMachine(Intake):
 
     def deadline(self) -> float:
         """Return when to call `poll` at the latest; `math.inf` for never."""
-        return min(self._due, self.bound()) if self.bounds.any else self._due
-
-    def bound(self) -> float:
-        """Return when a bound of `Timeouts` will have passed if the provider stays silent; `math.inf` for never."""
-        return self.bounds.next()[0] if self.bounds.any else math.inf
+        return min(self._due, self.bounds.next()[0]) if self.bounds.any else self._due
 
     # ------------------------------------------------------------------ may the gate open?
 

@@ -286,9 +286,8 @@ class Session(Gatekeeper):
 
     def _connect(self) -> Steps[Connection]:
         machine, clock = self.machine, self.clock
-        machine.bounds.waits(clock())
+        bound = machine.bounds.waits(clock())
         try:
-            bound = machine.bound()
             answer = yield Open(functools.partial(self._source.connect, hurried=bound < math.inf), bound)
         except Exception as error:
             machine.ask(*self._source.asked)

@@ -116,8 +116,7 @@ class _Chunks:
         if not bounds.any:
             return TICK if due <= self._clock() else next(self._chunks)
         now = self._clock()
-        bounds.waits(now)
-        bound = self._machine.bound()
+        bound = bounds.waits(now)
         if due <= now or bound <= now:
             return TICK
         chunk = self.watchdog.wait(bound, self._wake, next, self._chunks, END)

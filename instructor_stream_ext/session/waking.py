@@ -22,6 +22,10 @@ class Watchdog:
 
     One thread per stream with timeouts, started at the first wait, gone at the end. It never knows the stream.
 
+    A wait takes no lock unless there is something to settle: each side first says what it does and then looks at what
+    the other has said (Dekker's way), so at least one of them sees the other. Either the thread sees that the deadline
+    has changed, or whoever waits sees that the thread has planned for another one, or has begun to wake it.
+
     Args:
         clock: The stream's clock, in seconds.
         expired: Told when a bound has passed and a socket was shut down for it: whatever the call says after that, and
@@ -34,9 +38,9 @@ class Watchdog:
         self._fired = False
         self._deadline = math.inf
         self._planned = math.inf
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self._wake: Callable[[], bool] | None = None
+        self._changed = threading.Condition()
+        self._alarmed = False
+        self._wake: Callable[[], bool] = bool
         self._thread: threading.Thread | None = None
         self._stopped = False
 
@@ -54,21 +58,31 @@ class Watchdog:
         """
         if bound == math.inf:
             return fn(*args)
-        with self._lock:  # not through the condition, whose own `__enter__` costs more
-            self._deadline, self._wake = bound, wake
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="instructor_stream_ext watchdog", daemon=True)
-                self._thread.start()
-            elif bound < self._planned:
-                self._changed.notify()
+        self._wake = wake
+        self._deadline = bound
+        if bound < self._planned:
+            self._plan()
         try:
             return fn(*args)
         finally:
-            with self._lock:
-                self._deadline, self._wake = math.inf, None
-                fired, self._fired = self._fired, False
-            if fired:
-                self._expired()
+            self._deadline = math.inf
+            if self._alarmed:
+                self._calm()
+
+    def _plan(self) -> None:
+        """Have the thread look at the deadline, which is nearer than it knows."""
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="instructor_stream_ext watchdog", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _calm(self) -> None:
+        """Take note of what the thread did, once it has done it."""
+        with self._changed:
+            fired, self._fired, self._alarmed = self._fired, False, False
+        if fired:
+            self._expired()
 
     def stop(self) -> None:
         """End the thread."""
@@ -81,13 +95,16 @@ class Watchdog:
     def _watch(self) -> None:
         with self._changed:
             while not self._stopped:
-                left = self._deadline - self._clock()
-                self._planned = self._deadline
+                planned = self._planned = self._deadline
+                left = planned - self._clock()
+                if self._deadline < planned:
+                    continue
                 if left == math.inf:
                     self._changed.wait()
                 elif left > 0:
                     self._changed.wait(min(left, _LONGEST) if self._clock is time.monotonic else min(left, GLANCE))
-                else:  # the lock is held, so whoever waits has not come back yet
-                    if self._wake is not None and self._wake():
-                        self._fired = True
+                else:
+                    self._alarmed = True
+                    if self._deadline == planned:  # whoever waits has not come back, and comes no further than `_calm`
+                        self._fired = self._wake() or self._fired
                     self._changed.wait(GLANCE)  # an SDK may try again, or connect only now

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import math
 import ssl
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from pydantic import BaseModel
 import instructor_stream_ext
 from instructor_stream_ext import StreamTimeout, Timeouts, wrap
 from instructor_stream_ext._instructor.sockets import OwnSocket
+from instructor_stream_ext.session import waking
 from tests.server import Request, Script, ScriptedServer, Signal, Wait, chunks_for, reply, sends
 from tests.server.clients import openai_client
 from tests.server.relay import Relay
@@ -80,6 +84,97 @@ def test_timeouts_beside_threads_that_leave_garbage_freeze_nothing() -> None:
         [sys.executable, "-c", STALLED_BESIDE_GARBAGE], capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, "not frozen"), done.stderr
+
+
+def test_only_who_still_waits_is_woken_and_is_told_before_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever the read comes back: just before its deadline, at it, just after it."""
+
+    def until(instant: float) -> None:
+        while time.monotonic() < instant:
+            pass
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    monkeypatch.setattr(waking, "GLANCE", 1e-5)
+    waiting: list[int] = []
+    woken: list[tuple[int, list[int]]] = []
+    told: list[int] = []
+    dog = waking.Watchdog(time.monotonic, lambda: told.append(number))
+    try:
+        for number in range(3000):
+            deadline = time.monotonic() + 1e-4
+            returns_at = deadline + (number % 100 - 50) * 4e-6
+
+            def wake(number: int = number) -> bool:
+                woken.append((number, waiting[:]))
+                until(time.monotonic() + 3e-5)
+                return True
+
+            def read(number: int = number, returns_at: float = returns_at) -> int:
+                until(returns_at)
+                return number
+
+            waiting.append(number)
+            assert dog.wait(deadline, wake, read) == number
+            waiting.clear()
+            assert told.count(number) == ((number, [number]) in woken)
+    finally:
+        sys.setswitchinterval(interval)
+        dog.stop()
+    assert all(who == [number] for number, who in woken)
+
+
+class _Halting(waking.Watchdog):
+    """Its thread halts right before it says this, until whoever waits has gone by."""
+
+    saying: tuple[str, object] | None = None
+
+    def __init__(self, attribute: str, value: object) -> None:
+        self.halts, self.goes_on = threading.Event(), threading.Event()
+        super().__init__(time.monotonic, lambda: None)
+        self.saying = attribute, value
+
+    def __setattr__(self, attribute: str, value: object) -> None:
+        if self.saying == (attribute, value) and threading.current_thread() is self._thread:
+            self.halts.set()
+            assert self.goes_on.wait(10)
+        super().__setattr__(attribute, value)
+
+
+def _setting(event: threading.Event) -> Callable[[], bool]:
+    def wake() -> bool:
+        event.set()
+        return True
+
+    return wake
+
+
+def test_a_read_that_comes_back_before_the_thread_says_that_it_wakes_is_not_woken() -> None:
+    woken = threading.Event()
+    dog = _Halting("_alarmed", value=True)
+    assert dog.wait(time.monotonic(), _setting(woken), dog.halts.wait, 10)
+    dog.goes_on.set()
+    dog.stop()
+    assert not woken.is_set()
+
+
+def test_a_read_that_begins_before_the_thread_says_that_nobody_waits_is_woken() -> None:
+    woken = threading.Event()
+    dog = _Halting("_planned", math.inf)
+
+    def read() -> bool:
+        dog.goes_on.set()
+        return woken.wait(10)
+
+    def planned() -> None:
+        while dog._planned != bound:
+            pass
+
+    bound = time.monotonic() + 0.01
+    dog.wait(bound, bool, planned)
+    assert dog.halts.wait(10)
+    assert dog.wait(bound + 0.01, _setting(woken), read)
+    dog.stop()
 
 
 def test_nothing_looks_into_another_threads_frames() -> None:
