@@ -77,7 +77,9 @@ ROOMS = {
     "providers": Room("core providers", packages="openai pydantic_core", extras="anthropic google importlib"),
     # a stream from its first request to its end; only the drivers know a clock, tasks and threads
     "session": Room("core providers session", standard="logging warnings weakref", packages="pydantic tenacity"),
-    "session/drive": Room("core session session/waking", standard="asyncio time"),
+    "session/drive": Room("core session session/chunks session/shielding", standard="asyncio"),
+    "session/chunks": Room("session session/shielding session/waking", standard="asyncio time"),
+    "session/shielding": Room(standard="asyncio"),
     "session/pump": Room("session", standard="asyncio time"),
     "session/waking": Room(standard="threading time"),
     # the seam to instructor, and what has to be closed below it
@@ -89,7 +91,7 @@ ROOMS = {
     ),
     # what the caller holds
     "client": Room(
-        f"{CORE} _instructor client session session/drive sinks/log",
+        f"{CORE} _instructor client session session/drive session/shielding sinks/log",
         standard="asyncio os pathlib time warnings weakref",
         packages=f"{PYDANTIC} tenacity",
     ),
@@ -103,7 +105,7 @@ ROOMS = {
     # what stands on all of that, each with an extra of its own
     "routing": Room("_instructor client core providers routing session", standard="importlib"),
     "web": Room(
-        "client core session/drive web",
+        "client core session/drive session/shielding web",
         standard="asyncio importlib logging secrets time zlib",
         packages="pydantic_core starlette",
         extras="redis",

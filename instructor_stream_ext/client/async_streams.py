@@ -24,7 +24,8 @@ from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import Path, StreamEvent
 from instructor_stream_ext.core.text_splitter import Pieces
 from instructor_stream_ext.session.attempts import Session
-from instructor_stream_ext.session.drive import NOTHING, Pick, adrive, check_loop, shielded
+from instructor_stream_ext.session.drive import NOTHING, Pick, adrive, check_loop
+from instructor_stream_ext.session.shielding import shielded
 
 __all__ = ["AsyncItemStream", "AsyncPartialStream", "AsyncTextStream"]
 

@@ -25,8 +25,8 @@ from instructor_stream_ext.core.errors import (
 from instructor_stream_ext.core.events import RestartReason, StreamEvent
 from instructor_stream_ext.core.machine import State
 from instructor_stream_ext.session.effects import TICK, Call, Departed, Open, Steps
+from instructor_stream_ext.session.failures import NotAnswered, Rejected, without_internals
 from instructor_stream_ext.session.protocols import Connection
-from instructor_stream_ext.session.reading import NotAnswered, Rejected
 from instructor_stream_ext.session.settling import Gatekeeper
 from instructor_stream_ext.session.telling import Parts
 
@@ -73,7 +73,7 @@ class Session(Gatekeeper):
             yield from self._close()
             if self._seam is not None and self._seam.held:  # a rest that did not join, or that broke off too early
                 machine.feed_aside(self._seam.held, self.clock())
-            _without_internals(error)
+            without_internals(error)
             self.error = error
             if isinstance(error, OutputTruncated) and self.reader is not None:
                 error.last_completion = self.reader.completion()
@@ -304,15 +304,3 @@ class Session(Gatekeeper):
         self.connection = connection  # also one that came too late has to be closed
         machine.bounds.arrived(now, alive=False)
         return connection
-
-
-def _without_internals(error: BaseException) -> None:
-    """Remove this package's own wrappers from the exception chain that the caller sees."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        context = link.__context__
-        if isinstance(context, Rejected | NotAnswered):
-            link.__context__ = None if id(context.error) in seen else context.error
-        link = link.__context__

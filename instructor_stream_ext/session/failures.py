@@ -1,10 +1,40 @@
-"""What a provider's failure means: never connected, refused, broken in mid-stream, or too slow."""
+"""What a failure means: an answer that was refused, or a provider that was not reached, that broke, or was too slow."""
 
 from __future__ import annotations
 
 from instructor_stream_ext.providers.plain import message_of
 
-__all__ = ["is_before_the_first_byte", "is_read_timeout", "words_of"]
+__all__ = ["NotAnswered", "Rejected", "is_before_the_first_byte", "is_read_timeout", "without_internals", "words_of"]
+
+
+class Rejected(Exception):
+    """The gate refused the answer. It wraps the reason, so that no caller's exception is mistaken for it."""
+
+    def __init__(self, error: Exception, *, for_good: bool = False) -> None:
+        super().__init__(error)
+        self.error = error
+        self.for_good = for_good
+
+
+class NotAnswered(Exception):
+    """The API raised before the first byte, so the caller's retry rules decide. It wraps what was raised."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def without_internals(error: BaseException) -> None:
+    """Remove this package's own wrappers from the exception chain that the caller sees."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        context = link.__context__
+        if isinstance(context, Rejected | NotAnswered):
+            link.__context__ = None if id(context.error) in seen else context.error
+        link = link.__context__
+
 
 _NOT_CONNECTED = frozenset({"ClientConnectorError", "ConnectError", "ConnectTimeout"})
 """The errors of aiohttp, httpx and httpx2 for a connection that was never made."""

@@ -31,30 +31,19 @@ from instructor_stream_ext.core.spending import Spending
 from instructor_stream_ext.core.text import visible
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.effects import END, LOOK, READ, TICK, Call, Departed, Signal, Steps, Told
-from instructor_stream_ext.session.failures import is_before_the_first_byte, is_read_timeout, words_of
+from instructor_stream_ext.session.failures import (
+    NotAnswered,
+    Rejected,
+    is_before_the_first_byte,
+    is_read_timeout,
+    words_of,
+)
 from instructor_stream_ext.session.protocols import Connection, ItemTaker
 from instructor_stream_ext.session.telling import Parts, Teller
 
-__all__ = ["NotAnswered", "Reading", "Rejected"]
+__all__ = ["Reading"]
 
 log = logging.getLogger("instructor_stream_ext")
-
-
-class Rejected(Exception):
-    """The gate refused the answer. It wraps the reason, so that no caller's exception is mistaken for it."""
-
-    def __init__(self, error: Exception, *, for_good: bool = False) -> None:
-        super().__init__(error)
-        self.error = error
-        self.for_good = for_good
-
-
-class NotAnswered(Exception):
-    """The API raised before the first byte, so the caller's retry rules decide. It wraps what was raised."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class Reading(Teller):

@@ -12,8 +12,9 @@ from instructor_stream_ext.core.errors import InvalidJSON, NoOutput, StreamInter
 from instructor_stream_ext.core.events import EndKind, EndSignal
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.effects import Call, Steps
+from instructor_stream_ext.session.failures import Rejected
 from instructor_stream_ext.session.protocols import Connection
-from instructor_stream_ext.session.reading import Reading, Rejected
+from instructor_stream_ext.session.reading import Reading
 from instructor_stream_ext.session.telling import Parts
 
 __all__ = ["Gatekeeper"]

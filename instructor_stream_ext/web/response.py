@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from instructor_stream_ext.core.errors import StreamMisuse
-from instructor_stream_ext.session.drive import shielded
+from instructor_stream_ext.session.shielding import shielded
 from instructor_stream_ext.web import problems
 from instructor_stream_ext.web.compression import compressor_for
 from instructor_stream_ext.web.encoders import Encoder, Failed

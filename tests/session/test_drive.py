@@ -12,9 +12,11 @@ import pytest
 from instructor_stream_ext.core.errors import StreamMisuse, StreamStopped
 from instructor_stream_ext.core.events import Event, PartialEmitted, StreamCompleted
 from instructor_stream_ext.session.attempts import Session
-from instructor_stream_ext.session.drive import NOTHING, _connected, adrive, check_loop, drive, shielded
+from instructor_stream_ext.session.chunks import _connected
+from instructor_stream_ext.session.drive import NOTHING, adrive, check_loop, drive
 from instructor_stream_ext.session.effects import TICK, Open
 from instructor_stream_ext.session.retries import Retries
+from instructor_stream_ext.session.shielding import shielded
 from tests.session.fakes import FakeConnection, FakeSource, Person, session_of
 
 ADA = ['{"name": "A', "da", '", "age"', ": 36}"]
