@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from instructor_stream_ext.core.document.frames import FieldChanged, Frame, ItemDone
 from instructor_stream_ext.core.events import FieldState, Path
 from instructor_stream_ext.core.markers import Streamed
-from instructor_stream_ext.core.types.plan import ANYTHING, ObjectPlan, choose, lookup, put
+from instructor_stream_ext.core.types.building import choose, lookup, put
+from instructor_stream_ext.core.types.plan import ANYTHING, ObjectPlan
 
 if TYPE_CHECKING:
     from instructor_stream_ext.core.types.response import Plan

@@ -16,7 +16,7 @@ from pydantic import BaseModel, RootModel
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import FieldState
 from instructor_stream_ext.core.markers import Done, NotNull, Streamed, WithState
-from instructor_stream_ext.core.types import partial_types
+from instructor_stream_ext.core.types import partial_dataclasses, partial_types
 from instructor_stream_ext.core.types import scalars as convert
 from instructor_stream_ext.core.types.annotations import (
     bind,
@@ -368,9 +368,9 @@ class Compiler:
                 obj.other = _twin(ANYTHING)
             return plan
         if cls not in self.shells:
-            self.shells[cls] = partial_types.dataclass_shell(cls, self._restore)
+            self.shells[cls] = partial_dataclasses.dataclass_shell(cls, self._restore)
         obj.typed = True
-        obj.make = partial_types.dataclass_maker(self.shells[cls])
+        obj.make = partial_dataclasses.dataclass_maker(self.shells[cls])
         self._fields(obj, dataclass_fields(cls, config), scope)
         return plan
 
@@ -380,7 +380,7 @@ class Compiler:
         plan = ValuePlan(obj=obj, seq=seq, kinds=["array", "object"], sig=tp)
         self._remember(tp, plan)
         if cls not in self.shells:
-            self.shells[cls] = partial_types.named_tuple_shell(cls)
+            self.shells[cls] = partial_dataclasses.named_tuple_shell(cls)
         shell = self.shells[cls]
         fields = named_tuple_fields(cls)
         self._fields(obj, fields, scope)

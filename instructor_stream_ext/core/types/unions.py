@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from instructor_stream_ext.core.types.building import lookup
 from instructor_stream_ext.core.types.plan import (
     ANYTHING,
     ATOMIC,
@@ -12,7 +13,6 @@ from instructor_stream_ext.core.types.plan import (
     ObjectPlan,
     SequencePlan,
     ValuePlan,
-    lookup,
 )
 
 if TYPE_CHECKING:
