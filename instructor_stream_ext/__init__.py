@@ -63,7 +63,7 @@ _WHERE = {
     "Throttle": "core.policies",
     "Timeouts": "core.options",
     "TransitionLog": "sinks.log",
-    "Usage": "core.events",
+    "Usage": "core.usage",
     "WithState": "core.markers",
     "gather": "client.several",
     "is_partial": "core.types.partial_types",

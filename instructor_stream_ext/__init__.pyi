@@ -39,7 +39,6 @@ from instructor_stream_ext.core.events import (
     StreamRestarted,
     StreamStarted,
     StreamStats,
-    Usage,
 )
 from instructor_stream_ext.core.markers import Done, NotNull, Streamed, WithState
 from instructor_stream_ext.core.options import Limits, Timeouts
@@ -56,6 +55,7 @@ from instructor_stream_ext.core.policies import (
     Throttle,
 )
 from instructor_stream_ext.core.types.partial_types import is_partial
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.session.hooks import Hooks, Sink
 from instructor_stream_ext.sinks.log import TransitionLog
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from instructor_stream_ext._instructor.litellm_lookup import litellm_module, looked_up
 from instructor_stream_ext._instructor.prices import Attempt, Prices
-from instructor_stream_ext.core.events import Usage
+from instructor_stream_ext.core.usage import Usage
 
 __all__ = ["LitellmPrices"]
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from instructor_stream_ext.core.events import Cost, Usage
 from instructor_stream_ext.core.spending import Rates, estimated_tokens
+from instructor_stream_ext.core.usage import Cost, Usage
 from instructor_stream_ext.providers import PRICE_NAMES
 from instructor_stream_ext.providers.reader import Reader
 

@@ -19,10 +19,10 @@ from instructor_stream_ext.core.events import (
     Path,
     SkippedItem,
     StreamStats,
-    Usage,
 )
 from instructor_stream_ext.core.machine import State
 from instructor_stream_ext.core.options import Limits
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.drive import Pick
 

@@ -24,7 +24,8 @@ from typing import Any
 
 from instructor.core.exceptions import IncompleteOutputException, InstructorRetryException
 
-from instructor_stream_ext.core.events import StreamStats, Usage
+from instructor_stream_ext.core.events import StreamStats
+from instructor_stream_ext.core.usage import Usage
 
 __all__ = [
     "ClientNotSupported",

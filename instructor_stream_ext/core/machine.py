@@ -26,7 +26,6 @@ from instructor_stream_ext.core.errors import (
     StreamMisuse,
 )
 from instructor_stream_ext.core.events import (
-    Cost,
     EndKind,
     EndSignal,
     FieldState,
@@ -41,12 +40,12 @@ from instructor_stream_ext.core.events import (
     StreamRestarted,
     StreamStarted,
     StreamStats,
-    Usage,
 )
 from instructor_stream_ext.core.intake import Intake, Parser
 from instructor_stream_ext.core.options import Limits, Timeouts
 from instructor_stream_ext.core.policies import EmissionPolicy
 from instructor_stream_ext.core.seam import Seam
+from instructor_stream_ext.core.usage import Cost, Usage
 
 __all__ = ["State", "StreamMachine"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from instructor_stream_ext.core.errors import LimitExceeded
-from instructor_stream_ext.core.events import Usage
 from instructor_stream_ext.core.options import Limits
+from instructor_stream_ext.core.usage import Usage
 
 __all__ = ["Answer", "Rates", "Spending", "estimated_tokens"]
 

@@ -6,7 +6,8 @@ import json
 from io import StringIO
 from typing import Any
 
-from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.providers.calls import Call
 from instructor_stream_ext.providers.family import Family, UsageNames
 from instructor_stream_ext.providers.plain import error_in, insides, message_of, object_of, plain

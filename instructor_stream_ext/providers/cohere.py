@@ -8,7 +8,8 @@ from importlib import import_module
 from io import StringIO
 from typing import Any
 
-from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.providers.family import Family
 from instructor_stream_ext.providers.plain import namespace, plain
 from instructor_stream_ext.providers.reader import Reading

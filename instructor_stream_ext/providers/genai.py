@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from instructor_stream_ext.core.events import EndKind, EndSignal, Usage
+from instructor_stream_ext.core.events import EndKind, EndSignal
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.providers.calls import Call
 from instructor_stream_ext.providers.family import Family, UsageNames
 from instructor_stream_ext.providers.paths import OutOfOrderError, PathWriter

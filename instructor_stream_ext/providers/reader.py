@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from instructor_stream_ext.core.events import EndKind, EndSignal, Usage
+from instructor_stream_ext.core.events import EndKind, EndSignal
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.providers.calls import Calls, Written
 from instructor_stream_ext.providers.family import end_of
 from instructor_stream_ext.providers.parallel_calls import ParallelCalls, Piece

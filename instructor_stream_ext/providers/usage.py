@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from instructor_stream_ext.core.events import Usage
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.providers.family import USAGE_NAMES
 
 __all__ = ["cached_tokens", "tokens"]

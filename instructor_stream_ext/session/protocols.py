@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from instructor_stream_ext.core.events import Cost, SkippedItem
+from instructor_stream_ext.core.events import SkippedItem
 from instructor_stream_ext.core.spending import Rates
+from instructor_stream_ext.core.usage import Cost
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.effects import Call
 

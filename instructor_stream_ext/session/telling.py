@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from instructor_stream_ext.core.errors import StreamStopped
-from instructor_stream_ext.core.events import Cost, Event
+from instructor_stream_ext.core.events import Event
 from instructor_stream_ext.core.machine import State, StreamMachine
 from instructor_stream_ext.core.options import Repair
+from instructor_stream_ext.core.usage import Cost
 from instructor_stream_ext.providers.reader import Reader
 from instructor_stream_ext.session.dispatch import Dispatch
 from instructor_stream_ext.session.effects import Call, Close, Departed, Steps

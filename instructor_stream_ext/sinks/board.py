@@ -27,6 +27,7 @@ from instructor_stream_ext.core.events import (
 )
 from instructor_stream_ext.core.markers import Streamed
 from instructor_stream_ext.core.members import members_of
+from instructor_stream_ext.core.redacted import HIDDEN
 from instructor_stream_ext.core.text import visible
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ def _brief(value: object) -> str:
         return f"{len(members)} …" if members else ""
     if value is None:
         return ""
-    return "**********" if isinstance(value, (SecretStr, SecretBytes)) else visible(str(getattr(value, "value", value)))
+    return HIDDEN if isinstance(value, (SecretStr, SecretBytes)) else visible(str(getattr(value, "value", value)))
 
 
 def as_json(value: object) -> str:

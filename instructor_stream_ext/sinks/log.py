@@ -10,11 +10,10 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Collection
 from typing import Any, TypeAlias, assert_never
 
-from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic import ValidationError
 
 from instructor_stream_ext.core.errors import StreamMisuse
 from instructor_stream_ext.core.events import (
@@ -35,7 +34,7 @@ from instructor_stream_ext.core.events import (
     StreamRestarted,
     StreamStarted,
 )
-from instructor_stream_ext.core.markers import Streamed
+from instructor_stream_ext.core.redacted import HIDDEN, redacted
 from instructor_stream_ext.core.text import visible
 
 __all__ = ["TransitionLog"]
@@ -44,8 +43,6 @@ Change: TypeAlias = FieldTransition | ItemCompleted
 """What `when` is asked about."""
 
 _numbers = itertools.count(1)
-
-_HIDDEN = "**********"
 
 
 class TransitionLog:
@@ -119,34 +116,13 @@ class TransitionLog:
     def shown(self, path: Path, value: object) -> str:
         """Return a value as a line may show it."""
         if self.redact.intersection(path):
-            return _HIDDEN
-        return self.cut(json.dumps(self._plain(value), ensure_ascii=False, default=str))
+            return HIDDEN
+        return self.cut(json.dumps(redacted(value, self.redact), ensure_ascii=False, default=str))
 
     def cut(self, text: str) -> str:
         """Return a model's or a provider's words as a line may show them: short, without control characters."""
         text = visible(text, lines=False)
         return text if len(text) <= self.max_value else text[: self.max_value - 1] + "…"
-
-    def _plain(self, value: object) -> Any:
-        if isinstance(value, (SecretStr, SecretBytes)):
-            return _HIDDEN
-        if isinstance(value, Streamed):
-            return self._plain(value.value)
-        if isinstance(value, (list, tuple, set, frozenset)):
-            return [self._plain(member) for member in value]
-        held = _held(value)
-        if held is None:
-            return value
-        return {str(name): _HIDDEN if name in self.redact else self._plain(member) for name, member in held.items()}
-
-
-def _held(value: object) -> Mapping[Any, Any] | None:
-    """Return the members of an object by name; None for a plain value."""
-    if isinstance(value, BaseModel):
-        return {**value.__dict__, **(value.__pydantic_extra__ or {})}
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name, None) for field in fields(value)}
-    return value if isinstance(value, Mapping) else None
 
 
 class _StreamLog:

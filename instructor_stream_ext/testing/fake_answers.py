@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from instructor_stream_ext.core.events import Usage
+from instructor_stream_ext.core.usage import Usage
 
 __all__ = ["FakeAnswer", "FakePlan", "chat_chunk", "completion_of", "plan_of"]
 

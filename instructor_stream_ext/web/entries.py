@@ -16,8 +16,8 @@ from instructor_stream_ext.core.events import (
     StreamRestarted,
     StreamStarted,
     StreamStats,
-    Usage,
 )
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.problems import RunFailed, status_of
 from instructor_stream_ext.web.protocols.framing import one_line

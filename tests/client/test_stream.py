@@ -10,7 +10,8 @@ import pytest
 
 from instructor_stream_ext.client.sync_streams import PartialStream
 from instructor_stream_ext.core.errors import OutputTruncated, StreamMisuse, StreamStopped
-from instructor_stream_ext.core.events import FieldState, Usage
+from instructor_stream_ext.core.events import FieldState
+from instructor_stream_ext.core.usage import Usage
 from tests.session.fakes import FakeConnection, Person, session_of
 
 ADA = ['{"name": "A', "da", '", "age"', ": 36}"]

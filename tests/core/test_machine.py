@@ -35,7 +35,6 @@ from instructor_stream_ext.core.events import (
     RestartReason,
     StreamEnded,
     StreamRestarted,
-    Usage,
 )
 from instructor_stream_ext.core.intake import SCAN_AT_LEAST_EVERY
 from instructor_stream_ext.core.machine import State, StreamMachine
@@ -54,6 +53,7 @@ from instructor_stream_ext.core.policies import (
 )
 from instructor_stream_ext.core.text_buffer import TextBuffer
 from instructor_stream_ext.core.types.compile import compile_plan
+from instructor_stream_ext.core.usage import Usage
 
 STOP = EndSignal(EndKind.COMPLETE, "stop")
 

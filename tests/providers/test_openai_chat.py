@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
-from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.providers.mistral import MistralReader
 from instructor_stream_ext.providers.openai_chat import OpenAIChatReader
 from instructor_stream_ext.providers.reader import Switch

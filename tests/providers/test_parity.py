@@ -23,7 +23,8 @@ from instructor.v2.dsl.iterable import IterableBase
 from instructor.v2.dsl.partial import PartialBase
 from pydantic import BaseModel
 
-from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.reader import Reader
 from tests.registry import combinations

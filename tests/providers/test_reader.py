@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.providers import reader_for
 from instructor_stream_ext.providers.family import end_of
 from instructor_stream_ext.providers.plain import message_of, object_of, plain

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from instructor_stream_ext.core.events import EndKind, Usage
+from instructor_stream_ext.core.events import EndKind
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.providers.xai import XAIReader
 from tests.providers.chunks import joined
 

@@ -13,11 +13,12 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from instructor_stream_ext.core.document.snapshots import PartialParser
-from instructor_stream_ext.core.events import EndKind, EndSignal, Event, Usage
+from instructor_stream_ext.core.events import EndKind, EndSignal, Event
 from instructor_stream_ext.core.gate import ModelGate
 from instructor_stream_ext.core.machine import StreamMachine
 from instructor_stream_ext.core.types.compile import compile_plan
 from instructor_stream_ext.core.types.response import Plan
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.providers.reader import Reading, Switch
 from instructor_stream_ext.session.attempts import Session
 from instructor_stream_ext.session.dispatch import Dispatch, HookErrors

@@ -14,9 +14,10 @@ from instructor_stream_ext.core.errors import (
     StreamStopped,
     StreamTimeout,
 )
-from instructor_stream_ext.core.events import EndKind, EndSignal, RestartReason, StreamRestarted, Usage
+from instructor_stream_ext.core.events import EndKind, EndSignal, RestartReason, StreamRestarted
 from instructor_stream_ext.core.machine import State
 from instructor_stream_ext.core.options import Limits, Timeouts
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.session.protocols import Recovery
 from tests.session.fakes import STOP, FakeConnection, FakeSource, Person, run, session_of, usage_of
 

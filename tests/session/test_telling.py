@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from instructor_stream_ext.core.errors import LimitExceeded, StreamMisuse
-from instructor_stream_ext.core.events import Cost, StreamEnded, StreamEvent
+from instructor_stream_ext.core.events import StreamEnded, StreamEvent
 from instructor_stream_ext.core.options import Limits
 from instructor_stream_ext.core.spending import Rates
+from instructor_stream_ext.core.usage import Cost
 from instructor_stream_ext.session.effects import Departed
 from tests.session.fakes import FakeConnection, run, session_of
 

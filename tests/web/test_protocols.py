@@ -21,11 +21,11 @@ from instructor_stream_ext.core.events import (
     StreamRestarted,
     StreamStarted,
     StreamStats,
-    Usage,
 )
 from instructor_stream_ext.core.jsonable import jsonable
 from instructor_stream_ext.core.patches import patch
 from instructor_stream_ext.core.types.compile import compile_plan
+from instructor_stream_ext.core.usage import Usage
 from instructor_stream_ext.web import PROTOCOLS, CutOff, Encoder
 from instructor_stream_ext.web.encoders import Failed, Finished, Shown
 from instructor_stream_ext.web.protocols import AGUI
