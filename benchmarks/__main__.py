@@ -1,6 +1,6 @@
 """The benchmarks, one after the other: `python -m benchmarks [--quick | --all]`.
 
-Without an option: ours beside its peers, and what a stream and an import cost, in about ten minutes. `--quick`
+Without an option: ours beside its peers, and what a stream and an import cost, in 10 to 15 minutes. `--quick`
 measures small sizes of the same in under one, `--all` all that is in this folder.
 """
 
