@@ -16,7 +16,7 @@ GROUPS = {
     "clients": ("Clients and streams", r"client\.(wrap|client|sync|aio|sync_streams|async_streams)"),
     "many": ("Conversations, many streams", r"client\.(conversation|several)"),
     "hooks": ("Hooks", r"session\.hooks"),
-    "events": ("Events", r"core\.events"),
+    "events": ("Events", r"core\.(events|usage)"),
     "errors": ("Errors", r"core\.errors"),
     "policies": ("How often a partial appears", r"core\.policies"),
     "bounds": ("Bounds", r"core\.options"),
