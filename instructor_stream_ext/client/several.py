@@ -87,7 +87,8 @@ async def _pump(
     except Exception as raised:  # noqa: BLE001  handed to whoever reads the queue
         error = raised
     finally:
-        await stream.aclose()
+        with contextlib.suppress(Exception):  # an error of closing helps nobody
+            await stream.aclose()
     await ready.put((label, None, error))
 
 

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from instructor_stream_ext import (
+    AsyncPartialStream,
     AsyncStreamClient,
     DeltaReceived,
     OutputRefused,
@@ -188,6 +189,23 @@ async def test_nobody_runs_ahead_of_the_consumer(server: ScriptedServer, client:
         if given == 40:
             break
     await closed(server)
+
+
+async def test_an_error_of_closing_holds_nobody_up(
+    server: ScriptedServer, client: AsyncStreamClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(server, "one", "Ada")
+    asked = streams(client, "one")
+    close = AsyncPartialStream.aclose
+
+    async def fail(stream: AsyncPartialStream[Any]) -> None:
+        await close(stream)
+        raise OSError("closing failed")
+
+    monkeypatch.setattr(AsyncPartialStream, "aclose", fail)
+    async with asyncio.timeout(PATIENCE):
+        events = [event async for _, event in merge(asked)]
+    assert isinstance(events[-1], StreamEnded)
 
 
 async def test_gather_gives_finals_and_errors(server: ScriptedServer, client: AsyncStreamClient) -> None:
