@@ -87,8 +87,7 @@ async def _pump(
     except Exception as raised:  # noqa: BLE001  handed to whoever reads the queue
         error = raised
     finally:
-        with contextlib.suppress(Exception):  # an error of closing helps nobody
-            await stream.aclose()
+        await _close(stream)
     await ready.put((label, None, error))
 
 
@@ -189,5 +188,9 @@ async def _end(tasks: Sequence[asyncio.Future[Any]], streams: Mapping[L, AnyStre
         if not task.cancelled():
             task.exception()  # fetched, so that the loop does not complain that nobody did
     for stream in streams.values():
-        with contextlib.suppress(Exception):  # an error of closing helps nobody
-            await stream.aclose()
+        await _close(stream)
+
+
+async def _close(stream: AnyStream[Any]) -> None:
+    with contextlib.suppress(Exception):  # an error of closing helps nobody
+        await stream.aclose()

@@ -40,7 +40,7 @@ class Watchdog:
         self._planned = math.inf
         self._changed = threading.Condition()
         self._alarmed = False
-        self._wake: Callable[[], bool] = bool
+        self._wake: Callable[[], bool]  # of the wait that has set the deadline
         self._thread: threading.Thread | None = None
         self._stopped = False
 

@@ -6,7 +6,6 @@ from abc import ABCMeta
 from collections.abc import Callable
 from typing import Any
 
-from instructor_stream_ext.core.types.partial_html import as_table
 from instructor_stream_ext.core.types.partial_types import Restore, Shield, full_model
 
 __all__ = ["dataclass_maker", "dataclass_shell", "named_tuple_shell"]
@@ -14,12 +13,6 @@ __all__ = ["dataclass_maker", "dataclass_shell", "named_tuple_shell"]
 
 class _PartialDataclass(Shield):
     __slots__ = ()
-
-    def __repr__(self) -> str:
-        try:
-            return super().__repr__()
-        except Exception:  # noqa: BLE001  a user's repr that met a missing value
-            return f"{type(self).__name__}(...)"
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -32,9 +25,6 @@ class _PartialDataclass(Shield):
             return False
 
     __hash__ = None  # type: ignore[assignment]  # each class of partials has its model's
-
-    def _repr_html_(self) -> str:
-        return as_table(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = (*type(self).__dataclass_fields__, "__arrived__")  # type: ignore[attr-defined]

@@ -69,6 +69,12 @@ class Shield:
     def __init_subclass__(cls, **_kwargs: object) -> None:
         """Do nothing, and call no other hook."""
 
+    def __repr__(self) -> str:
+        try:
+            return super().__repr__()
+        except Exception:  # noqa: BLE001  a user's repr that met a missing value
+            return f"{type(self).__name__}({_shown(self)})"
+
     def __str__(self) -> str:
         try:
             return str(super().__str__())
@@ -80,15 +86,12 @@ class Shield:
 
         return filled(type(self), copy.deepcopy(self.__reduce__()[1][1], memo))
 
+    def _repr_html_(self) -> str:
+        return as_table(self)
+
 
 class _PartialModel(Shield):
     __slots__ = ()
-
-    def __repr__(self) -> str:
-        try:
-            return super().__repr__()
-        except Exception:  # noqa: BLE001  a user's repr that met a missing value
-            return f"{type(self).__name__}({_shown(self)})"
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -106,9 +109,6 @@ class _PartialModel(Shield):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).__restore__, (full_model(type(self)), BaseModel.__getstate__(self))  # type: ignore[arg-type]
-
-    def _repr_html_(self) -> str:
-        return as_table(self)
 
     def model_dump(self, **options: object) -> Any:
         options["warnings"] = False
@@ -133,10 +133,13 @@ def _content(model: BaseModel) -> tuple[dict[str, Any], dict[str, Any]]:
     return {k: v for k, v in model.__dict__.items() if k in fields}, model.__pydantic_extra__ or {}
 
 
-def _shown(model: Any) -> str:
+def _shown(partial: object) -> str:
+    """Return what a partial holds where its own repr fails; of a dataclass nothing is said."""
+    if not isinstance(partial, BaseModel):
+        return "..."
     parts = []
-    fields = type(model).__pydantic_fields__
-    for name, value in {**model.__dict__, **(model.__pydantic_extra__ or {})}.items():
+    fields = type(partial).__pydantic_fields__
+    for name, value in {**partial.__dict__, **(partial.__pydantic_extra__ or {})}.items():
         field = fields.get(name)
         if field is not None and not field.repr:
             continue
