@@ -29,10 +29,10 @@ def workers(redis: str, provider: str) -> Iterator[list[tuple[str, subprocess.Po
     with contextlib.ExitStack() as stack:
         started = []
         for _ in range(2):
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                port = free.getsockname()[1]
-            command = [sys.executable, "-m", "tests.web.worker", str(port), redis, f"{provider}/v1"]
-            process = stack.enter_context(subprocess.Popen(command, cwd=ROOT))
+            with socket.create_server(("127.0.0.1", 0)) as listening:  # handed on, so that nobody else gets the port
+                port, number = listening.getsockname()[1], listening.fileno()
+                command = [sys.executable, "-m", "tests.web.worker", str(number), redis, f"{provider}/v1"]
+                process = stack.enter_context(subprocess.Popen(command, cwd=ROOT, pass_fds=[number]))
             stack.callback(process.kill)
             started.append((f"http://127.0.0.1:{port}", process))
         yield started

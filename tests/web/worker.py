@@ -1,7 +1,8 @@
-"""One worker of an app whose runs are in Redis: `python -m tests.web.worker PORT REDIS PROVIDER`."""
+"""One worker of an app whose runs are in Redis: `python -m tests.web.worker LISTENING REDIS PROVIDER`; LISTENING is the number of an open socket."""
 
 from __future__ import annotations
 
+import socket
 import sys
 
 import instructor
@@ -22,7 +23,7 @@ class Person(BaseModel):
     age: int
 
 
-def main(port: int, redis: str, provider: str) -> None:
+def main(listening: socket.socket, redis: str, provider: str) -> None:
     """Serve until it is killed."""
     runs = Runs(RedisRelay(redis, lease=5), lease=5)
     client = wrap(instructor.from_openai(openai.AsyncOpenAI(base_url=provider, api_key="none", max_retries=0)))
@@ -35,8 +36,8 @@ def main(port: int, redis: str, provider: str) -> None:
         return Response(status_code=204)
 
     app = Starlette(routes=[Route("/", start, methods=["POST"]), Route("/ready", ready), *runs.routes()])
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error")
+    uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sys.argv[3])
