@@ -1,4 +1,7 @@
-"""One worker of an app whose runs are in Redis: `python -m tests.web.worker LISTENING REDIS PROVIDER`; LISTENING is the number of an open socket."""
+"""One worker of an app whose runs are in Redis: `python -m tests.web.worker LISTENING REDIS PROVIDER`.
+
+LISTENING is the number of an open socket.
+"""
 
 from __future__ import annotations
 
